@@ -1,0 +1,2 @@
+//! One node as a program of its own.
+fn main() {}

@@ -1,0 +1,16 @@
+//! The neutral records that join the halves of the project: what was planned, what happened, and
+//! what came of it. They are the format of the run directory; whoever has them needs no process.
+//!
+//! Who fills them in: `harness`. Who reads them: the measures, the renderings, and CI.
+
+mod event;
+mod run;
+
+pub use event::{Event, EventRecord, FaultId, FaultStep, Phase, ProcessChange, Role};
+pub use run::{
+    AuditRecord, CountedOperations, Effect, Expectation, FaultRecord, GateOutcome, GateRecord,
+    HostRecord, Part, Recheck, RunRecord, RunResult, SuiteRecord, TargetRecord,
+};
+
+/// The version of `summary.json` and `events.jsonl` that this build writes.
+pub const SCHEMA_VERSION: u32 = 1;

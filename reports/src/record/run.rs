@@ -1,0 +1,288 @@
+//! What came of a run, and of a suite of runs: `summary.json`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use splitbrain_workloads::history::Micros;
+use splitbrain_workloads::operation::{NodeId, OpKind, Reason};
+use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
+
+use super::event::FaultId;
+
+/// A whole suite: what CI reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SuiteRecord {
+    /// [`SCHEMA_VERSION`](super::SCHEMA_VERSION) of the writer.
+    pub schema_version: u32,
+    /// The suite's name.
+    pub suite: String,
+    /// The seed of the plans, in hexadecimal.
+    pub seed: String,
+    /// When the suite began, RFC 3339. A label; nothing is computed from it.
+    pub started: String,
+    /// How long it took.
+    pub took: Micros,
+    /// Version of splitbrain.
+    pub version: String,
+    /// The command line that ran it.
+    pub command: String,
+    /// The run directory as the command line would name it, such as `runs/20261121-095148-release`.
+    pub directory: String,
+    /// Where it ran.
+    pub host: HostRecord,
+    /// The runs, in the order in which they were run.
+    pub runs: Vec<RunRecord>,
+    /// The result over all runs.
+    pub result: RunResult,
+    /// The exit code of the command.
+    pub exit_code: u8,
+    /// The exit code in words, such as "every run met its expectation".
+    pub exit_reason: String,
+}
+
+/// The machine of a run, for whoever compares two.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostRecord {
+    /// How many processors were available.
+    pub processors: u32,
+    /// Kernel name and release.
+    pub kernel: String,
+}
+
+/// One run against its expectation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// Its name in the suite, unique there; also its folder in the suite's directory.
+    pub name: String,
+    /// Whether it stands for itself or supports a canary.
+    pub part: Part,
+    /// What was broken.
+    pub target: TargetRecord,
+    /// The workload in words, such as "register, 8 keys".
+    pub workload: String,
+    /// How many clients.
+    pub clients: u16,
+    /// Operations asked for per second, over all clients; `None` is as fast as they can.
+    pub rate: Option<u32>,
+    /// When an operation is given up.
+    pub timeout: Micros,
+    /// How long clients and faults were at work.
+    pub load: Micros,
+    /// When in the run the load began.
+    pub load_began: Micros,
+    /// What must come out.
+    pub expectation: Expectation,
+    /// What the checkers say of the history.
+    pub verdict: Verdict,
+    /// The verdict against the expectation.
+    pub result: RunResult,
+    /// The result in one line.
+    pub why: String,
+    /// What each checker says.
+    pub judgements: Vec<Judgement>,
+    /// Every gate with its rule and what was observed.
+    pub gates: Vec<GateRecord>,
+    /// Whether there was enough evidence.
+    pub audit: Vec<AuditRecord>,
+    /// The operations by kind.
+    pub operations: Vec<CountedOperations>,
+    /// Arrivals that found no free client.
+    pub shed: u64,
+    /// Every planned fault and what became of it.
+    pub faults: Vec<FaultRecord>,
+    /// From the heal of everything to every node having applied all that is committed.
+    pub settled_after: Option<Micros>,
+    /// The independent second opinion on the first anomaly.
+    pub recheck: Option<Recheck>,
+    /// The run's folder, relative to the suite's directory.
+    pub directory: String,
+}
+
+/// What a run is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// It stands for itself and must keep its promise.
+    Proof,
+    /// It must fail in a named way.
+    Canary,
+    /// The named canary's plan, seed and workload with its protection on; it must pass.
+    Control {
+        /// Name of the canary's run.
+        of: String,
+    },
+    /// The named canary's target without its faults; it must not show the anomaly.
+    Calm {
+        /// Name of the canary's run.
+        of: String,
+    },
+}
+
+/// The system under test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TargetRecord {
+    /// Its name, such as `store` or `etcd`.
+    pub name: String,
+    /// How many nodes.
+    pub nodes: u16,
+    /// What the suite set, such as `profile: raft`.
+    pub settings: BTreeMap<String, String>,
+    /// The version it reported.
+    pub version: String,
+    /// SHA-256 of its binary, in hexadecimal.
+    pub binary: String,
+}
+
+/// What a run must come to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expectation {
+    /// Every checker passes.
+    Pass,
+    /// This anomaly is proven.
+    Fail(AnomalyKind),
+}
+
+/// The verdict of a run held against its expectation. Ordered by what must not be masked: the
+/// result of a suite is the greatest of its runs'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunResult {
+    /// It came out as expected, with enough evidence.
+    Met,
+    /// Nothing is proven wrong, but there is not enough evidence.
+    Undecided,
+    /// The machine or the environment ended it.
+    Environment,
+    /// A bug of the harness ended it.
+    HarnessBug,
+    /// It did not come out as expected, proven.
+    NotMet,
+}
+
+/// A rule on a measure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateRecord {
+    /// Its name, such as `recovery` or `linearizable`.
+    pub name: String,
+    /// The rule in words, such as "<= 3 s".
+    pub rule: String,
+    /// What was observed, in words.
+    pub observed: String,
+    /// Whether it held.
+    pub outcome: GateOutcome,
+}
+
+/// Whether a gate held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateOutcome {
+    /// It held.
+    Held,
+    /// It did not hold. For a canary's checker that is the purpose.
+    Broken,
+    /// There was nothing to measure, or the run ended before it could be.
+    NotEvaluated,
+}
+
+/// One question of the audit: was there enough evidence?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AuditRecord {
+    /// The question's name, such as `faults-took-effect`.
+    pub name: String,
+    /// What is required, in words.
+    pub rule: String,
+    /// What was seen, in words.
+    pub observed: String,
+    /// Whether it suffices.
+    pub enough: bool,
+}
+
+/// The operations of one kind, final reads left out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CountedOperations {
+    /// Which kind.
+    pub kind: OpKind,
+    /// How many certainly happened.
+    pub ok: u64,
+    /// How many certainly did not.
+    pub fail: u64,
+    /// Of how many nobody knows.
+    pub info: u64,
+    /// Latency of the ok ones from their intended start: median.
+    pub p50: Option<Micros>,
+    /// 99th percentile.
+    pub p99: Option<Micros>,
+    /// The longest.
+    pub max: Option<Micros>,
+    /// Why operations did not end well, by reason, fail and info together.
+    pub reasons: BTreeMap<Reason, u64>,
+}
+
+/// One fault: planned, observed, healed, and whether it bit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRecord {
+    /// Its number in the plan.
+    pub id: FaultId,
+    /// Its kind in the registry, such as `kill`.
+    pub kind: String,
+    /// What was asked for, in words, such as "leader, for 1 s".
+    pub shape: String,
+    /// The nodes it hit.
+    pub victims: Vec<NodeId>,
+    /// Which of them led at that moment.
+    pub leaders: Vec<NodeId>,
+    /// The directed links it cut.
+    pub links: Vec<String>,
+    /// Time from the start of the load at which it was to begin; `None` for a condition.
+    pub planned: Option<Micros>,
+    /// When the nemesis began.
+    pub requested: Option<Micros>,
+    /// When it was confirmed to be in force.
+    pub in_force: Option<Micros>,
+    /// When the nemesis began to heal it.
+    pub heal_requested: Option<Micros>,
+    /// When it was confirmed to be over.
+    pub healed: Option<Micros>,
+    /// The proof that it took hold, or why there is none.
+    pub effect: Effect,
+    /// From `in_force` to the first operation that succeeded through any client after at least
+    /// one had not; `None` when service was never lost or never came back.
+    pub unavailable: Option<Micros>,
+    /// From `healed` to the first success at every node.
+    pub recovered_after: Option<Micros>,
+    /// Acknowledged writes that began between `requested` and `healed` and are lost.
+    pub lost_writes: Option<u64>,
+}
+
+/// The observed proof that a fault took hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Effect {
+    /// It took hold; the evidence in words.
+    Seen(String),
+    /// It was injected and nothing shows that it took hold.
+    None(String),
+    /// It was not injected.
+    Skipped(String),
+}
+
+/// What the brute-force judge says of the minimal history of an anomaly.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recheck {
+    /// The minimal history, relative to the run's folder.
+    pub file: String,
+    /// Whether the brute force agrees that it is impossible.
+    pub confirmed: bool,
+    /// What it did, in words, such as "no order of 4 operations is legal (24 tried)".
+    pub how: String,
+}

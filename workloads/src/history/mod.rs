@@ -1,0 +1,115 @@
+//! A history: all operations of a run, in the one order in which the recorder saw them.
+//!
+//! Two operations are ordered in real time when one's completion has a smaller sequence number
+//! than the other's invocation; otherwise they are concurrent. Clocks order nothing: the
+//! microseconds are for people.
+//!
+//! The file format is JSON lines ([`jsonl`]). A header, one line per event, and a trailer that
+//! holds the count, so that a cut-off file is known:
+//!
+//! ```text
+//! {"history":1,"workload":"register","nodes":3}
+//! {"seq":0,"us":1520,"client":3,"node":"n1","invoke":{"write":{"key":"r3","value":7}}}
+//! {"seq":1,"us":1900,"client":3,"ok":"written"}
+//! {"seq":2,"us":2000,"client":4,"node":"n2","invoke":{"read":{"key":"r3"}}}
+//! {"seq":3,"us":2500,"client":4,"info":"timeout"}
+//! {"end":{"events":4}}
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use crate::operation::{ClientId, NodeId, Op, Outcome, Reply};
+
+/// The version of the file format that this build writes.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// The first line of a history file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// [`FORMAT_VERSION`] of the writer.
+    pub history: u32,
+    /// Name of the workload, which says which checkers apply.
+    pub workload: String,
+    /// How many nodes the target had.
+    pub nodes: u16,
+}
+
+/// The position of an operation in its history, by order of invocation, from zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OperationId(pub u32);
+
+/// When the recorder saw something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Place in the one order of the run.
+    pub seq: u64,
+    /// Time since the start of the run. For people and measures; it orders nothing.
+    pub at: Micros,
+}
+
+/// Microseconds since the start of the run, on the recorder's monotonic clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Micros(pub u64);
+
+impl Micros {
+    /// In seconds, for display and plots.
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
+}
+
+/// One operation of a client, from invocation to what its client last knew of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// Its place by order of invocation.
+    pub id: OperationId,
+    /// Who called.
+    pub client: ClientId,
+    /// The node the client talked to, where that is known.
+    pub node: Option<NodeId>,
+    /// What was asked.
+    pub op: Op,
+    /// Whether it is one of the reads at the end, after the heal, of what is left.
+    pub is_final: bool,
+    /// Before the first byte was sent.
+    pub invoked: Stamp,
+    /// After the last byte of the answer was read, or when the client gave up; `None` when the
+    /// history ends first. Of an operation that ended [`Outcome::Info`] it is no upper bound.
+    pub completed: Option<Stamp>,
+    /// How it ended. An operation that was still open at the end is `Info("open")`.
+    pub outcome: Outcome,
+}
+
+impl Operation {
+    /// The answer, if the operation certainly happened.
+    pub fn reply(&self) -> Option<&Reply> {
+        match &self.outcome {
+            Outcome::Ok(reply) => Some(reply),
+            Outcome::Fail(_) | Outcome::Info(_) => None,
+        }
+    }
+
+    /// The end of the operation in real-time order: for [`Outcome::Ok`] and [`Outcome::Fail`] its
+    /// completion, else `None`, which is "after everything".
+    pub fn ended(&self) -> Option<u64> {
+        match self.outcome {
+            Outcome::Ok(_) | Outcome::Fail(_) => self.completed.map(|stamp| stamp.seq),
+            Outcome::Info(_) => None,
+        }
+    }
+}
+
+/// All operations of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// What the file says of itself.
+    pub header: Header,
+    /// By order of invocation; `operations[i].id == i`.
+    pub operations: Vec<Operation>,
+    /// Whether the trailer was there and its count right. A checker must not pass a history that
+    /// is cut off.
+    pub complete: bool,
+}

@@ -1,0 +1,319 @@
+//! The closed vocabulary between workloads, targets and checkers.
+//!
+//! A workload says what it wants in [`Op`]s, a target carries out an [`Op`] and answers with an
+//! [`Outcome`], a checker reads both. Nothing else passes between them, so workloads and targets
+//! do not multiply. This file knows no store, no file format and no algorithm; every other file of
+//! the project may import it, and the brute-force judge imports nothing else.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a register or of an element, as the store sees it. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Key(pub Arc<str>);
+
+impl Key {
+    /// Makes a key from its text.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(Arc::from(text.as_ref()))
+    }
+
+    /// The text of the key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is stored under a key. Our workloads write every value at most once, which is what lets
+/// the exact checkers be linear; histories of other tools need not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Value(pub i64);
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One node of the target, counted from one and written `n1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NodeId(pub u16);
+
+impl NodeId {
+    /// The nodes `n1` to `n<count>`.
+    pub fn first(count: u16) -> impl Iterator<Item = NodeId> {
+        (1..=count).map(NodeId)
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+impl FromStr for NodeId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix('n').and_then(|digits| digits.parse().ok()) {
+            Some(number) if number > 0 => Ok(NodeId(number)),
+            _ => Err(format!("expected a node such as \"n1\", got \"{text}\"")),
+        }
+    }
+}
+
+impl TryFrom<String> for NodeId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<NodeId> for String {
+    fn from(node: NodeId) -> String {
+        node.to_string()
+    }
+}
+
+/// A logical single-threaded caller: it has one operation open at a time. A caller whose operation
+/// ended [`Outcome::Info`] goes on under a new id, since the old operation may stay open for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(pub u32);
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "c{}", self.0)
+    }
+}
+
+/// The promise a read is asked to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Consistency {
+    /// The strongest read the target offers under its settings. Checked as linearizable.
+    #[default]
+    Linearizable,
+    /// Whatever the asked node itself holds. Only the agreement checker uses these.
+    Local,
+}
+
+/// What a client asks of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Op {
+    /// Reads one key.
+    Read {
+        /// What is read.
+        key: Key,
+        /// Which promise the read must keep.
+        #[serde(default, skip_serializing_if = "is_linearizable")]
+        consistency: Consistency,
+    },
+    /// Writes one key, whatever it held.
+    Write {
+        /// What is written.
+        key: Key,
+        /// The new value.
+        value: Value,
+    },
+    /// Writes one key if it holds what is expected; answers with what it held.
+    CompareAndSet {
+        /// What is compared and written.
+        key: Key,
+        /// What the key must hold; `None` is absent.
+        expect: Option<Value>,
+        /// The new value.
+        value: Value,
+    },
+    /// Removes one key.
+    Delete {
+        /// What is removed.
+        key: Key,
+    },
+    /// Reads all keys with a prefix, in one snapshot.
+    List {
+        /// The common beginning of the keys.
+        prefix: Key,
+        /// Which promise the read must keep.
+        #[serde(default, skip_serializing_if = "is_linearizable")]
+        consistency: Consistency,
+    },
+}
+
+fn is_linearizable(consistency: &Consistency) -> bool {
+    *consistency == Consistency::Linearizable
+}
+
+impl Op {
+    /// The kind of the operation, for counting.
+    pub fn kind(&self) -> OpKind {
+        match self {
+            Op::Read { .. } => OpKind::Read,
+            Op::Write { .. } => OpKind::Write,
+            Op::CompareAndSet { .. } => OpKind::CompareAndSet,
+            Op::Delete { .. } => OpKind::Delete,
+            Op::List { .. } => OpKind::List,
+        }
+    }
+
+    /// The key, or for a list the prefix.
+    pub fn key(&self) -> &Key {
+        match self {
+            Op::Read { key, .. }
+            | Op::Write { key, .. }
+            | Op::CompareAndSet { key, .. }
+            | Op::Delete { key }
+            | Op::List { prefix: key, .. } => key,
+        }
+    }
+
+    /// Whether the operation only looks at what the asked node holds.
+    pub fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Op::Read { consistency: Consistency::Local, .. }
+                | Op::List { consistency: Consistency::Local, .. }
+        )
+    }
+
+    /// Whether the operation cannot change the store.
+    pub fn is_read(&self) -> bool {
+        matches!(self, Op::Read { .. } | Op::List { .. })
+    }
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::Read { key, .. } => write!(f, "read {key}"),
+            Op::Write { key, value } => write!(f, "write {key}={value}"),
+            Op::CompareAndSet { key, expect: Some(expect), value } => {
+                write!(f, "cas {key} {expect}->{value}")
+            }
+            Op::CompareAndSet { key, expect: None, value } => write!(f, "cas {key} absent->{value}"),
+            Op::Delete { key } => write!(f, "delete {key}"),
+            Op::List { prefix, .. } => write!(f, "list {prefix}*"),
+        }
+    }
+}
+
+/// The kinds of [`Op`], in the order in which reports list them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OpKind {
+    /// [`Op::Read`].
+    Read,
+    /// [`Op::Write`].
+    Write,
+    /// [`Op::CompareAndSet`].
+    CompareAndSet,
+    /// [`Op::Delete`].
+    Delete,
+    /// [`Op::List`].
+    List,
+}
+
+impl fmt::Display for OpKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            OpKind::Read => "read",
+            OpKind::Write => "write",
+            OpKind::CompareAndSet => "compare-and-set",
+            OpKind::Delete => "delete",
+            OpKind::List => "list",
+        })
+    }
+}
+
+/// What the store answered to an operation that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reply {
+    /// To [`Op::Read`]: the value, `None` for absent.
+    Read(Option<Value>),
+    /// To [`Op::Write`].
+    Written,
+    /// To [`Op::CompareAndSet`].
+    Compared {
+        /// Whether the key held what was expected, and so was written.
+        swapped: bool,
+        /// What the key held just before; `None` is absent.
+        observed: Option<Value>,
+    },
+    /// To [`Op::Delete`].
+    Deleted,
+    /// To [`Op::List`]: the values under the prefix in key order. Keys are left out because every
+    /// workload that lists writes values that name their key.
+    Listed(Vec<Value>),
+}
+
+/// How an operation ended, as its client knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It happened, between its invocation and its completion.
+    Ok(Reply),
+    /// It certainly did not happen and never will.
+    Fail(Reason),
+    /// Unknown: it may have happened, may happen at any later time, or never.
+    Info(Reason),
+}
+
+/// Why an operation did not end well: a short kebab-case word such as `timeout` or `no-leader`,
+/// the same word for the same cause in every run, so that reports can count them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Reason(pub Arc<str>);
+
+impl Reason {
+    /// Makes a reason from its text.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self(Arc::from(text.as_ref()))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Something a workload may need and a target may lack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Capability {
+    /// [`Op::CompareAndSet`] that answers with the observed value.
+    CompareAndSet,
+    /// [`Op::Delete`].
+    Delete,
+    /// [`Op::List`] in one snapshot.
+    AtomicList,
+    /// [`Consistency::Local`] reads at a node of the client's choice.
+    LocalRead,
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Capability::CompareAndSet => "compare-and-set",
+            Capability::Delete => "delete",
+            Capability::AtomicList => "atomic-list",
+            Capability::LocalRead => "local-read",
+        })
+    }
+}

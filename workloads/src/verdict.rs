@@ -1,0 +1,202 @@
+//! What a checker may say about a history, and the names of what can be wrong with one.
+//!
+//! A verdict belongs to a history alone: it knows neither the faults nor what the run expected.
+//! Turning verdicts into results is the harness's work (`audit`, `gate`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::history::OperationId;
+use crate::operation::Key;
+
+/// Three values, never two: what was not decided is not a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The history keeps the promise, proven for all of it.
+    Pass,
+    /// The history breaks the promise, proven by at least one [`Anomaly`].
+    Fail,
+    /// Not decided: empty, cut off, outside what the checker can decide, or the checker crashed.
+    Unknown,
+}
+
+impl Verdict {
+    /// The verdict over two checkers: a proven violation is never masked, an undecided part is
+    /// never passed.
+    pub fn and(self, other: Verdict) -> Verdict {
+        match (self, other) {
+            (Verdict::Fail, _) | (_, Verdict::Fail) => Verdict::Fail,
+            (Verdict::Unknown, _) | (_, Verdict::Unknown) => Verdict::Unknown,
+            (Verdict::Pass, Verdict::Pass) => Verdict::Pass,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Verdict::Pass => "pass",
+            Verdict::Fail => "fail",
+            Verdict::Unknown => "unknown",
+        })
+    }
+}
+
+/// The name of what is wrong. Suites expect them by these names, reports print them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnomalyKind {
+    /// An acknowledged write is gone, and nothing legitimately overwrote it.
+    LostWrite,
+    /// A read returned a value that had certainly been overwritten before the read began.
+    StaleRead,
+    /// Two values alternate although each was written once: split brain or rollback.
+    FlipFlop,
+    /// A read returned a value before its write began.
+    FutureRead,
+    /// A read returned a value that nobody ever sent.
+    Phantom,
+    /// A read returned a value whose write certainly failed.
+    AbortedRead,
+    /// Two compare-and-sets succeeded from the same value.
+    LostUpdate,
+    /// An operation on a later version of a compare-and-set chain ended before one on an earlier
+    /// version began.
+    ChainOrder,
+    /// The expectations of successful compare-and-sets form a cycle.
+    CyclicCas,
+    /// A compare-and-set was refused although its expectation certainly held.
+    SpuriousMismatch,
+    /// An element was seen twice in one list.
+    Duplicate,
+    /// An element was seen, then absent, then seen again.
+    Resurrected,
+    /// After the heal, replicas hold different states.
+    Divergence,
+}
+
+impl AnomalyKind {
+    /// Every kind, in the order in which `list` prints them.
+    pub const ALL: [AnomalyKind; 13] = [
+        AnomalyKind::LostWrite,
+        AnomalyKind::StaleRead,
+        AnomalyKind::FlipFlop,
+        AnomalyKind::FutureRead,
+        AnomalyKind::Phantom,
+        AnomalyKind::AbortedRead,
+        AnomalyKind::LostUpdate,
+        AnomalyKind::ChainOrder,
+        AnomalyKind::CyclicCas,
+        AnomalyKind::SpuriousMismatch,
+        AnomalyKind::Duplicate,
+        AnomalyKind::Resurrected,
+        AnomalyKind::Divergence,
+    ];
+
+    /// The kebab-case name, as suites and reports write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            AnomalyKind::LostWrite => "lost-write",
+            AnomalyKind::StaleRead => "stale-read",
+            AnomalyKind::FlipFlop => "flip-flop",
+            AnomalyKind::FutureRead => "future-read",
+            AnomalyKind::Phantom => "phantom",
+            AnomalyKind::AbortedRead => "aborted-read",
+            AnomalyKind::LostUpdate => "lost-update",
+            AnomalyKind::ChainOrder => "chain-order",
+            AnomalyKind::CyclicCas => "cyclic-cas",
+            AnomalyKind::SpuriousMismatch => "spurious-mismatch",
+            AnomalyKind::Duplicate => "duplicate",
+            AnomalyKind::Resurrected => "resurrected",
+            AnomalyKind::Divergence => "divergence",
+        }
+    }
+
+    /// One sentence on what the name means, for `list` and reports.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            AnomalyKind::LostWrite => "an acknowledged write is gone and nothing overwrote it",
+            AnomalyKind::StaleRead => "a read returned a value overwritten before the read began",
+            AnomalyKind::FlipFlop => "two values alternate although each was written once",
+            AnomalyKind::FutureRead => "a read returned a value before its write began",
+            AnomalyKind::Phantom => "a read returned a value that nobody ever sent",
+            AnomalyKind::AbortedRead => "a read returned a value whose write certainly failed",
+            AnomalyKind::LostUpdate => "two compare-and-sets succeeded from the same value",
+            AnomalyKind::ChainOrder => {
+                "an operation on a later version ended before one on an earlier version began"
+            }
+            AnomalyKind::CyclicCas => "expectations of successful compare-and-sets form a cycle",
+            AnomalyKind::SpuriousMismatch => {
+                "a compare-and-set was refused although its expectation certainly held"
+            }
+            AnomalyKind::Duplicate => "an element was seen twice in one list",
+            AnomalyKind::Resurrected => "an element was seen, then absent, then seen again",
+            AnomalyKind::Divergence => "replicas hold different states after the heal",
+        }
+    }
+}
+
+impl fmt::Display for AnomalyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One proven violation, with the few operations that prove it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Anomaly {
+    /// Its name.
+    pub kind: AnomalyKind,
+    /// The key or set it happened to.
+    pub key: Key,
+    /// The operation that was violated or that shows the violation: the lost write, the stale
+    /// read, ... A canary compares its beginning with the first effect.
+    pub culprit: OperationId,
+    /// The operations that prove it, in order of invocation: at most six, and the swaps.
+    pub operations: Vec<OperationId>,
+    /// The successful compare-and-sets between two versions of one chain. They belong to the
+    /// proof, and are printed as "k swaps".
+    pub swaps: Vec<OperationId>,
+    /// The contradiction in one or two sentences, with times in seconds since the run's start.
+    pub story: Vec<String>,
+}
+
+/// What one checker says about one history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Judgement {
+    /// The checker's name, such as `linearizable`.
+    pub checker: String,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// One line: what was proven, or why it is unknown.
+    pub summary: String,
+    /// The clearest anomalies first; at most [`Judgement::ANOMALIES_MAX`] of them.
+    pub anomalies: Vec<Anomaly>,
+    /// How many anomalies were found of each kind, listed or not.
+    pub found: BTreeMap<AnomalyKind, u64>,
+    /// What was counted on the way, such as `acknowledged` or `lost`, by kebab-case name.
+    pub counts: BTreeMap<String, u64>,
+}
+
+impl Judgement {
+    /// How many anomalies a judgement carries. A broken store yields one for every operation, and
+    /// nobody reads the second hundred; `found` counts them all.
+    pub const ANOMALIES_MAX: usize = 100;
+
+    /// An undecided judgement and why.
+    pub fn unknown(checker: &str, summary: impl Into<String>) -> Self {
+        Judgement {
+            checker: checker.to_string(),
+            verdict: Verdict::Unknown,
+            summary: summary.into(),
+            anomalies: Vec::new(),
+            found: BTreeMap::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+}
