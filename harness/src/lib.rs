@@ -1,1 +1,3 @@
 //! Everything that touches the world, and the command.
+
+pub mod network;

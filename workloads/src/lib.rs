@@ -9,4 +9,6 @@
 
 pub mod history;
 pub mod operation;
+pub mod seed;
 pub mod verdict;
+pub mod workload;

@@ -205,7 +205,9 @@ impl fmt::Display for Op {
             Op::CompareAndSet { key, expect: Some(expect), value } => {
                 write!(f, "cas {key} {expect}->{value}")
             }
-            Op::CompareAndSet { key, expect: None, value } => write!(f, "cas {key} absent->{value}"),
+            Op::CompareAndSet { key, expect: None, value } => {
+                write!(f, "cas {key} absent->{value}")
+            }
             Op::Delete { key } => write!(f, "delete {key}"),
             Op::List { prefix, .. } => write!(f, "list {prefix}*"),
         }
