@@ -1,0 +1,198 @@
+//! Judges the run itself: did the faults bite, was there enough evidence?
+//!
+//! A checker that passes an empty history is right and worthless; this is where worthless passes
+//! become `undecided`. It reads the history, the faults' records and the plan, and no verdict.
+//! Every threshold stands in [`THRESHOLDS`], with its reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use splitbrain_reports::record::{AuditRecord, Effect, FaultRecord};
+use splitbrain_workloads::history::History;
+use splitbrain_workloads::operation::{NodeId, OpKind, Outcome, Reply};
+
+/// How much evidence a run must bring.
+pub struct Thresholds {
+    /// Operations of each kind that must have succeeded. Below ten, one client's start-up can be
+    /// all there was of a kind.
+    pub of_each_kind: u64,
+    /// Lists are rare by design, since each is as long as the set; two bound an interval in which
+    /// something can be missed.
+    pub lists: u64,
+    /// Compare-and-sets that swapped, and that were refused. Both branches must have been taken
+    /// more than once to say anything of either.
+    pub of_each_branch: u64,
+    /// Operations that every node must have answered. One is enough to know that its clients
+    /// reached it; how many more depends on how long a fault kept it away.
+    pub by_each_node: u64,
+    /// Operations that must have been sent to a fault's victim while it was in force: a fault
+    /// that nobody ran into tested nothing.
+    pub into_each_fault: u64,
+}
+
+/// The thresholds of every run.
+pub const THRESHOLDS: Thresholds =
+    Thresholds { of_each_kind: 10, lists: 2, of_each_branch: 2, by_each_node: 1, into_each_fault: 1 };
+
+/// What the audit asks of.
+pub struct Evidence<'a> {
+    /// What the clients saw.
+    pub history: &'a History,
+    /// Every planned fault and what became of it.
+    pub faults: &'a [FaultRecord],
+    /// The kinds of operation that the workload makes.
+    pub kinds: &'a [OpKind],
+    /// Whether the cluster settled after the heal, within its bound.
+    pub settled: bool,
+}
+
+/// Asks every question.
+pub fn audit(evidence: &Evidence<'_>) -> Vec<AuditRecord> {
+    let mut records = vec![operations(evidence)];
+    if evidence.kinds.contains(&OpKind::CompareAndSet) {
+        records.push(branches(evidence.history));
+    }
+    records.push(nodes(evidence.history));
+    if !evidence.faults.is_empty() {
+        records.push(effects(evidence.faults));
+        records.push(traffic(evidence));
+    }
+    records.push(final_reads(evidence.history));
+    records.push(AuditRecord {
+        name: "settled".to_string(),
+        rule: "every node applies all that is committed, after the heal".to_string(),
+        observed: if evidence.settled { "yes" } else { "no" }.to_string(),
+        enough: evidence.settled,
+    });
+    records
+}
+
+fn operations(evidence: &Evidence<'_>) -> AuditRecord {
+    let mut succeeded: BTreeMap<OpKind, u64> =
+        evidence.kinds.iter().map(|kind| (*kind, 0)).collect();
+    for operation in &evidence.history.operations {
+        if operation.reply().is_some() && !operation.is_final {
+            *succeeded.entry(operation.op.kind()).or_default() += 1;
+        }
+    }
+    let needed = |kind: OpKind| match kind {
+        OpKind::List => THRESHOLDS.lists,
+        _ => THRESHOLDS.of_each_kind,
+    };
+    AuditRecord {
+        name: "operations".to_string(),
+        rule: format!("each kind >= {} ok", THRESHOLDS.of_each_kind),
+        observed: listed(succeeded.iter().map(|(kind, count)| format!("{count} {kind}"))),
+        enough: succeeded.iter().all(|(kind, count)| *count >= needed(*kind)),
+    }
+}
+
+fn branches(history: &History) -> AuditRecord {
+    let count = |wanted: bool| {
+        let took = |reply: &Reply| {
+            matches!(reply, Reply::Compared { swapped, .. } if *swapped == wanted)
+        };
+        history.operations.iter().filter_map(|operation| operation.reply()).filter(|r| took(r)).count()
+    };
+    let (swaps, mismatches) = (count(true) as u64, count(false) as u64);
+    AuditRecord {
+        name: "compare-and-set".to_string(),
+        rule: format!("swaps and mismatches >= {} each", THRESHOLDS.of_each_branch),
+        observed: format!("{swaps} swaps, {mismatches} mismatches"),
+        enough: swaps.min(mismatches) >= THRESHOLDS.of_each_branch,
+    }
+}
+
+fn nodes(history: &History) -> AuditRecord {
+    let mut answered: BTreeMap<NodeId, u64> =
+        NodeId::first(history.header.nodes).map(|node| (node, 0)).collect();
+    for operation in &history.operations {
+        if let (Outcome::Ok(_), Some(node), false) =
+            (&operation.outcome, operation.node, operation.is_final)
+        {
+            *answered.entry(node).or_default() += 1;
+        }
+    }
+    AuditRecord {
+        name: "nodes".to_string(),
+        rule: format!("each answered >= {}", THRESHOLDS.by_each_node),
+        observed: listed(answered.iter().map(|(node, count)| format!("{node} {count}"))),
+        enough: answered.values().all(|count| *count >= THRESHOLDS.by_each_node),
+    }
+}
+
+/// Every injected fault must have taken hold, and of each planned kind at least one: a kind that
+/// was only ever skipped was not tested.
+fn effects(faults: &[FaultRecord]) -> AuditRecord {
+    let seen = |fault: &&FaultRecord| matches!(fault.effect, Effect::Seen(_));
+    let without: Vec<String> = faults
+        .iter()
+        .filter(|fault| matches!(fault.effect, Effect::None(_)))
+        .map(|fault| format!("#{} {}", fault.id.0, fault.kind))
+        .collect();
+    let planned: BTreeSet<&str> = faults.iter().map(|fault| fault.kind.as_str()).collect();
+    let bit: BTreeSet<&str> = faults.iter().filter(seen).map(|fault| fault.kind.as_str()).collect();
+    let skipped = faults.iter().filter(|f| matches!(f.effect, Effect::Skipped(_))).count();
+    let mut observed = format!("{} of {}", faults.iter().filter(seen).count(), faults.len());
+    if skipped > 0 {
+        observed.push_str(&format!(", {skipped} skipped"));
+    }
+    if !without.is_empty() {
+        observed.push_str(&format!("; no effect: {}", without.join(", ")));
+    }
+    for kind in planned.difference(&bit) {
+        observed.push_str(&format!("; no {kind} took effect"));
+    }
+    AuditRecord {
+        name: "faults-took-effect".to_string(),
+        rule: "every injected one, and one of each kind".to_string(),
+        observed,
+        enough: without.is_empty() && planned == bit,
+    }
+}
+
+/// While a fault is in force, somebody must run into it.
+fn traffic(evidence: &Evidence<'_>) -> AuditRecord {
+    let mut least: Option<(u64, &FaultRecord)> = None;
+    for fault in evidence.faults {
+        let (Some(from), Some(to)) = (fault.in_force, fault.healed) else { continue };
+        let during = evidence.history.operations.iter().filter(|operation| {
+            let at = operation.invoked.at;
+            let victim = operation.node.is_some_and(|node| fault.victims.contains(&node));
+            victim && from <= at && at <= to
+        });
+        let count = during.count() as u64;
+        if least.is_none_or(|(smallest, _)| count < smallest) {
+            least = Some((count, fault));
+        }
+    }
+    AuditRecord {
+        name: "traffic-into-faults".to_string(),
+        rule: format!("operations sent to each victim >= {}", THRESHOLDS.into_each_fault),
+        observed: match least {
+            Some((count, fault)) => format!("least {count}, fault #{}", fault.id.0),
+            None => "no fault was in force".to_string(),
+        },
+        enough: least.is_some_and(|(count, _)| count >= THRESHOLDS.into_each_fault),
+    }
+}
+
+/// Of each final question one must have been answered; another operation may have asked again.
+fn final_reads(history: &History) -> AuditRecord {
+    let mut questions: BTreeMap<String, bool> = BTreeMap::new();
+    for operation in history.operations.iter().filter(|operation| operation.is_final) {
+        let node = operation.node.filter(|_| operation.op.is_local());
+        let question = format!("{} {node:?}", operation.op);
+        *questions.entry(question).or_default() |= operation.reply().is_some();
+    }
+    let answered = questions.values().filter(|answered| **answered).count();
+    AuditRecord {
+        name: "final-reads".to_string(),
+        rule: "every key and every node answered after the heal".to_string(),
+        observed: format!("{answered} of {}", questions.len()),
+        enough: answered > 0 && answered == questions.len(),
+    }
+}
+
+fn listed(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,72 @@
+//! `splitbrain report`: prints what `run` printed, from the folder alone.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use anyhow::Context as _;
+use splitbrain_reports::json;
+use splitbrain_reports::record::{RunRecord, SuiteRecord};
+use splitbrain_reports::text::{self, RunDetail, Style};
+
+use super::{Ended, Failure, Format, ReportArgs, print, style};
+use crate::result::ExitCode;
+use crate::run::directory::SuiteDirectory;
+use crate::run::examine::read_history;
+
+pub(super) fn main(args: &ReportArgs) -> Ended {
+    let Some(directory) = SuiteDirectory::open(&args.path) else {
+        return Err(not_a_run(&args.path));
+    };
+    let summary = read(&directory)?;
+    match args.format {
+        Format::Text => print(&self::text(&directory, &summary, &style::stdout(args.drawing))),
+        Format::Json => {
+            let mut bytes = Vec::new();
+            json::write_suite(&summary, &mut bytes).context("cannot write the summary")?;
+            print(&String::from_utf8_lossy(&bytes));
+        }
+    }
+    Ok(ExitCode::Met)
+}
+
+pub(super) fn not_a_run(path: &Path) -> Failure {
+    let text = format!(
+        "error: {} is no folder of a suite: it has no summary.json\n  = help: name one, such as \
+         runs/latest",
+        path.display()
+    );
+    Failure::new(ExitCode::Usage, text)
+}
+
+/// Reads `summary.json`.
+pub(super) fn read(directory: &SuiteDirectory) -> Result<SuiteRecord, Failure> {
+    let path = directory.summary();
+    let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    json::read_suite(BufReader::new(file)).map_err(|error| {
+        Failure::new(ExitCode::Usage, format!("error: {}: {error}", path.display()))
+    })
+}
+
+/// The report of a suite as text: a pure function of its folder.
+pub(super) fn text(directory: &SuiteDirectory, summary: &SuiteRecord, style: &Style) -> String {
+    text::suite(summary, &|run| detail(directory, run), style)
+}
+
+/// The first anomaly of a run as text, where there is one.
+pub(super) fn counterexample(
+    directory: &SuiteDirectory,
+    run: &RunRecord,
+    style: &Style,
+) -> Option<String> {
+    run.judgements.iter().find(|judgement| !judgement.anomalies.is_empty())?;
+    text::counterexample(run, &detail(directory, run)?, style)
+}
+
+/// What a run's folder holds, as far as it can be read; the report says what is missing.
+fn detail(directory: &SuiteDirectory, run: &RunRecord) -> Option<RunDetail> {
+    let folder = directory.run(&run.directory);
+    let history = read_history(&folder.history()).ok()?;
+    let events = json::read_events(BufReader::new(File::open(folder.events()).ok()?)).ok()?;
+    Some(RunDetail { history, events: events.records })
+}

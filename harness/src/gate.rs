@@ -1,0 +1,199 @@
+//! Holds the rules of a run against what was observed: what the checkers say, whether nodes
+//! crashed, whether the cluster came to rest, and the suite's own gates on measures.
+//!
+//! A rule without a sample is `not evaluated`, never held. What the outcomes come to is decided in
+//! `result`.
+
+use splitbrain_reports::measure::RunMeasures;
+use splitbrain_reports::measure::latency::Latencies;
+use splitbrain_reports::measure::recovery::{Recovery, Service};
+use splitbrain_reports::record::{GateOutcome, GateRecord};
+use splitbrain_reports::units;
+use splitbrain_workloads::history::{History, Micros};
+use splitbrain_workloads::verdict::{Judgement, Verdict};
+
+use crate::run::{SETTLE_BOUND, Traces};
+use crate::suite::gates::{Bound, Comparison, Gate, Gates, Metric};
+
+/// What gates are held against.
+pub struct Observed<'a> {
+    /// What the clients saw.
+    pub history: &'a History,
+    /// What each checker says.
+    pub judgements: &'a [Judgement],
+    /// The measures, taken from the same.
+    pub measures: &'a RunMeasures,
+    /// What the run left beside its files.
+    pub traces: &'a Traces,
+}
+
+/// Evaluates every gate: those of every run first, then the suite's own.
+pub fn evaluate(gates: &Gates, observed: &Observed<'_>) -> Vec<GateRecord> {
+    let mut records: Vec<GateRecord> = observed.judgements.iter().map(of_checker).collect();
+    records.push(crashes(observed.traces));
+    records.push(settled(observed.traces));
+    records.extend(gates.iter().map(|gate| of_measure(gate, observed)));
+    records
+}
+
+fn of_checker(judgement: &Judgement) -> GateRecord {
+    GateRecord {
+        name: judgement.checker.clone(),
+        rule: "no violation".to_string(),
+        observed: judgement.summary.clone(),
+        outcome: match judgement.verdict {
+            Verdict::Pass => GateOutcome::Held,
+            Verdict::Fail => GateOutcome::Broken,
+            Verdict::Unknown => GateOutcome::NotEvaluated,
+        },
+    }
+}
+
+/// A node that ends by itself breaks a promise of its own, whatever the history says.
+fn crashes(traces: &Traces) -> GateRecord {
+    let ends: Vec<String> =
+        traces.crashes().map(|exit| format!("{} {}", exit.node, exit.status)).collect();
+    GateRecord {
+        name: "no-crash".to_string(),
+        rule: "no node ends by itself".to_string(),
+        observed: if ends.is_empty() { "0".to_string() } else { ends.join(", ") },
+        outcome: held(ends.is_empty()),
+    }
+}
+
+/// Liveness: a cluster that is whole again serves again, within a bound.
+fn settled(traces: &Traces) -> GateRecord {
+    let bound = Micros(u64::try_from(SETTLE_BOUND.as_micros()).unwrap_or(u64::MAX));
+    GateRecord {
+        name: "settled".to_string(),
+        rule: format!("replicas agree <= {} after the heal", units::duration(bound)),
+        observed: match traces.settled_after {
+            Some(after) => units::duration(after),
+            None if traces.awaited => "never".to_string(),
+            None => "the run ended before".to_string(),
+        },
+        outcome: match traces.settled_after {
+            Some(_) => GateOutcome::Held,
+            None if traces.awaited => GateOutcome::Broken,
+            None => GateOutcome::NotEvaluated,
+        },
+    }
+}
+
+/// What a metric came to.
+enum Sample {
+    Time(Micros),
+    Share(f64),
+    Count(u64),
+    /// It was to happen and did not within the run, which is beyond every bound.
+    Never(String),
+    /// Nothing was there to measure.
+    Nothing(String),
+}
+
+fn of_measure(gate: &Gate, observed: &Observed<'_>) -> GateRecord {
+    let sample = sample(gate.metric, observed);
+    let (text, outcome) = match (&sample, gate.bound) {
+        (Sample::Time(time), Bound::Time(bound)) => {
+            let bound = u64::from(bound.as_millis()) * 1000;
+            (units::duration(*time), held(gate.comparison.holds(time.0, bound)))
+        }
+        (Sample::Share(share), Bound::Percent(bound)) => {
+            let holds = gate.comparison.holds(*share, bound.fraction());
+            (shown(*share, bound.fraction(), gate.comparison), held(holds))
+        }
+        (Sample::Count(count), Bound::Count(bound)) => {
+            (units::count(*count), held(gate.comparison.holds(*count, bound)))
+        }
+        (Sample::Never(why), _) => (why.clone(), GateOutcome::Broken),
+        (Sample::Nothing(why), _) => (why.clone(), GateOutcome::NotEvaluated),
+        // Suites are read by metric, so a bound always has its metric's unit.
+        (_, bound) => unreachable!("{} is bounded by {bound}", gate.metric),
+    };
+    GateRecord {
+        name: gate.metric.to_string(),
+        rule: gate.to_string(),
+        observed: text,
+        outcome,
+    }
+}
+
+fn sample(metric: Metric, observed: &Observed<'_>) -> Sample {
+    match metric {
+        Metric::Recovery => recovery(observed.measures),
+        Metric::Unavailability => unavailability(observed.measures),
+        Metric::Availability => match observed.measures.availability.share() {
+            Some(share) => Sample::Share(share),
+            None => Sample::Nothing("nothing was asked for".to_string()),
+        },
+        Metric::P50 => latency(observed.history, 0.5),
+        Metric::P99 => latency(observed.history, 0.99),
+        Metric::LostWrites => lost_writes(observed),
+    }
+}
+
+fn recovery(measures: &RunMeasures) -> Sample {
+    let mut longest = None;
+    for fault in &measures.faults {
+        match &fault.recovery {
+            Recovery::After(time) => longest = longest.max(Some(*time)),
+            Recovery::Never { silent } => {
+                let silent: Vec<String> = silent.iter().map(ToString::to_string).collect();
+                return Sample::Never(format!("never at {}", silent.join(", ")));
+            }
+            Recovery::NotWatched => {}
+        }
+    }
+    longest.map_or_else(|| Sample::Nothing("no heal was watched".to_string()), Sample::Time)
+}
+
+fn unavailability(measures: &RunMeasures) -> Sample {
+    let mut longest = None;
+    for fault in &measures.faults {
+        match fault.service {
+            Service::Lost { .. } => longest = longest.max(fault.service.lost_for()),
+            Service::Kept => longest = longest.max(Some(Micros(0))),
+            Service::NotRestored { .. } => return Sample::Never("not restored".to_string()),
+            Service::NoFault => {}
+        }
+    }
+    longest.map_or_else(|| Sample::Nothing("no fault was in force".to_string()), Sample::Time)
+}
+
+fn latency(history: &History, share: f64) -> Sample {
+    let mut latencies = Latencies::new();
+    for operation in history.operations.iter().filter(|operation| !operation.is_final) {
+        if let Some(latency) = splitbrain_reports::measure::latency::latency(operation) {
+            latencies.add(latency);
+        }
+    }
+    match latencies.quantile(share) {
+        Some(time) => Sample::Time(time),
+        None => Sample::Nothing("no operation succeeded".to_string()),
+    }
+}
+
+fn lost_writes(observed: &Observed<'_>) -> Sample {
+    let judged = observed.judgements.iter().find(|judgement| judgement.checker == "lost-writes");
+    match judged {
+        Some(judgement) if judgement.verdict != Verdict::Unknown => {
+            Sample::Count(splitbrain_reports::measure::loss::total(observed.judgements))
+        }
+        Some(judgement) => Sample::Nothing(judgement.summary.clone()),
+        None => Sample::Nothing("no checker counts lost writes".to_string()),
+    }
+}
+
+/// A share with as many digits as it takes to see on which side of the bound it is.
+fn shown(share: f64, bound: f64, comparison: Comparison) -> String {
+    let holds = comparison.holds(share, bound);
+    let digits = (1..6).find(|digits| {
+        let text = format!("{:.*}", digits, share * 100.0);
+        text.parse::<f64>().is_ok_and(|shown| comparison.holds(shown / 100.0, bound) == holds)
+    });
+    format!("{:.*} %", digits.unwrap_or(6), share * 100.0)
+}
+
+fn held(holds: bool) -> GateOutcome {
+    if holds { GateOutcome::Held } else { GateOutcome::Broken }
+}

@@ -1,0 +1,277 @@
+//! The cluster of one run: a target's nodes as processes, behind their links.
+//!
+//! It joins what the others keep apart: the target's command lines, the reaper's processes and
+//! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use splitbrain_reports::record::{Event, ProcessChange};
+use splitbrain_workloads::operation::NodeId;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::directory::RunDirectory;
+use super::journal::Journal;
+use crate::cluster::address::RunAddress;
+use crate::cluster::census::Entry;
+use crate::cluster::process::{Cause, Exit, Process, ProcessSpec, Processes};
+use crate::nemesis::Hands;
+use crate::network::link::Link;
+use crate::network::{Lane, LinkEvidence, Network, Stranger};
+use crate::target::{Endpoints, PeerStyle, Target, Wiring};
+
+/// How long a node that was started may take to answer. A healthy one takes milliseconds; a
+/// machine busy with a compiler has been seen to take seconds.
+const ANSWER_BOUND: Duration = Duration::from_secs(15);
+
+/// How long one question for its status may take meanwhile.
+const ASK_BOUND: Duration = Duration::from_millis(500);
+
+/// Time between two such questions.
+const ASK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// A running cluster.
+pub struct Cluster {
+    target: Arc<dyn Target>,
+    wiring: Arc<Wiring>,
+    network: Network,
+    processes: Arc<Processes>,
+    directory: RunDirectory,
+    journal: Arc<Journal>,
+    running: Mutex<BTreeMap<NodeId, Arc<Process>>>,
+    ends: Arc<Mutex<Vec<Exit>>>,
+    watcher: JoinHandle<()>,
+}
+
+impl Cluster {
+    /// Lays the links and starts every node.
+    ///
+    /// # Errors
+    ///
+    /// When an address, a port or a process cannot be had.
+    pub async fn start(
+        target: Arc<dyn Target>,
+        processes: Arc<Processes>,
+        directory: RunDirectory,
+        journal: Arc<Journal>,
+        token: String,
+    ) -> anyhow::Result<Cluster> {
+        let address = Arc::new(RunAddress::take()?);
+        let (network, strangers) = Network::new(address.clone());
+        let nodes: Vec<NodeId> = NodeId::first(target.nodes()).collect();
+        let mut real = BTreeMap::new();
+        for node in &nodes {
+            let client = address.port(format!("{node} client"))?;
+            let peer = address.port(format!("{node} peer"))?;
+            network.add_node(*node, peer, client);
+            real.insert(*node, (client, peer));
+        }
+        tokio::spawn(report_strangers(strangers, journal.clone()));
+        let wiring = wire(&*target, &network, &real, token).await?;
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let watcher = tokio::spawn(watch_exits(processes.clone(), journal.clone(), ends.clone()));
+        let cluster = Cluster {
+            target,
+            wiring: Arc::new(wiring),
+            network,
+            processes,
+            directory,
+            journal,
+            running: Mutex::default(),
+            ends,
+            watcher,
+        };
+        for node in nodes {
+            cluster.launch(node).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Its addresses.
+    pub fn wiring(&self) -> Arc<Wiring> {
+        self.wiring.clone()
+    }
+
+    /// A new lane for one client to one node.
+    ///
+    /// # Errors
+    ///
+    /// When no port can be had.
+    pub async fn lane(&self, node: NodeId) -> anyhow::Result<Lane> {
+        Ok(self.network.client_lane(node).await?)
+    }
+
+    /// Ends every connection of every client; nothing of them reaches a node any more.
+    ///
+    /// # Errors
+    ///
+    /// When a lane cannot be used again.
+    pub async fn close_clients(&self) -> anyhow::Result<()> {
+        Ok(self.network.close_clients().await?)
+    }
+
+    /// The nodes that ended without our doing, so far.
+    pub fn unasked_ends(&self) -> Vec<Exit> {
+        let ends = self.ends.lock().expect("no holder of this lock panics");
+        ends.iter().filter(|exit| exit.cause != Cause::Asked).cloned().collect()
+    }
+
+    /// Kills what runs and takes the links down.
+    pub async fn stop(&self) {
+        let running: Vec<Arc<Process>> = {
+            let running = self.running.lock().expect("no holder of this lock panics");
+            running.values().cloned().collect()
+        };
+        for process in running {
+            // One that has ended already cannot be killed, which is what we want.
+            process.kill().await.ok();
+        }
+        self.watcher.abort();
+        self.network.shutdown().await;
+    }
+
+    async fn launch(&self, node: NodeId) -> anyhow::Result<()> {
+        let folder = self.directory.node(node);
+        let folder = std::path::absolute(&folder)
+            .with_context(|| format!("no absolute path for {}", folder.display()))?;
+        let spec = ProcessSpec {
+            node,
+            program: self.target.program().to_path_buf(),
+            args: self.target.arguments(node, &self.wiring, &folder.join("data")),
+            env: self.target.environment().into_iter().collect(),
+            stdout: folder.join("stdout.log"),
+            stderr: folder.join("stderr.log"),
+            cwd: folder,
+        };
+        let prepared = self.processes.prepare(spec).await?;
+        // Known before it runs: its first dial must find its name at the proxy.
+        self.network.set_pids(node, &[prepared.pid()]);
+        let process = prepared.run().await?;
+        self.changed(&process, ProcessChange::Started);
+        let mut running = self.running.lock().expect("no holder of this lock panics");
+        running.insert(node, Arc::new(process));
+        Ok(())
+    }
+
+    fn running(&self, node: NodeId) -> anyhow::Result<Arc<Process>> {
+        let running = self.running.lock().expect("no holder of this lock panics");
+        running.get(&node).cloned().with_context(|| format!("{node} was never started"))
+    }
+
+    fn changed(&self, process: &Process, change: ProcessChange) {
+        let (node, pid) = (process.node(), process.pid());
+        self.journal.report(Event::Process { node, pid, change });
+    }
+}
+
+#[async_trait]
+impl Hands for Cluster {
+    async fn kill(&self, node: NodeId) -> anyhow::Result<()> {
+        self.running(node)?.kill().await?;
+        Ok(())
+    }
+
+    async fn restart(&self, node: NodeId) -> anyhow::Result<()> {
+        self.launch(node).await?;
+        let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
+        while self.target.status(&self.wiring, node, ASK_BOUND).await.is_none() {
+            if tokio::time::Instant::now() >= deadline {
+                let log = self.directory.node(node).join("stderr.log");
+                bail!(
+                    "{node} did not answer within {} s of its restart\n  = help: see {}",
+                    ANSWER_BOUND.as_secs(),
+                    log.display()
+                );
+            }
+            tokio::time::sleep(ASK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    async fn pause(&self, node: NodeId) -> anyhow::Result<()> {
+        let process = self.running(node)?;
+        process.pause().await?;
+        self.changed(&process, ProcessChange::Stopped);
+        Ok(())
+    }
+
+    async fn resume(&self, node: NodeId) -> anyhow::Result<()> {
+        let process = self.running(node)?;
+        process.resume().await?;
+        self.changed(&process, ProcessChange::Continued);
+        Ok(())
+    }
+
+    async fn cut(&self, links: &[Link]) -> anyhow::Result<()> {
+        Ok(self.network.cut(links).await?)
+    }
+
+    async fn heal(&self, links: &[Link]) -> anyhow::Result<()> {
+        Ok(self.network.heal(links)?)
+    }
+
+    fn process(&self, node: NodeId) -> Option<Entry> {
+        let pid = self.running(node).ok()?.pid();
+        Entry::of(pid).filter(|entry| !entry.is_dead())
+    }
+
+    fn traffic(&self, link: Link) -> Option<LinkEvidence> {
+        self.network.evidence(link).ok()
+    }
+}
+
+/// Gives every node its addresses, proxies where it must not meet its peers directly.
+async fn wire(
+    target: &dyn Target,
+    network: &Network,
+    real: &BTreeMap<NodeId, (std::net::SocketAddr, std::net::SocketAddr)>,
+    token: String,
+) -> anyhow::Result<Wiring> {
+    let mut nodes = BTreeMap::new();
+    for (node, (client, peer)) in real {
+        let mut dial = BTreeMap::new();
+        let mut advertised = None;
+        match target.peer_style() {
+            PeerStyle::PerLink => {
+                for other in real.keys().filter(|other| *other != node) {
+                    dial.insert(*other, network.peer_port(*node, *other).await?);
+                }
+            }
+            PeerStyle::Advertised => advertised = Some(network.advertised_port(*node).await?),
+        }
+        let endpoints = Endpoints { node: *node, client: *client, peer: *peer, dial, advertised };
+        nodes.insert(*node, endpoints);
+    }
+    Ok(Wiring { token, nodes })
+}
+
+async fn report_strangers(mut strangers: mpsc::Receiver<Stranger>, journal: Arc<Journal>) {
+    while let Some(Stranger { link, caller }) = strangers.recv().await {
+        journal.report(Event::Stranger { link, caller });
+    }
+}
+
+async fn watch_exits(
+    processes: Arc<Processes>,
+    journal: Arc<Journal>,
+    ends: Arc<Mutex<Vec<Exit>>>,
+) {
+    let mut exits = processes.exits();
+    loop {
+        match exits.recv().await {
+            Ok(exit) => {
+                let by_us = exit.cause == Cause::Asked;
+                let change = ProcessChange::Exited { status: exit.status.to_string(), by_us };
+                journal.report(Event::Process { node: exit.node, pid: exit.pid, change });
+                ends.lock().expect("no holder of this lock panics").push(exit);
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}

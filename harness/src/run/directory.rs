@@ -1,0 +1,158 @@
+//! Where a suite leaves what it saw: names of files and folders, and nothing of their contents.
+//!
+//! ```text
+//! runs/20261121-095148-release/       runs/latest -> ...
+//!   report.txt  summary.json
+//!   leader-killed/
+//!     plan.yaml  history.jsonl  events.jsonl
+//!     counterexample.txt  minimal.jsonl          on a failure
+//!     nodes/n1/{stdout.log,stderr.log,data/}
+//! ```
+//!
+//! It travels: everything inside is named by relative paths.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use splitbrain_workloads::operation::NodeId;
+
+/// The folder of a suite.
+#[derive(Clone, Debug)]
+pub struct SuiteDirectory {
+    path: PathBuf,
+}
+
+impl SuiteDirectory {
+    /// Makes a new folder under `out`, named by the time and the suite, and points `latest` at it.
+    ///
+    /// # Errors
+    ///
+    /// When a folder or the link cannot be made.
+    pub fn create(out: &Path, stamp: &str, suite: &str) -> io::Result<SuiteDirectory> {
+        fs::create_dir_all(out)?;
+        // Two harnesses may start within one second; each takes a name of its own.
+        let mut name = format!("{stamp}-{suite}");
+        let mut attempt = 2;
+        while let Err(error) = fs::create_dir(out.join(&name)) {
+            if error.kind() != io::ErrorKind::AlreadyExists {
+                return Err(error);
+            }
+            name = format!("{stamp}-{suite}-{attempt}");
+            attempt += 1;
+        }
+        let directory = SuiteDirectory { path: out.join(&name) };
+        let latest = out.join("latest");
+        // Replaced by a rename, so that there is always one; the loser of a race is as recent.
+        let fresh = out.join(format!(".latest-{}", std::process::id()));
+        symlink(&name, &fresh)?;
+        fs::rename(&fresh, &latest)?;
+        Ok(directory)
+    }
+
+    /// The folder of a suite that was run before: it has a summary.
+    pub fn open(path: &Path) -> Option<SuiteDirectory> {
+        let directory = SuiteDirectory { path: path.to_path_buf() };
+        directory.summary().is_file().then_some(directory)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The report as it was printed.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report.txt")
+    }
+
+    /// What CI reads.
+    pub fn summary(&self) -> PathBuf {
+        self.path.join("summary.json")
+    }
+
+    /// The folder of a run, which need not exist.
+    pub fn run(&self, name: &str) -> RunDirectory {
+        RunDirectory { path: self.path.join(name) }
+    }
+}
+
+/// The folder of a run.
+#[derive(Clone, Debug)]
+pub struct RunDirectory {
+    path: PathBuf,
+}
+
+impl RunDirectory {
+    /// The folder of a run that was run before: it has a history.
+    pub fn open(path: &Path) -> Option<RunDirectory> {
+        let directory = RunDirectory { path: path.to_path_buf() };
+        directory.history().is_file().then_some(directory)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the folder and those of all nodes.
+    ///
+    /// # Errors
+    ///
+    /// When a folder cannot be made.
+    pub fn create(&self, nodes: u16) -> io::Result<()> {
+        for node in NodeId::first(nodes) {
+            fs::create_dir_all(self.node(node))?;
+        }
+        Ok(())
+    }
+
+    /// The resolved plan, a suite of one run.
+    pub fn plan(&self) -> PathBuf {
+        self.path.join("plan.yaml")
+    }
+
+    /// The operations.
+    pub fn history(&self) -> PathBuf {
+        self.path.join("history.jsonl")
+    }
+
+    /// Phases, processes, roles and faults.
+    pub fn events(&self) -> PathBuf {
+        self.path.join("events.jsonl")
+    }
+
+    /// The first anomaly, for people.
+    pub fn counterexample(&self) -> PathBuf {
+        self.path.join("counterexample.txt")
+    }
+
+    /// The operations of the first anomaly alone, a history that can be checked.
+    pub fn minimal(&self) -> PathBuf {
+        self.path.join("minimal.jsonl")
+    }
+
+    /// The folder of a node: its logs, and its data until the run is known to have met its
+    /// expectation.
+    pub fn node(&self, node: NodeId) -> PathBuf {
+        self.path.join("nodes").join(node.to_string())
+    }
+
+    /// The data of a node.
+    pub fn data(&self, node: NodeId) -> PathBuf {
+        self.node(node).join("data")
+    }
+
+    /// Removes the nodes' data. Logs stay.
+    ///
+    /// # Errors
+    ///
+    /// When a folder that exists cannot be removed.
+    pub fn remove_data(&self, nodes: u16) -> io::Result<()> {
+        for data in NodeId::first(nodes).map(|node| self.data(node)).filter(|data| data.exists()) {
+            fs::remove_dir_all(data)?;
+        }
+        Ok(())
+    }
+}

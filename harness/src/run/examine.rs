@@ -1,0 +1,200 @@
+//! What came of a run: reads its files back, has them judged, takes the measures, asks the audit,
+//! evaluates the gates and decides.
+//!
+//! It starts nothing and waits for nothing. Whatever is judged is what is on disk, so the same
+//! files come to the same verdict on another machine.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter};
+use std::path::Path;
+
+use anyhow::Context as _;
+use splitbrain_reports::measure::{Measured, RunMeasures, Window};
+use splitbrain_reports::record::{Recheck, RunRecord, RunResult, TargetRecord};
+use splitbrain_workloads::checker::brute_force;
+use splitbrain_workloads::history::{History, Micros, jsonl};
+use splitbrain_workloads::minimal;
+use splitbrain_workloads::verdict::{Anomaly, Judgement, Verdict};
+
+use super::Traces;
+use super::directory::RunDirectory;
+use crate::audit::{self, Evidence};
+use crate::gate::{self, Observed};
+use crate::result::{self, Facts};
+use crate::suite::plan::PlannedRun;
+
+/// Makes the record of a run from what it left.
+pub fn examine(
+    plan: &PlannedRun,
+    target: TargetRecord,
+    directory: &RunDirectory,
+    traces: Traces,
+) -> RunRecord {
+    let name = plan.name.clone();
+    let record = blank(plan, target, name);
+    match read_history(&directory.history()) {
+        Ok(history) => judged(plan, record, directory, traces, &history),
+        Err(error) => {
+            let why = traces.trouble.clone().unwrap_or_else(|| format!("{error:#}"));
+            RunRecord { result: RunResult::Environment, why, faults: traces.faults, ..record }
+        }
+    }
+}
+
+/// Reads a history file of ours.
+///
+/// # Errors
+///
+/// When it cannot be opened or is no history.
+pub fn read_history(path: &Path) -> anyhow::Result<History> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    jsonl::read(BufReader::new(file)).with_context(|| format!("in {}", path.display()))
+}
+
+fn blank(plan: &PlannedRun, target: TargetRecord, directory: String) -> RunRecord {
+    RunRecord {
+        name: plan.name.clone(),
+        part: plan.part.clone(),
+        target,
+        workload: plan.workload.describe(),
+        clients: plan.clients,
+        rate: plan.rate.per_second(),
+        timeout: Micros(u64::from(plan.timeout.as_millis()) * 1000),
+        load: Micros(0),
+        load_began: Micros(0),
+        expectation: plan.expect.clone(),
+        verdict: Verdict::Unknown,
+        result: RunResult::Undecided,
+        why: String::new(),
+        judgements: Vec::new(),
+        gates: Vec::new(),
+        audit: Vec::new(),
+        operations: Vec::new(),
+        shed: 0,
+        faults: Vec::new(),
+        settled_after: None,
+        recheck: None,
+        directory,
+    }
+}
+
+fn judged(
+    plan: &PlannedRun,
+    record: RunRecord,
+    directory: &RunDirectory,
+    mut traces: Traces,
+    history: &History,
+) -> RunRecord {
+    let judgements = plan.workload.judge(history);
+    let verdict = judgements.iter().map(|judgement| judgement.verdict).reduce(Verdict::and);
+    let verdict = verdict.unwrap_or(Verdict::Unknown);
+    let (began, ended) = traces.load.unwrap_or_default();
+    let load = Window { from: began, to: ended };
+    let mut faults = std::mem::take(&mut traces.faults);
+    let measures = RunMeasures::of(Measured {
+        history,
+        load,
+        shed: &traces.shed,
+        faults: &faults,
+        judgements: &judgements,
+    });
+    measures.fill(&mut faults);
+    let observed =
+        Observed { history, judgements: &judgements, measures: &measures, traces: &traces };
+    let gates = gate::evaluate(&plan.gates, &observed);
+    let audit = audit::audit(&Evidence {
+        history,
+        faults: &faults,
+        kinds: &plan.workload.kinds(),
+        settled: traces.settled_after.is_some(),
+    });
+    let facts = Facts {
+        expectation: &plan.expect,
+        verdict,
+        judgements: &judgements,
+        gates: &gates,
+        audit: &audit,
+        faults: &faults,
+        history,
+    };
+    let (result, why) = with_trouble(result::decide(&facts), &traces);
+    let recheck = first_anomaly(&judgements)
+        .map(|anomaly| recheck(directory, history, anomaly))
+        .and_then(|recheck| recheck.map_err(|error| tracing::warn!("{error:#}")).ok());
+    let (result, why) = match &recheck {
+        Some(Recheck { confirmed: false, how, .. }) => {
+            let why = format!("the brute force disagrees with the checker: {how}; before: {why}");
+            (RunResult::HarnessBug, why)
+        }
+        _ => (result, why),
+    };
+    RunRecord {
+        load: load.length(),
+        load_began: began,
+        verdict,
+        result,
+        why,
+        judgements,
+        gates,
+        audit,
+        operations: measures.operations,
+        shed: traces.shed.len() as u64,
+        faults,
+        settled_after: traces.settled_after,
+        recheck,
+        ..record
+    }
+}
+
+/// What ended a run early explains why nothing was decided; it never hides what was.
+fn with_trouble((result, why): result::Decision, traces: &Traces) -> result::Decision {
+    if result == RunResult::NotMet {
+        return (result, why);
+    }
+    if let Some(exit) = traces.foreign_kills().next() {
+        let why = format!("{} was ended by {}, which we did not send", exit.node, exit.status);
+        return (RunResult::Environment, why);
+    }
+    if let Some(trouble) = &traces.trouble {
+        return (RunResult::Environment, trouble.clone());
+    }
+    match traces.interrupted {
+        true => (RunResult::Undecided, "interrupted".to_string()),
+        false => (result, why),
+    }
+}
+
+/// The anomaly that is shown: the first of the first checker that failed.
+pub fn first_anomaly(judgements: &[Judgement]) -> Option<&Anomaly> {
+    judgements.iter().find_map(|judgement| judgement.anomalies.first())
+}
+
+/// Writes the minimal history of an anomaly and has it judged by the brute force, which reads the
+/// file and nothing else.
+fn recheck(
+    directory: &RunDirectory,
+    history: &History,
+    anomaly: &Anomaly,
+) -> anyhow::Result<Recheck> {
+    let path = directory.minimal();
+    let minimal = minimal::history(history, anomaly);
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    jsonl::write(&minimal, BufWriter::new(file))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    let text = fs::read_to_string(&path)?;
+    let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(match brute_force::judge_file(&text) {
+        Ok(judged) => Recheck {
+            file,
+            confirmed: !judged.possible,
+            how: match judged.possible {
+                false => format!(
+                    "no order of these {} operations is possible, {} tried",
+                    judged.operations, judged.orders_tried
+                ),
+                true => format!("an order of these {} operations is possible", judged.operations),
+            },
+        },
+        Err(error) => Recheck { file, confirmed: false, how: error },
+    })
+}

@@ -1,0 +1,383 @@
+//! A run, from start to end: one cluster, one workload, one plan.
+//!
+//! ```text
+//! start -> ready -> [ clients + nemesis ] -> close clients -> heal -> quiesce -> final reads
+//! ```
+//!
+//! [`conduct`] goes through the phases and leaves files; it judges nothing. What comes of the
+//! files is `examine`'s work, so a run that was cut short is judged by what it left.
+
+pub mod clients;
+pub mod cluster;
+pub mod directory;
+pub mod examine;
+pub mod journal;
+pub mod recorder;
+pub mod roles;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use splitbrain_reports::record::{Event, EventRecord, FaultRecord, Phase};
+use splitbrain_workloads::history::{FORMAT_VERSION, Header, Micros};
+use splitbrain_workloads::operation::{NodeId, Op, Outcome};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::clients::{Callers, Load};
+use self::cluster::Cluster;
+use self::directory::RunDirectory;
+use self::journal::Journal;
+use self::recorder::{Clock, Recorder};
+use self::roles::Sampler;
+use crate::cluster::process::{Cause, Exit, Processes};
+use crate::nemesis::{Injection, Injector};
+use crate::suite::plan::PlannedRun;
+use crate::target::Target;
+
+/// How long a cluster may take from the first process to one leader whom all follow. The slowest
+/// target takes two seconds on an idle machine.
+const READY_BOUND: Duration = Duration::from_secs(30);
+
+/// How long all heals together may take. A restart is bounded by fifteen seconds of its own.
+const HEAL_BOUND: Duration = Duration::from_secs(20);
+
+/// How long a healed cluster may take until every node has applied all that is committed. It is
+/// the bound of liveness: a cluster that is whole again must serve again within it. The longest
+/// that a target of ours takes by design is an old leader's three seconds before it gives way.
+pub const SETTLE_BOUND: Duration = Duration::from_secs(20);
+
+/// How long a cluster must stay settled to be believed: several samples of every node.
+const SETTLED_FOR: Duration = Duration::from_millis(300);
+
+/// How often a final question may be asked again. Each time is a new operation in the history; no
+/// client retries. Three rounds over all nodes outlast an election after the heal.
+const FINAL_ROUNDS: usize = 3;
+
+/// Time between two hand-overs of the history to the operating system: what a killed harness
+/// loses at most.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a run needs beside its plan.
+pub struct Surroundings {
+    /// The system under test.
+    pub target: Arc<dyn Target>,
+    /// Where processes are started.
+    pub processes: Arc<Processes>,
+    /// Where the run leaves what it saw.
+    pub directory: RunDirectory,
+    /// Told of every event, as it happens.
+    pub listener: Box<dyn Fn(&EventRecord) + Send + Sync>,
+    /// Becomes true when the run must end early.
+    pub interrupt: watch::Receiver<bool>,
+}
+
+/// What a run leaves beside its files.
+#[derive(Debug, Default)]
+pub struct Traces {
+    /// Every planned fault, as far as it came.
+    pub faults: Vec<FaultRecord>,
+    /// When arrivals found no free client.
+    pub shed: Vec<Micros>,
+    /// When the load began and ended.
+    pub load: Option<(Micros, Micros)>,
+    /// From the heal to the settled cluster; `None` when it did not settle.
+    pub settled_after: Option<Micros>,
+    /// Whether it came to the wait for the settled cluster.
+    pub awaited: bool,
+    /// Nodes that ended without our doing.
+    pub ends: Vec<Exit>,
+    /// Whether it was ended early from outside.
+    pub interrupted: bool,
+    /// What ended it early from inside, in words.
+    pub trouble: Option<String>,
+    /// All events.
+    pub events: Vec<EventRecord>,
+}
+
+impl Traces {
+    /// The nodes that ended by themselves.
+    pub fn crashes(&self) -> impl Iterator<Item = &Exit> {
+        self.ends.iter().filter(|exit| exit.cause == Cause::Crash)
+    }
+
+    /// The nodes that somebody else ended.
+    pub fn foreign_kills(&self) -> impl Iterator<Item = &Exit> {
+        self.ends.iter().filter(|exit| exit.cause == Cause::Environment)
+    }
+}
+
+/// Goes through all phases of a run. Whatever happens, the processes are gone when it returns and
+/// the files hold what was seen.
+pub async fn conduct(plan: &PlannedRun, surroundings: Surroundings) -> Traces {
+    let mut traces = Traces::default();
+    if let Err(error) = phases(plan, surroundings, &mut traces).await {
+        traces.trouble = Some(format!("{error:#}"));
+    }
+    traces
+}
+
+async fn phases(
+    plan: &PlannedRun,
+    surroundings: Surroundings,
+    traces: &mut Traces,
+) -> anyhow::Result<()> {
+    let Surroundings { target, processes, directory, listener, interrupt } = surroundings;
+    directory
+        .create(target.nodes())
+        .with_context(|| format!("cannot make {}", directory.path().display()))?;
+    let clock = Clock::start();
+    let header = Header {
+        history: FORMAT_VERSION,
+        workload: plan.workload.name().to_string(),
+        nodes: target.nodes(),
+    };
+    let unwritable = |path: std::path::PathBuf| move || format!("cannot write {}", path.display());
+    let recorder = Recorder::create(&directory.history(), &header, clock)
+        .with_context(unwritable(directory.history()))?;
+    let recorder = Arc::new(recorder);
+    let journal = Journal::create(&directory.events(), clock, listener)
+        .with_context(unwritable(directory.events()))?;
+    let journal = Arc::new(journal);
+
+    journal.report(Event::Phase(Phase::Start));
+    let token = format!("splitbrain-{}-{:08x}", std::process::id(), rand::random::<u32>());
+    let run = Run { plan, target, clock, recorder, journal, interrupt };
+    let started =
+        Cluster::start(run.target.clone(), processes, directory, run.journal.clone(), token).await;
+    let result = match started {
+        Ok(cluster) => run.on_cluster(Arc::new(cluster), traces).await,
+        Err(error) => Err(error),
+    };
+    run.journal.report(Event::Phase(Phase::Stopped));
+    traces.events = run.journal.events().context("cannot write the events")?;
+    run.recorder.finish().context("cannot write the history")?;
+    result
+}
+
+/// One run at work.
+struct Run<'a> {
+    plan: &'a PlannedRun,
+    target: Arc<dyn Target>,
+    clock: Clock,
+    recorder: Arc<Recorder>,
+    journal: Arc<Journal>,
+    interrupt: watch::Receiver<bool>,
+}
+
+impl Run<'_> {
+    async fn on_cluster(
+        &self,
+        cluster: Arc<Cluster>,
+        traces: &mut Traces,
+    ) -> anyhow::Result<()> {
+        let sampler =
+            Sampler::start(self.target.clone(), cluster.wiring(), self.journal.clone());
+        let result = self.with_leader(&cluster, &sampler, traces).await;
+        sampler.stop().await;
+        traces.ends = cluster.unasked_ends();
+        cluster.stop().await;
+        result
+    }
+
+    async fn with_leader(
+        &self,
+        cluster: &Arc<Cluster>,
+        sampler: &Sampler,
+        traces: &mut Traces,
+    ) -> anyhow::Result<()> {
+        let mut interrupt = self.interrupt.clone();
+        tokio::select! {
+            ready = self.ready(sampler) => ready?,
+            _ = interrupt.wait_for(|stop| *stop) => {
+                traces.interrupted = true;
+                return Ok(());
+            }
+        }
+        let flusher = self.flusher();
+        let callers = Callers::new(
+            self.target.clone(),
+            self.recorder.clone(),
+            self.plan.timeout.duration(),
+        );
+        let callers = Arc::new(callers);
+        let result = self.load_and_heal(cluster, sampler, &callers, traces).await;
+        flusher.abort();
+        result
+    }
+
+    async fn load_and_heal(
+        &self,
+        cluster: &Arc<Cluster>,
+        sampler: &Sampler,
+        callers: &Arc<Callers>,
+        traces: &mut Traces,
+    ) -> anyhow::Result<()> {
+        let injection = self.load(cluster, sampler, callers, traces).await?;
+        self.journal.report(Event::Phase(Phase::CloseClients));
+        cluster.close_clients().await?;
+
+        self.journal.report(Event::Phase(Phase::Heal));
+        traces.faults = injection.finish(HEAL_BOUND).await?;
+        if *self.interrupt.borrow() {
+            traces.interrupted = true;
+            return Ok(());
+        }
+
+        self.journal.report(Event::Phase(Phase::Quiesce));
+        let healed = self.clock.now();
+        traces.awaited = true;
+        let settled = self.hold(sampler, SETTLE_BOUND, roles::settled).await;
+        traces.settled_after = settled.map(|since| Micros(since.0.saturating_sub(healed.0)));
+
+        self.journal.report(Event::Phase(Phase::FinalReads));
+        self.final_reads(cluster, callers).await
+    }
+
+    async fn ready(&self, sampler: &Sampler) -> anyhow::Result<()> {
+        let agreed = |picture: &roles::Picture| roles::agreed(picture).is_some();
+        if self.hold(sampler, READY_BOUND, agreed).await.is_none() {
+            let picture = sampler.picture();
+            let silent: Vec<String> = picture
+                .borrow()
+                .iter()
+                .filter(|(_, status)| status.is_none())
+                .map(|(node, _)| node.to_string())
+                .collect();
+            let what = match silent.is_empty() {
+                true => "no leader whom all nodes follow".to_string(),
+                false => format!("no answer from {}", silent.join(", ")),
+            };
+            anyhow::bail!(
+                "{what} within {} s of the start\n  = help: see nodes/*/stderr.log of the run",
+                READY_BOUND.as_secs()
+            );
+        }
+        self.journal.report(Event::Phase(Phase::Ready));
+        Ok(())
+    }
+
+    async fn load(
+        &self,
+        cluster: &Arc<Cluster>,
+        sampler: &Sampler,
+        callers: &Arc<Callers>,
+        traces: &mut Traces,
+    ) -> anyhow::Result<Injection> {
+        let mut pinned = Vec::new();
+        for slot in 0..self.plan.clients {
+            let node = NodeId(slot % self.target.nodes() + 1);
+            pinned.push(callers.caller(cluster.lane(node).await?));
+        }
+        let load = Load {
+            callers: pinned,
+            generator: self.plan.workload.generator(self.plan.seed),
+            rate: self.plan.rate.per_second(),
+            arrivals: self.plan.seed.stream("arrivals"),
+            clock: self.clock,
+        };
+        self.journal.report(Event::Phase(Phase::Load));
+        let began = self.clock.now();
+        let injector = Injector {
+            hands: cluster.clone(),
+            picture: sampler.picture(),
+            recorder: self.recorder.clone(),
+            journal: self.journal.clone(),
+            clock: self.clock,
+            seed: self.plan.seed,
+        };
+        let injection = injector.start(&self.plan.faults);
+        traces.shed = load.drive(self.plan.duration.duration(), self.interrupt.clone()).await;
+        traces.load = Some((began, self.clock.now()));
+        Ok(injection)
+    }
+
+    /// Waits until the picture has been as wanted for a while, within a bound. Returns since when.
+    async fn hold(
+        &self,
+        sampler: &Sampler,
+        bound: Duration,
+        wanted: impl Fn(&roles::Picture) -> bool,
+    ) -> Option<Micros> {
+        let mut picture = sampler.picture();
+        let deadline = tokio::time::Instant::now() + bound;
+        let mut since: Option<Micros> = None;
+        loop {
+            let now = self.clock.now();
+            since = wanted(&picture.borrow_and_update()).then(|| since.unwrap_or(now));
+            if since.is_some_and(|since| u128::from(now.0 - since.0) >= SETTLED_FOR.as_micros()) {
+                return since;
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => return None,
+                changed = picture.changed() => changed.ok()?,
+            }
+        }
+    }
+
+    /// Asks what is left: every linearizable question until one node has answered, and every
+    /// local question at every node.
+    async fn final_reads(
+        &self,
+        cluster: &Arc<Cluster>,
+        callers: &Arc<Callers>,
+    ) -> anyhow::Result<()> {
+        let nodes: Vec<NodeId> = NodeId::first(self.target.nodes()).collect();
+        let mut asking = Vec::new();
+        for node in &nodes {
+            asking.push(callers.caller(cluster.lane(*node).await?));
+        }
+        let mut interrupt = self.interrupt.clone();
+        let questions = async {
+            for op in self.plan.workload.final_operations() {
+                for turn in 0..FINAL_ROUNDS * nodes.len() {
+                    let asked = asking[turn % nodes.len()].call(&op, true).await;
+                    if matches!(asked, Outcome::Ok(_)) {
+                        break;
+                    }
+                }
+            }
+            for op in self.plan.workload.local_operations() {
+                for caller in &mut asking {
+                    answer_locally(caller, &op).await;
+                }
+            }
+        };
+        tokio::select! {
+            () = questions => {}
+            _ = interrupt.wait_for(|stop| *stop) => {}
+        }
+        Ok(cluster.close_clients().await?)
+    }
+
+    fn flusher(&self) -> JoinHandle<()> {
+        let recorder = self.recorder.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(FLUSH_INTERVAL).await;
+                recorder.flush();
+            }
+        })
+    }
+}
+
+async fn answer_locally(caller: &mut clients::Caller, op: &Op) {
+    for _ in 0..FINAL_ROUNDS {
+        if matches!(caller.call(op, true).await, Outcome::Ok(_)) {
+            return;
+        }
+    }
+}
+
+/// The error of a full disk or the like, told apart from a bug of ours.
+pub fn is_environment(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::PermissionDenied
+    )
+}

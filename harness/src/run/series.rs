@@ -1,0 +1,270 @@
+//! The runs of a suite, one after the other, and what they come to together.
+//!
+//! Runs do not overlap: they would take each other's processors, and their verdicts would depend
+//! on it. Canaries are held against their twins at the end, when all have been run.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use sha2::{Digest, Sha256};
+use splitbrain_reports::record::{
+    EventRecord, HostRecord, Part, RunRecord, RunResult, SCHEMA_VERSION, SuiteRecord, TargetRecord,
+};
+use splitbrain_workloads::history::Micros;
+use splitbrain_workloads::seed::Seed;
+use tokio::sync::watch;
+
+use super::directory::SuiteDirectory;
+use super::examine::examine;
+use super::{Surroundings, conduct};
+use crate::cluster::process::Processes;
+use crate::result::{self, ExitCode};
+use crate::suite;
+use crate::suite::plan::PlannedRun;
+use crate::suite::target::TargetSpec;
+use crate::target::{self, Target, Unusable};
+
+/// Told how a series goes on. The command line prints it.
+pub trait Progress: Send + Sync {
+    /// A run begins; `number` counts from one.
+    fn run_begins(&self, number: usize, of: usize, run: &PlannedRun, target: &TargetRecord);
+    /// Something happened in it; so many operations have succeeded so far.
+    fn event(&self, event: &EventRecord, operations_ok: u64);
+    /// A run has ended and is judged.
+    fn run_ends(&self, run: &RunRecord, took: Micros);
+}
+
+/// A suite about to be run.
+pub struct Series {
+    /// The suite's name.
+    pub suite: String,
+    /// The seed of its plans.
+    pub seed: Seed,
+    /// Its runs, in order.
+    pub runs: Vec<PlannedRun>,
+    /// Where they leave what they saw.
+    pub directory: SuiteDirectory,
+    /// The command line, for the record.
+    pub command: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// Whether the nodes' data is kept of runs that met their expectation, too.
+    pub keep_data: bool,
+}
+
+/// The targets of a suite, each made ready once.
+pub struct Targets {
+    ready: BTreeMap<String, (Arc<dyn Target>, TargetRecord)>,
+}
+
+impl Targets {
+    /// Makes every target of some runs ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Unusable`] for the first that cannot be used on this machine.
+    pub fn open(runs: &[PlannedRun]) -> Result<Targets, Unusable> {
+        let mut ready = BTreeMap::new();
+        let mut hashes = BTreeMap::new();
+        for run in runs {
+            if ready.contains_key(&run.target.to_string()) {
+                continue;
+            }
+            let target = target::open(&run.target)?;
+            let record = describe(&run.target, &*target, &mut hashes)?;
+            ready.insert(run.target.to_string(), (target, record));
+        }
+        Ok(Targets { ready })
+    }
+
+    fn of(&self, run: &PlannedRun) -> &(Arc<dyn Target>, TargetRecord) {
+        &self.ready[&run.target.to_string()]
+    }
+}
+
+fn describe(
+    spec: &TargetSpec,
+    target: &dyn Target,
+    hashes: &mut BTreeMap<PathBuf, String>,
+) -> Result<TargetRecord, Unusable> {
+    let program = target.program();
+    if !hashes.contains_key(program) {
+        let hash = hash(program).map_err(|error| Unusable {
+            what: format!("cannot read {}: {error}", program.display()),
+            help: "the program of a target is read once, to name its build".to_string(),
+        })?;
+        hashes.insert(program.to_path_buf(), hash);
+    }
+    Ok(TargetRecord {
+        name: target.name().to_string(),
+        nodes: spec.nodes,
+        settings: target.settings(),
+        version: target.version().to_string(),
+        binary: hashes[program].clone(),
+    })
+}
+
+fn hash(program: &Path) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    io::copy(&mut File::open(program)?, &mut hasher)?;
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+impl Series {
+    /// Runs all runs, judges them, and writes what CI reads after each, so that a harness that is
+    /// killed in the last run has not lost the first.
+    ///
+    /// # Errors
+    ///
+    /// When the suite's folder cannot be written.
+    pub async fn run(
+        &self,
+        targets: &Targets,
+        processes: Arc<Processes>,
+        interrupt: watch::Receiver<bool>,
+        progress: Arc<dyn Progress>,
+    ) -> anyhow::Result<SuiteRecord> {
+        let began = Instant::now();
+        let mut records: Vec<RunRecord> = Vec::new();
+        for (index, plan) in self.runs.iter().enumerate() {
+            if *interrupt.borrow() {
+                break;
+            }
+            let (target, record) = targets.of(plan);
+            progress.run_begins(index + 1, self.runs.len(), plan, record);
+            let run_began = Instant::now();
+            let surroundings = Surroundings {
+                target: target.clone(),
+                processes: processes.clone(),
+                directory: self.directory.run(&plan.name),
+                listener: {
+                    let progress = progress.clone();
+                    Box::new(move |event, ok| progress.event(event, ok))
+                },
+                interrupt: interrupt.clone(),
+            };
+            let record = self.one(plan, record.clone(), surroundings).await?;
+            progress.run_ends(&record, micros(run_began));
+            records.push(record);
+            self.write(&self.summary(records.clone(), began))?;
+        }
+        let summary = self.summary(records, began);
+        self.write(&summary)?;
+        Ok(summary)
+    }
+
+    async fn one(
+        &self,
+        plan: &PlannedRun,
+        target: TargetRecord,
+        surroundings: Surroundings,
+    ) -> anyhow::Result<RunRecord> {
+        let directory = surroundings.directory.clone();
+        directory
+            .create(target.nodes)
+            .with_context(|| format!("cannot make {}", directory.path().display()))?;
+        let header = [
+            format!("splitbrain {}, seed {}, {}", env!("CARGO_PKG_VERSION"), self.seed, self.started),
+            format!("{} {}, binary {}", target.name, target.version, target.binary),
+            format!("made by: {}", self.command),
+            "this file is a suite: splitbrain run plan.yaml does the same again".to_string(),
+        ];
+        let text = suite::write(&plan.to_suite(&plan.name), &header);
+        std::fs::write(directory.plan(), text)
+            .with_context(|| format!("cannot write {}", directory.plan().display()))?;
+
+        let traces = conduct(plan, surroundings).await;
+        let (plan, nodes) = (plan.clone(), target.nodes);
+        let (judged, place) = (directory.clone(), directory.path().display().to_string());
+        // The checkers compute; the runtime's threads are for those who wait.
+        let record = tokio::task::spawn_blocking(move || examine(&plan, target, &judged, traces))
+            .await
+            .with_context(|| format!("the judgement of {place} crashed"))?;
+        if record.result == RunResult::Met && !self.keep_data {
+            directory.remove_data(nodes).context("cannot remove the nodes' data")?;
+        }
+        Ok(record)
+    }
+
+    fn summary(&self, runs: Vec<RunRecord>, began: Instant) -> SuiteRecord {
+        let runs = hold_against_twins(runs);
+        let mut result = result::over(runs.iter().map(|run| run.result));
+        if runs.len() < self.runs.len() {
+            // What was not run was not decided; what was proven stays proven.
+            result = result.max(RunResult::Undecided);
+        }
+        let code = ExitCode::of(result);
+        SuiteRecord {
+            schema_version: SCHEMA_VERSION,
+            suite: self.suite.clone(),
+            seed: self.seed.to_string(),
+            started: self.started.clone(),
+            took: micros(began),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            command: self.command.clone(),
+            directory: self.directory.path().display().to_string(),
+            host: host(),
+            runs,
+            result,
+            exit_code: code as u8,
+            exit_reason: code.meaning().to_string(),
+        }
+    }
+
+    /// Writes `summary.json`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub fn write(&self, summary: &SuiteRecord) -> anyhow::Result<()> {
+        let path = self.directory.summary();
+        let failed = || format!("cannot write {}", path.display());
+        // Whole or not at all: a reader never sees half a summary.
+        let fresh = path.with_extension("json.new");
+        let file = File::create(&fresh).with_context(failed)?;
+        splitbrain_reports::json::write_suite(summary, io::BufWriter::new(file))
+            .with_context(failed)?;
+        std::fs::rename(&fresh, &path).with_context(failed)
+    }
+}
+
+fn hold_against_twins(runs: Vec<RunRecord>) -> Vec<RunRecord> {
+    let decide = |run: &RunRecord| {
+        if run.part != Part::Canary {
+            return (run.result, run.why.clone());
+        }
+        let twins: Vec<&RunRecord> = runs
+            .iter()
+            .filter(|twin| match &twin.part {
+                Part::Control { of } => *of == run.name,
+                // Canaries of one weakened target share a calm twin.
+                Part::Calm { of } => {
+                    let same = |canary: &&RunRecord| canary.name == *of;
+                    runs.iter().find(same).is_some_and(|canary| {
+                        canary.target == run.target && canary.workload == run.workload
+                    })
+                }
+                Part::Proof | Part::Canary => false,
+            })
+            .collect();
+        result::with_twins(run, &twins)
+    };
+    let decisions: Vec<_> = runs.iter().map(decide).collect();
+    let held = runs.into_iter().zip(decisions);
+    held.map(|(run, (result, why))| RunRecord { result, why, ..run }).collect()
+}
+
+fn host() -> HostRecord {
+    let processors = std::thread::available_parallelism().map_or(0, |count| count.get() as u32);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    HostRecord { processors, kernel: format!("Linux {}", kernel.trim()) }
+}
+
+fn micros(since: Instant) -> Micros {
+    Micros(u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,376 @@
+//! etcd as a target, by the JSON gateway of its v3 API.
+//!
+//! Peers learn one advertised URL per node, so proxies ask the kernel who dialled. Written for
+//! and tried with etcd 3.4 (`--enable-v2=false` is its default there and later).
+//! Sources: etcd's API reference (`/v3/kv`, `/v3/maintenance/status`) and `etcd --help`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+use splitbrain_reports::record::Role;
+use splitbrain_workloads::operation::{
+    Capability, Consistency, NodeId, Op, Outcome, Reason, Reply, Value,
+};
+
+use super::{Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, find_on_path, http};
+use crate::suite::target::{TargetKind, TargetSpec};
+
+/// Answers after which the operation certainly never happens: etcd refuses them before it
+/// proposes anything (`EtcdServer.processInternalRaftRequestOnce` checks the backlog first).
+const DEFINITE: [&str; 1] = ["etcdserver: too many requests"];
+
+/// An etcd cluster.
+pub(super) struct Etcd {
+    spec: TargetSpec,
+    program: PathBuf,
+    version: String,
+    /// For status, past the proxies; not a logical client.
+    sampler: reqwest::Client,
+    /// Member ids are hashes; each node tells its own with its status.
+    members: Mutex<BTreeMap<String, NodeId>>,
+}
+
+/// What suites may say of it: only how many nodes.
+pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
+    Ok(TargetKind {
+        name: name.to_string(),
+        summary: "etcd by its v3 JSON gateway; the program etcd must be on PATH".to_string(),
+        capabilities: vec![
+            Capability::CompareAndSet,
+            Capability::Delete,
+            Capability::AtomicList,
+            Capability::LocalRead,
+        ],
+        settings: Vec::new(),
+        switches: None,
+    })
+}
+
+/// Finds the program and asks for its version.
+pub(super) fn open(spec: &TargetSpec) -> Result<Etcd, Unusable> {
+    let help = "install it: sudo apt-get install etcd-server (Debian, Ubuntu), \
+                or put etcd 3.4 or later on PATH"
+        .to_string();
+    let Some(program) = find_on_path("etcd") else {
+        return Err(Unusable { what: "etcd is not on PATH".to_string(), help });
+    };
+    let output = match Command::new(&program).arg("--version").output() {
+        Ok(output) if output.status.success() => output,
+        _ => {
+            let what = format!("{} --version does not run", program.display());
+            return Err(Unusable { what, help });
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().next().unwrap_or_default().trim();
+    let version = line.strip_prefix("etcd Version: ").unwrap_or(line).to_string();
+    let sampler = http::client(Duration::from_secs(1));
+    Ok(Etcd { spec: spec.clone(), program, version, sampler, members: Mutex::default() })
+}
+
+#[async_trait]
+impl Target for Etcd {
+    fn name(&self) -> &'static str {
+        "etcd"
+    }
+
+    fn nodes(&self) -> u16 {
+        self.spec.nodes
+    }
+
+    fn settings(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn program(&self) -> &Path {
+        &self.program
+    }
+
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn peer_style(&self) -> PeerStyle {
+        PeerStyle::Advertised
+    }
+
+    fn arguments(&self, node: NodeId, wiring: &Wiring, data: &Path) -> Vec<String> {
+        let Endpoints { client, peer, .. } = &wiring.nodes[&node];
+        let advertised = |node: &Endpoints| {
+            let address = node.advertised.expect("the target's peer style asks for it");
+            format!("http://{address}")
+        };
+        let cluster: Vec<String> = wiring
+            .nodes
+            .values()
+            .map(|other| format!("{}={}", other.node, advertised(other)))
+            .collect();
+        let options = [
+            ("--name", node.to_string()),
+            ("--data-dir", data.display().to_string()),
+            ("--listen-peer-urls", format!("http://{peer}")),
+            ("--initial-advertise-peer-urls", advertised(&wiring.nodes[&node])),
+            ("--listen-client-urls", format!("http://{client}")),
+            ("--advertise-client-urls", format!("http://{client}")),
+            ("--initial-cluster", cluster.join(",")),
+            ("--initial-cluster-token", wiring.token.clone()),
+            ("--initial-cluster-state", "new".to_string()),
+            ("--logger", "zap".to_string()),
+        ];
+        options.into_iter().flat_map(|(name, value)| [name.to_string(), value]).collect()
+    }
+
+    async fn status(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeStatus> {
+        let url = format!("http://{}/v3/maintenance/status", wiring.nodes[&node].client);
+        let request = self.sampler.post(url).json(&json!({})).timeout(limit);
+        let status = http::send::<Status>(request).await.ok()?.body?;
+        let mut members = self.members.lock().expect("no holder of this lock panics");
+        members.insert(status.header.member_id.clone(), node);
+        let leads = status.leader.as_deref() == Some(status.header.member_id.as_str());
+        Some(NodeStatus {
+            role: if leads { Role::Leader } else { Role::Follower },
+            epoch: status.raft_term?.parse().ok()?,
+            leader: status.leader.and_then(|leader| members.get(&leader).copied()),
+            applied: status.raft_applied_index?.parse().ok()?,
+            committed: status.raft_index?.parse().ok()?,
+        })
+    }
+
+    fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {
+        Box::new(EtcdClient { client: http::client(limit), base: format!("http://{address}/v3/kv") })
+    }
+}
+
+#[derive(Deserialize)]
+struct Header {
+    #[serde(default)]
+    member_id: String,
+}
+
+/// The gateway leaves out zeros and writes 64-bit numbers as strings.
+#[derive(Deserialize)]
+struct Status {
+    header: Header,
+    leader: Option<String>,
+    #[serde(rename = "raftTerm")]
+    raft_term: Option<String>,
+    #[serde(rename = "raftIndex")]
+    raft_index: Option<String>,
+    #[serde(rename = "raftAppliedIndex")]
+    raft_applied_index: Option<String>,
+}
+
+struct EtcdClient {
+    client: reqwest::Client,
+    base: String,
+}
+
+/// Every answer the gateway gives, good or bad.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    kvs: Vec<KeyValue>,
+    succeeded: bool,
+    responses: Vec<TxnResponse>,
+    error: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct KeyValue {
+    #[serde(default)]
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct TxnResponse {
+    #[serde(default)]
+    response_range: Option<RangeResponse>,
+}
+
+#[derive(Deserialize)]
+struct RangeResponse {
+    #[serde(default)]
+    kvs: Vec<KeyValue>,
+}
+
+impl EtcdClient {
+    fn request(&self, op: &Op) -> reqwest::RequestBuilder {
+        let (path, body) = match op {
+            Op::Read { key, consistency } => {
+                ("range", json!({ "key": encode(key.as_str()), "serializable": local(consistency) }))
+            }
+            Op::Write { key, value } => ("put", put(key.as_str(), *value)),
+            Op::CompareAndSet { key, expect, value } => ("txn", swap(key.as_str(), *expect, *value)),
+            Op::Delete { key } => ("deleterange", json!({ "key": encode(key.as_str()) })),
+            Op::List { prefix, consistency } => (
+                "range",
+                json!({
+                    "key": encode(prefix.as_str()),
+                    "range_end": BASE64.encode(after_prefix(prefix.as_str())),
+                    "serializable": local(consistency),
+                }),
+            ),
+        };
+        self.client.post(format!("{}/{path}", self.base)).json(&body)
+    }
+}
+
+#[async_trait]
+impl Client for EtcdClient {
+    async fn call(&mut self, op: &Op) -> Outcome {
+        let answer = match http::send::<Body>(self.request(op)).await {
+            Ok(answer) => answer,
+            Err(outcome) => return outcome,
+        };
+        let Some(body) = answer.body else { return http::unexpected() };
+        if answer.success {
+            return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);
+        }
+        let error = body.error.unwrap_or_default();
+        let reason = Reason::new(word(&error));
+        if DEFINITE.contains(&error.as_str()) { Outcome::Fail(reason) } else { Outcome::Info(reason) }
+    }
+}
+
+fn put(key: &str, value: Value) -> Json {
+    json!({ "key": encode(key), "value": encode(&value.to_string()) })
+}
+
+/// A transaction whose both branches tell what the key held: the then-branch by its condition,
+/// the else-branch by reading.
+fn swap(key: &str, expect: Option<Value>, value: Value) -> Json {
+    let condition = match expect {
+        Some(expect) => json!({
+            "key": encode(key), "target": "VALUE", "result": "EQUAL",
+            "value": encode(&expect.to_string()),
+        }),
+        None => json!({
+            "key": encode(key), "target": "CREATE", "result": "EQUAL", "create_revision": "0",
+        }),
+    };
+    json!({
+        "compare": [condition],
+        "success": [{ "request_put": put(key, value) }],
+        "failure": [{ "request_range": { "key": encode(key) } }],
+    })
+}
+
+/// Reads a success; `None` when it does not say what it must.
+fn reply(op: &Op, body: &Body) -> Option<Reply> {
+    Some(match op {
+        Op::Read { .. } => Reply::Read(first(&body.kvs)?),
+        Op::Write { .. } => Reply::Written,
+        Op::CompareAndSet { expect, .. } if body.succeeded => {
+            Reply::Compared { swapped: true, observed: *expect }
+        }
+        Op::CompareAndSet { .. } => {
+            let range = body.responses.first()?.response_range.as_ref()?;
+            Reply::Compared { swapped: false, observed: first(&range.kvs)? }
+        }
+        Op::Delete { .. } => Reply::Deleted,
+        Op::List { .. } => {
+            Reply::Listed(body.kvs.iter().map(number).collect::<Option<Vec<_>>>()?)
+        }
+    })
+}
+
+/// The outer `None` is a value that is no number.
+fn first(kvs: &[KeyValue]) -> Option<Option<Value>> {
+    match kvs.first() {
+        Some(kv) => Some(Some(number(kv)?)),
+        None => Some(None),
+    }
+}
+
+fn number(kv: &KeyValue) -> Option<Value> {
+    let bytes = BASE64.decode(&kv.value).ok()?;
+    std::str::from_utf8(&bytes).ok()?.parse().ok().map(Value)
+}
+
+fn encode(text: &str) -> String {
+    BASE64.encode(text)
+}
+
+fn local(consistency: &Consistency) -> bool {
+    *consistency == Consistency::Local
+}
+
+/// The end of the range of all keys that begin with a prefix: its last byte, one up. Prefixes of
+/// ours end in ASCII, so there is no carry.
+fn after_prefix(prefix: &str) -> Vec<u8> {
+    let mut end = prefix.as_bytes().to_vec();
+    match end.last_mut() {
+        Some(last) => *last += 1,
+        // The range of all keys, by etcd's convention.
+        None => end.push(0),
+    }
+    end
+}
+
+/// etcd's sentence as one short word for counting.
+fn word(error: &str) -> String {
+    let error = error.strip_prefix("etcdserver: ").unwrap_or(error);
+    let short: String = error.chars().take(40).collect();
+    let word = short.to_lowercase().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    let word = word.trim_matches('-');
+    if word.is_empty() { "unexpected-answer".to_string() } else { word.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use splitbrain_workloads::operation::Key;
+
+    use super::*;
+
+    fn answer(op: &Op, json: Json) -> Option<Reply> {
+        reply(op, &serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn a_mismatch_reads_what_the_else_branch_saw() {
+        let op = Op::CompareAndSet { key: Key::new("r0"), expect: Some(Value(1)), value: Value(2) };
+        let kvs = json!([{ "key": encode("r0"), "value": encode("7") }]);
+        let json = json!({ "responses": [{ "response_range": { "kvs": kvs, "count": "1" } }] });
+        let seen = Reply::Compared { swapped: false, observed: Some(Value(7)) };
+        assert_eq!(answer(&op, json), Some(seen));
+        let json = json!({ "responses": [{ "response_range": {} }] });
+        let absent = Reply::Compared { swapped: false, observed: None };
+        assert_eq!(answer(&op, json), Some(absent));
+    }
+
+    #[test]
+    fn a_swap_saw_what_it_expected() {
+        let op = Op::CompareAndSet { key: Key::new("r0"), expect: Some(Value(1)), value: Value(2) };
+        let json = json!({ "succeeded": true, "responses": [{ "response_put": {} }] });
+        let swapped = Reply::Compared { swapped: true, observed: Some(Value(1)) };
+        assert_eq!(answer(&op, json), Some(swapped));
+    }
+
+    #[test]
+    fn an_answer_without_a_number_proves_nothing() {
+        let op = Op::Read { key: Key::new("r0"), consistency: Consistency::Linearizable };
+        assert_eq!(answer(&op, json!({ "kvs": [{ "value": encode("seven") }] })), None);
+        assert_eq!(answer(&op, json!({})), Some(Reply::Read(None)));
+    }
+
+    #[test]
+    fn the_range_of_a_prefix_ends_before_the_next_prefix() {
+        assert_eq!(after_prefix("s/"), b"s0");
+        assert_eq!(after_prefix(""), [0]);
+    }
+
+    #[test]
+    fn an_error_becomes_one_short_word() {
+        assert_eq!(word("etcdserver: request timed out"), "request-timed-out");
+        assert_eq!(word(""), "unexpected-answer");
+    }
+}

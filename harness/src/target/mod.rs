@@ -1,0 +1,172 @@
+//! The system under test: how to start it, reach it and talk to it. One target, one file.
+//!
+//! A target knows its program's command line, its status and its client protocol. It knows no
+//! fault, no workload and no checker, and it starts nothing by itself: `run` asks it for command
+//! lines and hands them to the reaper. The harness reaches the built-in store exactly as it
+//! reaches a stranger's: a process and its HTTP API.
+//!
+//! A new target is one file with a [`Target`] and a [`Client`], and one line in the registry.
+
+mod etcd;
+mod http;
+mod store;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use splitbrain_reports::record::Role;
+use splitbrain_workloads::operation::{NodeId, Op, Outcome};
+use thiserror::Error;
+
+use crate::suite::target::{TargetKind, TargetSpec};
+
+/// A target that cannot be used on this machine. The exit code is 4.
+#[derive(Debug, Error)]
+#[error("{what}\n  = help: {help}")]
+pub struct Unusable {
+    /// What is missing.
+    pub what: String,
+    /// The line that mends it.
+    pub help: String,
+}
+
+/// How the nodes of a target learn where their peers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerStyle {
+    /// Each node takes its own list of peers, so each directed dial gets its own proxy port.
+    PerLink,
+    /// Each node advertises one address to all, so a proxy asks the kernel who dialled.
+    Advertised,
+}
+
+/// The addresses of one node.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// Whose.
+    pub node: NodeId,
+    /// Where it really listens for clients. The harness samples status here, past all proxies.
+    pub client: SocketAddr,
+    /// Where it really listens for peers.
+    pub peer: SocketAddr,
+    /// What it must dial to reach each peer: a proxy.
+    pub dial: BTreeMap<NodeId, SocketAddr>,
+    /// What it must tell its peers to dial: a proxy. Used with [`PeerStyle::Advertised`].
+    pub advertised: Option<SocketAddr>,
+}
+
+/// A cluster's addresses and the name that keeps it apart from all other clusters.
+#[derive(Clone, Debug)]
+pub struct Wiring {
+    /// Unique per run: a node of a former run that is still alive must not be believed.
+    pub token: String,
+    /// By node, all of them.
+    pub nodes: BTreeMap<NodeId, Endpoints>,
+}
+
+/// What a node says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    /// What it says it is.
+    pub role: Role,
+    /// The epoch it is in.
+    pub epoch: u64,
+    /// Whom it takes for the leader.
+    pub leader: Option<NodeId>,
+    /// Position up to which its state machine has applied.
+    pub applied: u64,
+    /// Position up to which it knows entries to be committed.
+    pub committed: u64,
+}
+
+/// A system under test.
+#[async_trait]
+pub trait Target: Send + Sync {
+    /// Its name in suites and reports.
+    fn name(&self) -> &'static str;
+
+    /// How many nodes it is to have.
+    fn nodes(&self) -> u16;
+
+    /// What the suite set, for the report.
+    fn settings(&self) -> BTreeMap<String, String>;
+
+    /// The program of every node.
+    fn program(&self) -> &Path;
+
+    /// The version the program reports.
+    fn version(&self) -> &str;
+
+    /// How peers are found.
+    fn peer_style(&self) -> PeerStyle;
+
+    /// The arguments that start one node on its data directory, the first time and every time
+    /// after a kill.
+    fn arguments(&self, node: NodeId, wiring: &Wiring, data: &Path) -> Vec<String>;
+
+    /// Environment variables of every node.
+    fn environment(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// What one node says of itself, asked at its real port; `None` when it does not answer
+    /// within `limit`.
+    async fn status(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeStatus>;
+
+    /// A client that talks to one node through the given address, a proxy, and gives up after
+    /// `limit`.
+    fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client>;
+}
+
+/// A connection of one logical client to one node.
+#[async_trait]
+pub trait Client: Send {
+    /// Carries out one operation and says how it ended. Never retries: every end that is not
+    /// certain is [`Outcome::Info`].
+    async fn call(&mut self, op: &Op) -> Outcome;
+}
+
+/// Makes the two functions over all targets from one line per target: its module, which offers
+/// `kind()` and `open(&TargetSpec)`, and its name in suites.
+macro_rules! registry {
+    ($($module:ident = $name:literal),+ $(,)?) => {
+        /// What suites may say of each target, and what each can do.
+        ///
+        /// # Errors
+        ///
+        /// [`Unusable`] when a target cannot say what it accepts.
+        pub fn kinds() -> Result<Vec<TargetKind>, Unusable> {
+            Ok(vec![$($module::kind($name)?),+])
+        }
+
+        /// Makes ready the target of a suite: finds its program and asks for its version.
+        ///
+        /// # Errors
+        ///
+        /// [`Unusable`] when the program is missing or does not run.
+        pub fn open(spec: &TargetSpec) -> Result<Arc<dyn Target>, Unusable> {
+            match spec.kind.as_str() {
+                $($name => Ok(Arc::new($module::open(spec)?)),)+
+                other => Err(Unusable {
+                    what: format!("no target is called {other}"),
+                    help: "splitbrain list targets".to_string(),
+                }),
+            }
+        }
+    };
+}
+
+registry! {
+    store = "store",
+    etcd = "etcd",
+}
+
+/// Searches the directories of `PATH` for a program.
+fn find_on_path(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|directory| directory.join(program))
+        .find(|candidate| candidate.is_file())
+}
