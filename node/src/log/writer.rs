@@ -56,13 +56,15 @@ impl Writer {
     ///
     /// When the system cannot start a thread.
     pub fn spawn_with(
-        log: Log,
-        flushed: impl FnMut(Token) + Send + 'static,
+        mut log: Log,
+        mut flushed: impl FnMut(Token) + Send + 'static,
         on_error: impl FnOnce(io::Error) + Send + 'static,
     ) -> Writer {
         let (sender, receiver) = mpsc::channel();
         let body = move || {
-            if let Err(error) = write_all(log, &receiver, flushed) {
+            // The three are lent, so that they are alive when the process ends: otherwise threads
+            // that see their channels close could end it first, with a message of less use.
+            if let Err(error) = write_all(&mut log, &receiver, &mut flushed) {
                 on_error(error);
             }
         };
@@ -107,9 +109,9 @@ impl Drop for Writer {
 /// Until all senders are gone: takes what has been submitted, writes it as one frame, syncs once,
 /// reports it. While a sync runs the next batch gathers in the channel; nobody waits for a timer.
 fn write_all(
-    mut log: Log,
+    log: &mut Log,
     receiver: &Receiver<Submission>,
-    mut flushed: impl FnMut(Token),
+    flushed: &mut impl FnMut(Token),
 ) -> io::Result<()> {
     let mut tokens = Vec::new();
     while let Ok(first) = receiver.recv() {
@@ -145,7 +147,7 @@ fn end_process(error: io::Error) {
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
-    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::os::unix::process::ExitStatusExt;
     use std::path::Path;
     use std::process::{Command, Stdio};
     use std::sync::mpsc;
@@ -234,20 +236,34 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_write_reaches_the_hook_and_reports_no_token() {
+    fn a_failed_write_or_sync_reaches_the_hook_and_reports_no_token() {
+        // One device takes no write, the other takes writes and refuses to sync.
+        let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
+        for (file, failed) in [(full_disk(), "cannot write"), (null, "cannot sync")] {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut log, _) = open(dir.path(), US, &OPTIONS).unwrap();
+            log.active.file = file;
+            let (sender, tokens) = mpsc::channel();
+            let (errors, error) = mpsc::channel();
+            let flushed = move |token| sender.send(token).unwrap();
+            let writer = Writer::spawn_with(log, flushed, move |error| errors.send(error).unwrap());
+            writer.submit(numbered(1), Token(1));
+            drop(writer);
+            let error = error.recv().unwrap().to_string();
+            assert!(error.starts_with(failed), "{error}");
+            assert_eq!(tokens.iter().count(), 0);
+            assert_eq!(recovered_numbers(dir.path()), []);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the core is gone")]
+    fn a_panic_in_the_report_is_passed_on_and_not_swallowed() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut log, _) = open(dir.path(), US, &OPTIONS).unwrap();
-        log.active.file = full_disk();
-        let (sender, tokens) = mpsc::channel();
-        let (errors, error) = mpsc::channel();
-        let flushed = move |token| sender.send(token).unwrap();
-        let writer = Writer::spawn_with(log, flushed, move |error| errors.send(error).unwrap());
+        let (log, _) = open(dir.path(), US, &OPTIONS).unwrap();
+        let writer = Writer::spawn(log, |_| panic!("the core is gone"));
         writer.submit(numbered(1), Token(1));
-        let error = error.recv().unwrap();
-        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         drop(writer);
-        assert_eq!(tokens.iter().count(), 0);
-        assert_eq!(recovered_numbers(dir.path()), []);
     }
 
     /// Runs a test of this file again in a process of its own, as a child with a folder. `shell`
@@ -260,14 +276,13 @@ mod tests {
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", &format!("log::writer::tests::{test}"), "--nocapture"])
             .env(CHILD, dir)
-            .process_group(0)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
     }
 
-    /// The child's part: submits without end and prints each token that is reported.
-    fn write_without_end(dir: &Path) -> ! {
+    /// The child's part: submits far more than the parent waits for and prints each token that is reported.
+    fn write_until_stopped(dir: &Path) -> ! {
         let (log, _) = open(dir, US, &OPTIONS).unwrap();
         let (sender, flushed) = mpsc::sync_channel(64);
         let writer = Writer::spawn(log, move |Token(token)| {
@@ -276,7 +291,7 @@ mod tests {
             out.flush().unwrap();
             sender.send(()).unwrap();
         });
-        for token in 0.. {
+        for token in 0..100_000 {
             let mut records = numbered(token);
             records[0].payload.resize(300, 0xEE);
             writer.submit(records, Token(token));
@@ -284,7 +299,7 @@ mod tests {
                 flushed.recv().unwrap();
             }
         }
-        unreachable!("the numbers do not end");
+        panic!("nobody stopped the child");
     }
 
     fn tokens(lines: impl Iterator<Item = String>) -> Vec<u64> {
@@ -295,7 +310,7 @@ mod tests {
     #[test]
     fn a_killed_process_has_on_disk_what_it_reported() {
         if let Some(dir) = std::env::var_os(CHILD) {
-            write_without_end(Path::new(&dir));
+            write_until_stopped(Path::new(&dir));
         }
         let dir = tempfile::tempdir().unwrap();
         let name = "a_killed_process_has_on_disk_what_it_reported";
@@ -315,7 +330,7 @@ mod tests {
     #[test]
     fn a_process_that_may_not_write_any_more_ends_loudly_and_keeps_what_it_reported() {
         if let Some(dir) = std::env::var_os(CHILD) {
-            write_without_end(Path::new(&dir));
+            write_until_stopped(Path::new(&dir));
         }
         let dir = tempfile::tempdir().unwrap();
         drop(open(dir.path(), US, &OPTIONS).unwrap());
