@@ -1,1 +1,3 @@
 //! The built-in store.
+
+pub mod log;
