@@ -1,0 +1,153 @@
+//! Reading the log back after a stop of any kind, and telling a torn tail from damage.
+//!
+//! Called once by [`super::open`], which holds the folder's lock. The rule and the reasons for it
+//! stand in [`super`]; nothing on disk is changed unless the whole log was found in order.
+
+use std::path::{Path, PathBuf};
+
+use super::frame::{self, Flaw, Place};
+use super::segment::{self, Segment, damaged};
+use super::{Identity, LogError, PAGE_BYTES, Record, Recovered};
+
+/// Where writing goes on.
+pub(super) struct Tail {
+    /// The segment that takes the next frame.
+    pub(super) segment: Segment,
+    /// Where in it the next frame goes, in bytes from the start of the file.
+    pub(super) end: u64,
+    /// The sequence of the last frame; 0 when there is none.
+    pub(super) sequence: u64,
+    /// The blank segment behind it, if one was prepared before the stop.
+    pub(super) next: Option<Segment>,
+}
+
+/// Reads all segments, cuts and zeroes a torn tail. `None`: there is no segment yet.
+pub(super) fn recover(
+    dir: &Path,
+    identity: Identity,
+) -> Result<(Option<Tail>, Recovered), LogError> {
+    let numbers = segment::list(dir)?;
+    for (expected, &got) in (1..).zip(&numbers) {
+        if got != expected {
+            return Err(LogError::MissingSegment { dir: dir.to_owned(), expected, got });
+        }
+    }
+    let mut scan = Scan::default();
+    let mut buffer = Vec::new();
+    for &number in &numbers {
+        let segment = Segment::open(dir, identity, number, &mut buffer)?;
+        scan.segment(segment, &buffer)?;
+    }
+    // A process that was killed leaves bytes that were written but not synced, and names too. What
+    // is handed out counts as durable, and the next frame may only follow durable ones.
+    segment::sync_dir(dir).map_err(LogError::io("sync", dir))?;
+    let Scan { records, sequence, active, next, torn } = scan;
+    let torn_bytes = torn.as_ref().map_or(0, |torn| torn.to - torn.from);
+    let Some((segment, end)) = active else {
+        return Ok((None, Recovered { records, torn_bytes, torn_at: None, segments: 0 }));
+    };
+    if let Some(torn) = &torn {
+        // Zeroed and synced before anything is appended: if the next write stops short of these
+        // bytes, they must not follow it.
+        segment
+            .zero(torn.from, torn.to)
+            .and_then(|()| segment.sync())
+            .map_err(LogError::io("cut the torn tail of", &segment.path))?;
+    }
+    let torn_at = torn.map(|torn| (torn.path, torn.from));
+    let recovered = Recovered { records, torn_bytes, torn_at, segments: numbers.len() };
+    Ok((Some(Tail { segment, end, sequence, next }), recovered))
+}
+
+/// What is known after the segments read so far.
+#[derive(Default)]
+struct Scan {
+    records: Vec<Record>,
+    sequence: u64,
+    active: Option<(Segment, u64)>,
+    next: Option<Segment>,
+    torn: Option<Torn>,
+}
+
+/// Bytes behind the last frame that are neither frames nor zeros.
+struct Torn {
+    path: PathBuf,
+    from: u64,
+    to: u64,
+    flaw: Flaw,
+}
+
+impl Scan {
+    /// Reads one segment, the one after those before. `bytes` are the whole file.
+    fn segment(&mut self, segment: Segment, bytes: &[u8]) -> Result<(), LogError> {
+        let used = used_bytes(bytes);
+        if used <= PAGE_BYTES as usize {
+            // Blank: prepared and not used yet. Only the first one behind the tail is of use.
+            match (&self.active, &self.next) {
+                (None, _) => self.active = Some((segment, PAGE_BYTES)),
+                (Some(_), None) => self.next = Some(segment),
+                (Some(_), Some(_)) => {}
+            }
+            return Ok(());
+        }
+        if let Some(torn) = &self.torn {
+            let got = format!("{}, and {} was written after it", torn.flaw, segment.path.display());
+            return Err(damaged(&torn.path, torn.from, "an intact frame".into(), got));
+        }
+        let (end, flaw) = self.frames(&segment, bytes)?;
+        segment.sync().map_err(LogError::io("sync", &segment.path))?;
+        if end < used {
+            let place = Place { segment: segment.number, offset: end as u64 };
+            let rest = &bytes[end..];
+            if let Some(gap) = frame::find_intact(rest, used - end, place, self.sequence) {
+                let got = format!("{flaw}, and an intact frame follows at byte {}", end + gap);
+                return Err(damaged(&segment.path, end as u64, "an intact frame".into(), got));
+            }
+            let path = segment.path.clone();
+            self.torn = Some(Torn { path, from: end as u64, to: used as u64, flaw });
+        }
+        self.active = Some((segment, end as u64));
+        self.next = None;
+        Ok(())
+    }
+
+    /// Takes the frames from the start of a segment up to the first place without one; returns
+    /// that place and what stands there.
+    fn frames(&mut self, segment: &Segment, bytes: &[u8]) -> Result<(usize, Flaw), LogError> {
+        let mut at = PAGE_BYTES as usize;
+        loop {
+            let place = Place { segment: segment.number, offset: at as u64 };
+            let frame = match frame::parse(&bytes[at..], place) {
+                Ok(frame) => frame,
+                Err(flaw) => return Ok((at, flaw)),
+            };
+            let complain = |expected, got| damaged(&segment.path, at as u64, expected, got);
+            if frame.sequence != self.sequence + 1 {
+                let expected = format!("frame {}", self.sequence + 1);
+                let got = format!("frame {}; those between are gone", frame.sequence);
+                return Err(complain(expected, got));
+            }
+            if frame::decode(frame.body, &mut self.records).is_none() {
+                let got = "an intact frame with something else in it".to_owned();
+                return Err(complain("a list of records".into(), got));
+            }
+            self.sequence = frame.sequence;
+            at += frame::FRAME_HEADER + frame.body.len();
+        }
+    }
+}
+
+/// The length of `bytes` without the zeros at their end. Compares page by page, which the
+/// compiler turns into a call of `memcmp`: most of a segment may be zeros.
+fn used_bytes(bytes: &[u8]) -> usize {
+    const BLANK: [u8; PAGE_BYTES as usize] = [0; PAGE_BYTES as usize];
+    let mut end = bytes.len();
+    for page in bytes.rchunks(BLANK.len()) {
+        if page != &BLANK[..page.len()] {
+            let last = page.iter().rposition(|&byte| byte != 0).expect("a byte that is not zero");
+            return end - page.len() + last + 1;
+        }
+        end -= page.len();
+    }
+    0
+}
