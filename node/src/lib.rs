@@ -1,3 +1,16 @@
-//! The built-in store.
+//! The built-in store: a replicated key-value store whose protections are switches.
+//!
+//! One process is one node. [`protocol`] is the pure core and the place to begin reading,
+//! [`config`] holds the switches and the profiles, [`log`] is what is on disk, and `runtime.rs` is
+//! where the core meets disk, sockets and clock.
 
+mod api;
+mod args;
+pub mod config;
 pub mod log;
+mod peer;
+pub mod protocol;
+mod runtime;
+pub mod state;
+
+pub use args::{NodeArgs, run};

@@ -1,0 +1,52 @@
+//! `--describe`: profiles and switches as JSON, for whoever writes suites or documentation.
+
+use serde_json::{Map, Value, json};
+
+use super::{PROFILES, SWITCHES, Settings};
+
+/// The version of the JSON that [`describe`] returns.
+const DESCRIBE_VERSION: u32 = 1;
+
+/// Every profile with its meaning and values, and every switch with its meaning and possible
+/// values:
+///
+/// ```json
+/// {"describe": 1,
+///  "profiles": [{"name": "raft", "meaning": "...", "settings": {"fencing": "on"}}],
+///  "switches": [{"name": "fencing", "meaning": "...", "values": "on, off"}]}
+/// ```
+pub fn describe() -> Value {
+    let profiles: Vec<Value> = PROFILES
+        .iter()
+        .map(|profile| {
+            let settings = Settings::profile(profile.name).map(|settings| settings.values());
+            json!({
+                "name": profile.name,
+                "meaning": profile.meaning,
+                "settings": settings.unwrap_or_default(),
+            })
+        })
+        .collect();
+    let switches: Vec<Value> = SWITCHES
+        .iter()
+        .map(|switch| {
+            json!({"name": switch.name, "meaning": switch.meaning, "values": switch.values})
+        })
+        .collect();
+    json!({
+        "describe": DESCRIBE_VERSION,
+        "version": env!("CARGO_PKG_VERSION"),
+        "profiles": profiles,
+        "switches": switches,
+    })
+}
+
+impl Settings {
+    /// Every switch by name with its value, as `/status` and `--describe` print them.
+    pub fn values(&self) -> Map<String, Value> {
+        SWITCHES
+            .iter()
+            .map(|switch| (switch.name.to_string(), Value::String(switch.get(self))))
+            .collect()
+    }
+}

@@ -1,0 +1,188 @@
+//! The table of switches: name, meaning, values, and how to read and set each.
+//!
+//! The command line sets switches through it, `/status` and `--describe` print it.
+
+use std::time::Duration;
+
+use super::{
+    ConfigError, Demote, Election, Fsync, Reads, Replication, Routing, Settings,
+};
+
+/// One switch.
+#[derive(Debug)]
+pub struct Switch {
+    /// Its name in `--set name=value`.
+    pub name: &'static str,
+    /// What it decides, in one sentence.
+    pub meaning: &'static str,
+    /// Its values, as text.
+    pub values: &'static str,
+    read: fn(&Settings) -> String,
+    write: fn(&mut Settings, &str) -> Option<()>,
+}
+
+impl Switch {
+    /// The switch of a name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(name: &str) -> Result<&'static Switch, ConfigError> {
+        SWITCHES
+            .iter()
+            .find(|switch| switch.name == name)
+            .ok_or_else(|| ConfigError::Switch(name.to_string()))
+    }
+
+    /// Its value in some settings.
+    pub fn get(&self, settings: &Settings) -> String {
+        (self.read)(settings)
+    }
+
+    /// Sets it.
+    ///
+    /// # Errors
+    /// When it has no such value.
+    pub fn set(&self, settings: &mut Settings, value: &str) -> Result<(), ConfigError> {
+        (self.write)(settings, value).ok_or_else(|| ConfigError::Value {
+            name: self.name,
+            expected: self.values,
+            got: value.to_string(),
+        })
+    }
+}
+
+/// A switch whose values are words.
+macro_rules! words {
+    ($name:literal, $field:ident, $meaning:literal, $values:literal, $($word:literal => $value:expr),+) => {
+        Switch {
+            name: $name,
+            meaning: $meaning,
+            values: $values,
+            read: |settings| {
+                $(if settings.$field == $value { return $word.to_string(); })+
+                unreachable!("every value has a word")
+            },
+            write: |settings, text| {
+                settings.$field = match text { $($word => $value,)+ _ => return None };
+                Some(())
+            },
+        }
+    };
+}
+
+/// A switch that is on or off.
+macro_rules! on_off {
+    ($name:literal, $field:ident, $meaning:literal) => {
+        words!($name, $field, $meaning, "on, off", "on" => true, "off" => false)
+    };
+}
+
+/// A switch that is a length of time.
+macro_rules! span {
+    ($name:literal, $field:ident, $meaning:literal) => {
+        Switch {
+            name: $name,
+            meaning: $meaning,
+            values: "a duration such as 50ms or 3s",
+            read: |settings| duration_text(settings.$field),
+            write: |settings, text| {
+                settings.$field = duration(text)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Every switch, in the order in which they are printed.
+pub static SWITCHES: &[Switch] = &[
+    words!(
+        "replication", replication,
+        "when a write is acknowledged: on the disks of a majority, or on the leader's alone",
+        "quorum, async",
+        "quorum" => Replication::Quorum, "async" => Replication::Async
+    ),
+    words!(
+        "election", election,
+        "how a leader is chosen: by votes, or the freshest log among those that answer",
+        "raft, most-recent",
+        "raft" => Election::Raft, "most-recent" => Election::MostRecent
+    ),
+    on_off!("majority", majority, "an election, and staying leader, needs a majority"),
+    on_off!("completeness", completeness, "the winner must hold the best log of a majority"),
+    on_off!("durable-vote", durable_vote, "a vote is on disk before it is given"),
+    on_off!(
+        "log-matching", log_matching,
+        "entries are accepted only behind the very entry they follow at the leader"
+    ),
+    on_off!(
+        "commit-own-epoch", commit_own_epoch,
+        "a leader begins with an entry of its own and commits older ones only through it"
+    ),
+    on_off!("fencing", fencing, "a promise to a later epoch refuses earlier leaders"),
+    Switch {
+        name: "demote",
+        meaning: "when a leader gives way that has come into contact with a later claimant",
+        values: "on-contact, after <duration>",
+        read: |settings| match settings.demote {
+            Demote::OnContact => "on-contact".to_string(),
+            Demote::After(span) => format!("after {}", duration_text(span)),
+        },
+        write: |settings, text| {
+            settings.demote = match text.strip_prefix("after ") {
+                Some(span) => Demote::After(duration(span)?),
+                None if text == "on-contact" => Demote::OnContact,
+                None => return None,
+            };
+            Some(())
+        },
+    },
+    words!(
+        "reads", reads,
+        "the strongest reads: confirmed by a majority, or by whoever takes itself for the leader",
+        "read-index, leader",
+        "read-index" => Reads::ReadIndex, "leader" => Reads::Leader
+    ),
+    words!(
+        "routing", routing,
+        "a request for the leader at a follower: passed on one hop, or answered with who leads",
+        "forward, redirect",
+        "forward" => Routing::Forward, "redirect" => Routing::Redirect
+    ),
+    words!(
+        "fsync", fsync,
+        "whether the log waits for the disk before anything depends on a record",
+        "always, never",
+        "always" => Fsync::Always, "never" => Fsync::Never
+    ),
+    span!("heartbeat", heartbeat, "how often a leader makes itself heard"),
+    span!(
+        "election-timeout", election_timeout,
+        "the shortest silence after which a leader is suspected; the longest is twice this"
+    ),
+    span!(
+        "ask-window", ask_window,
+        "how long a node that would claim leadership waits for the positions of others"
+    ),
+    span!(
+        "start-grace", start_grace,
+        "the same for a node that has met no leader since it started"
+    ),
+];
+
+fn duration(text: &str) -> Option<Duration> {
+    let (digits, millis) = match text.strip_suffix("ms") {
+        Some(digits) => (digits, 1),
+        None => (text.strip_suffix('s')?, 1000),
+    };
+    let number: u64 = digits.parse().ok()?;
+    Some(Duration::from_millis(number.checked_mul(millis)?))
+}
+
+fn duration_text(span: Duration) -> String {
+    let millis = span.as_millis();
+    if millis > 0 && millis.is_multiple_of(1000) {
+        format!("{}s", millis / 1000)
+    } else {
+        format!("{millis}ms")
+    }
+}

@@ -1,0 +1,122 @@
+//! The follower's side of replication: where an upstream's entries may be joined to this log, and
+//! what must be cut before: `log-matching`.
+//!
+//! Everything goes by identity. An entry that is already present is skipped, so a late or repeated
+//! message cuts nothing; a different entry at the same index proves that this log has diverged from
+//! there, so the rest is archived, cut, and the state machine is rebuilt from what is left.
+
+use super::acknowledge::decode;
+use super::entry::{Claim, Entry, EntryId};
+use super::{Core, Effect, Held, Message, Note, Report, Role};
+use crate::state::State;
+
+impl Core {
+    /// Entries, or a heartbeat, from somebody who claims to lead.
+    pub(super) fn on_append(
+        &mut self,
+        claim: Claim,
+        round: u64,
+        prev: EntryId,
+        entries: Vec<Entry>,
+        committed: u64,
+    ) {
+        if !self.admit(claim) {
+            return;
+        }
+        self.leader_heard(claim);
+        if !self.joins(prev) {
+            let hint = self.agreement_hint(prev);
+            let message = Message::Mismatch { claim, round, prev: prev.index, hint };
+            return self.answer_round(claim, round, message);
+        }
+        let matched = prev.index + entries.len() as u64;
+        self.store(claim, prev.index, entries);
+        let Some(upto) = self.entries.id_at(matched) else { return };
+        if !self.barrier.is_flushed(self.barrier.newest()) {
+            // The entries must wait for the disk, the confirmation of the leader need not.
+            self.answer_round(claim, round, Message::Alive { claim, round });
+        }
+        self.once_durable(Held::Durable(self.entries.last()));
+        self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, upto }));
+        self.commit(committed.min(matched));
+    }
+
+    /// Whether entries that follow `prev` at the leader may follow it here.
+    fn joins(&self, prev: EntryId) -> bool {
+        if self.settings.log_matching {
+            // Two logs that agree on one entry agree on everything before it (Raft, section 5.3).
+            self.entries.contains(prev)
+        } else {
+            prev.index <= self.entries.last_index()
+        }
+    }
+
+    /// The last of this log's entries that an upstream with `prev` may hold too.
+    fn agreement_hint(&self, prev: EntryId) -> EntryId {
+        self.entries.last_not_after(prev.index.saturating_sub(1), prev.claim)
+    }
+
+    /// Tells the leader that it is still followed, as soon as the promise to its epoch is on disk
+    /// and not later. Repeats of a round are answered only with something to say.
+    fn answer_round(&mut self, claim: Claim, round: u64, message: Message) {
+        let Role::Follower { round: answered, .. } = &mut self.role else { return };
+        let repeated = *answered >= round;
+        *answered = round.max(*answered);
+        if repeated && matches!(message, Message::Alive { .. }) {
+            return;
+        }
+        if self.barrier.is_flushed(self.hard_token) {
+            self.send(claim.leader, message);
+        } else {
+            self.once_durable(Held::Send(claim.leader, message));
+        }
+    }
+
+    /// Makes this log continue after `prev` with these entries.
+    fn store(&mut self, upstream: Claim, prev: u64, entries: Vec<Entry>) {
+        for (index, entry) in (prev + 1..).zip(entries) {
+            if entry.id.index != index {
+                debug_assert!(false, "a message holds entries without holes");
+                return;
+            }
+            match self.entries.id_at(index) {
+                Some(id) if id == entry.id => continue,
+                Some(_) => self.cut_after(index - 1, upstream),
+                None => {}
+            }
+            self.entries.push(entry.clone());
+            self.barrier.write(Note::Entry(entry));
+            self.counters.appended += 1;
+        }
+    }
+
+    /// Cuts everything after an index, archives it first, and takes back what was applied of it.
+    fn cut_after(&mut self, index: u64, upstream: Claim) {
+        let committed = self.committed;
+        let cut = self.entries.cut_after(index);
+        let count = cut.len() as u64;
+        self.counters.truncated += count;
+        self.report(Report::Truncated {
+            after: index,
+            entries: count,
+            committed: committed.saturating_sub(index),
+        });
+        self.effects.push(Effect::Archive { entries: cut, committed, upstream });
+        self.barrier.write(Note::Truncate(index));
+        self.durable = self.durable.min(index);
+        self.committed = self.committed.min(index);
+        if self.state.applied() > index {
+            self.rebuild(index);
+        }
+    }
+
+    /// Rebuilds the state machine from the log, up to an index. With snapshots it will start from
+    /// the last one at or before that index.
+    fn rebuild(&mut self, index: u64) {
+        let mut state = State::default();
+        for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
+            state.apply(entry.id.index, decode(&entry.command.0));
+        }
+        self.state = state;
+    }
+}

@@ -1,0 +1,123 @@
+//! Who may lead: suspicion of a silent leader, and what follows from it: `election`.
+//!
+//! A follower that has not heard its leader for a random time suspects it. What it does then is the
+//! election's business: [`raft`] asks for votes, [`most_recent`] asks for positions. The rest of the
+//! core does not know which.
+
+mod most_recent;
+mod raft;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::{Claim, Core, EntryId, NodeId, Now, Report, Role};
+
+/// When to suspect the leader.
+#[derive(Debug, Default)]
+pub(super) struct Suspicion {
+    /// The end of a follower's patience, or of a candidate's.
+    pub(super) deadline: Now,
+    /// When the leader was last heard, unless its connection was closed since.
+    pub(super) heard: Option<Now>,
+    /// The leader that was suspected and has not been heard since.
+    pub(super) suspected: Option<Claim>,
+    /// Whether a leader has been met since the start.
+    pub(super) settled: bool,
+}
+
+/// A node that stands for election. What it waits for ends with [`Suspicion::deadline`].
+#[derive(Debug)]
+pub(super) enum Candidate {
+    /// It asks who would vote for it in an epoch. Itself included.
+    PreVote { epoch: u64, granted: BTreeSet<NodeId> },
+    /// It asks for votes in its epoch. It counts itself when its own vote is on disk.
+    Vote { epoch: u64, granted: BTreeSet<NodeId> },
+    /// It asks how far everybody is.
+    Asking { ask: u64, positions: BTreeMap<NodeId, (EntryId, u64)> },
+    /// It has claimed leadership and waits for its disk.
+    Claiming(Claim),
+}
+
+/// A leader's closed connection hastens suspicion to a random moment within this span. All
+/// followers see it at once, so the spread is what keeps them from splitting the vote.
+const HASTE: Duration = Duration::from_millis(50);
+
+impl Core {
+    /// Time passed.
+    pub(super) fn tick(&mut self) {
+        self.forget_forwards();
+        if matches!(self.role, Role::Leader(_)) {
+            return self.tick_leader();
+        }
+        if self.now < self.suspicion.deadline {
+            return;
+        }
+        let late = self.now - self.suspicion.deadline;
+        if late > 2 * self.settings.heartbeat {
+            // A timer that fires this late says that this process slept, not that the leader did:
+            // what the leader sent meanwhile waits in the sockets.
+            self.suspicion.deadline = self.now + self.settings.heartbeat;
+            return;
+        }
+        match &self.role {
+            Role::Candidate(Candidate::Asking { .. }) => self.close_question(),
+            _ => self.suspect(),
+        }
+    }
+
+    /// When [`Core::step`] must be called with a tick at the latest.
+    pub fn next_timer(&self) -> Now {
+        match &self.role {
+            Role::Leader(leader) => self.leader_timer(leader),
+            _ => self.suspicion.deadline,
+        }
+    }
+
+    fn suspect(&mut self) {
+        let suspected = match &self.role {
+            Role::Follower { upstream, .. } => *upstream,
+            _ => None,
+        };
+        self.suspicion.suspected = suspected.or(self.suspicion.suspected);
+        self.suspicion.heard = None;
+        self.counters.elections_started += 1;
+        self.report(Report::Suspects(suspected));
+        if self.votes() {
+            self.start_pre_vote();
+        } else {
+            self.ask_positions();
+        }
+    }
+
+    /// The upstream has made itself heard.
+    pub(super) fn leader_heard(&mut self, claim: Claim) {
+        if self.suspicion.suspected.take() == Some(claim) {
+            self.counters.false_suspicions += 1;
+        }
+        self.suspicion.heard = Some(self.now);
+        self.suspicion.settled = true;
+        self.restart_suspicion();
+    }
+
+    /// A new, random span of patience.
+    pub(super) fn restart_suspicion(&mut self) {
+        self.suspicion.deadline = self.now + self.patience();
+    }
+
+    fn patience(&mut self) -> Duration {
+        let shortest = self.settings.election_timeout;
+        shortest + shortest.mul_f64(self.random.random_range(0.0..1.0))
+    }
+
+    /// The last connection from a node was closed.
+    pub(super) fn leader_closed(&mut self, peer: NodeId) {
+        if self.upstream_leader() != Some(peer) {
+            return;
+        }
+        self.suspicion.heard = None;
+        let soon = self.now + HASTE.mul_f64(self.random.random_range(0.1..1.0));
+        self.suspicion.deadline = self.suspicion.deadline.min(soon);
+    }
+}

@@ -1,0 +1,130 @@
+//! Election by votes (Ongaro and Ousterhout, "In search of an understandable consensus algorithm",
+//! sections 5.2 and 5.4.1; pre-vote: Ongaro's thesis, section 9.6): `majority`, `completeness`,
+//! `durable-vote`.
+
+use std::collections::BTreeSet;
+
+use super::super::barrier::Held;
+use super::super::{Claim, Core, EntryId, HardState, Message, NodeId, Role};
+use super::Candidate;
+
+impl Core {
+    /// Asks who would vote for this node, without changing anything anywhere.
+    pub(super) fn start_pre_vote(&mut self) {
+        let epoch = self.hard.epoch + 1;
+        let granted = BTreeSet::from([self.me]);
+        self.role = Role::Candidate(Candidate::PreVote { epoch, granted });
+        self.restart_suspicion();
+        self.ask_everyone(&Message::PreVote { epoch, last: self.entries.last() });
+        self.count_pre_votes();
+    }
+
+    pub(in super::super) fn on_pre_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
+        // Whoever hears a leader does not help to depose it.
+        let content = self.hears_leader(self.settings.election_timeout).is_some();
+        let granted = epoch > self.hard.epoch && !content && self.is_complete(last);
+        self.counters.election_messages += 1;
+        let reply = Message::PreVoteReply { asked: epoch, epoch: self.hard.epoch, granted };
+        self.send(from, reply);
+    }
+
+    pub(in super::super) fn on_pre_vote_reply(
+        &mut self,
+        from: NodeId,
+        asked: u64,
+        epoch: u64,
+        granted: bool,
+    ) {
+        self.observe(epoch);
+        if let Role::Candidate(Candidate::PreVote { epoch, granted: by }) = &mut self.role
+            && *epoch == asked
+            && granted
+        {
+            by.insert(from);
+            self.count_pre_votes();
+        }
+    }
+
+    fn count_pre_votes(&mut self) {
+        match &self.role {
+            Role::Candidate(Candidate::PreVote { granted, .. })
+                if granted.len() >= self.majority() =>
+            {
+                self.stand();
+            }
+            _ => {}
+        }
+    }
+
+    /// Stands for election in the next epoch, with a vote for itself.
+    fn stand(&mut self) {
+        let epoch = self.hard.epoch + 1;
+        self.write_hard(HardState { epoch, voted_for: Some(self.me), ..self.hard });
+        let granted = BTreeSet::new();
+        self.role = Role::Candidate(Candidate::Vote { epoch, granted });
+        self.restart_suspicion();
+        let last = self.entries.last();
+        self.counters.election_messages += self.peers.len() as u64;
+        for at in 0..self.peers.len() {
+            self.vote_message(self.peers[at], Message::Vote { epoch, last });
+        }
+        if self.settings.durable_vote {
+            self.once_durable(Held::OwnVote(epoch));
+        } else {
+            self.own_vote_is_durable(epoch);
+        }
+    }
+
+    /// A message that rests on a vote: with `durable-vote` the vote is on disk first, and so is
+    /// the log that the vote was given for.
+    fn vote_message(&mut self, to: NodeId, message: Message) {
+        if self.settings.durable_vote {
+            self.once_durable(Held::Send(to, message));
+        } else {
+            self.send(to, message);
+        }
+    }
+
+    pub(in super::super) fn on_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
+        self.observe(epoch);
+        let free = epoch > self.hard.epoch
+            || (epoch == self.hard.epoch && self.hard.voted_for.is_none_or(|node| node == from));
+        let granted = free && self.is_complete(last);
+        self.counters.election_messages += 1;
+        if granted {
+            self.write_hard(HardState { epoch, voted_for: Some(from), ..self.hard });
+            self.restart_suspicion();
+            self.vote_message(from, Message::VoteReply { epoch, granted });
+        } else {
+            self.send(from, Message::VoteReply { epoch: self.hard.epoch, granted });
+        }
+    }
+
+    /// Whether a log that ends with `last` holds everything this one does (Raft, section 5.4.1).
+    /// Without `completeness` any log will do.
+    fn is_complete(&self, last: EntryId) -> bool {
+        !self.settings.completeness || last >= self.entries.last()
+    }
+
+    pub(in super::super) fn on_vote_reply(&mut self, from: NodeId, epoch: u64, granted: bool) {
+        self.observe(epoch);
+        self.count_vote(from, epoch, granted);
+    }
+
+    pub(in super::super) fn own_vote_is_durable(&mut self, epoch: u64) {
+        self.count_vote(self.me, epoch, true);
+    }
+
+    fn count_vote(&mut self, from: NodeId, in_epoch: u64, granted_by_from: bool) {
+        let majority = self.majority();
+        let Role::Candidate(Candidate::Vote { epoch, granted }) = &mut self.role else { return };
+        if *epoch != in_epoch || !granted_by_from {
+            return;
+        }
+        granted.insert(from);
+        if granted.len() >= majority {
+            let claim = Claim { epoch: in_epoch, leader: self.me };
+            self.become_leader(claim);
+        }
+    }
+}

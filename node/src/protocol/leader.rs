@@ -1,0 +1,213 @@
+//! What a node holds and does because it leads.
+
+use std::collections::VecDeque;
+
+use super::acknowledge::encode;
+use super::read::Reads;
+use super::{
+    Claim, Core, Effect, Encoded, Entry, EntryId, Failure, FailureKind, Held, HardState, Message,
+    NodeId, Note, Now, Outcome, PerFollower, Report, RequestId, Role,
+};
+use crate::config::Election;
+use crate::state::Command;
+
+/// A leader's bookkeeping. It dies with the leadership.
+#[derive(Debug)]
+pub(super) struct Leader {
+    /// As whom it leads.
+    pub(super) claim: Claim,
+    /// The entry that must be committed before reads are served: the first of its own, or without
+    /// one the last it found.
+    pub(super) epoch_start: u64,
+    /// How far each follower is.
+    pub(super) followers: PerFollower<Progress>,
+    /// The number of the last round of messages to all followers.
+    pub(super) round: u64,
+    pub(super) heartbeat_at: Now,
+    /// When to give way to a later claimant that was met.
+    pub(super) demote_at: Option<Now>,
+    pub(super) reads: Reads,
+    /// Who waits for which entry, in log order.
+    pub(super) pending: VecDeque<(EntryId, Origin)>,
+    /// The last entry that was announced to the barrier.
+    pub(super) announced: u64,
+}
+
+/// What a leader knows of one follower.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// The next entry to send.
+    pub(super) next: u64,
+    /// The last entry known to be on the follower's disk.
+    pub(super) matched: u64,
+    /// The last round it answered.
+    pub(super) round: u64,
+    /// When it was last heard.
+    pub(super) heard: Now,
+    /// Whether it is not known where the logs agree, so that no entries are sent.
+    pub(super) probing: bool,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A client of this node.
+    Client(RequestId),
+    /// A client of another node, by its number there.
+    Peer(NodeId, RequestId),
+}
+
+/// Most entries that a leader appends beyond the last committed one. A leader that cannot commit
+/// would otherwise fill its memory with writes nobody can acknowledge.
+pub(super) const UNCOMMITTED_MAX: u64 = 65_536;
+
+impl Core {
+    /// Takes the lead. The claim must be on disk, or the votes for it must.
+    pub(super) fn become_leader(&mut self, claim: Claim) {
+        let next = self.entries.last_index() + 1;
+        let progress =
+            Progress { next, matched: 0, round: 0, heard: self.now, probing: false };
+        self.write_hard(HardState { claim, ..self.hard });
+        self.role = Role::Leader(Box::new(Leader {
+            claim,
+            epoch_start: next - 1,
+            followers: self.peers.iter().map(|peer| (*peer, progress)).collect(),
+            round: 0,
+            heartbeat_at: self.now,
+            demote_at: None,
+            reads: Reads::default(),
+            pending: VecDeque::new(),
+            announced: next - 1,
+        }));
+        self.suspicion.settled = true;
+        self.counters.elections_won += 1;
+        self.report(Report::Leads(claim));
+        self.forwards_lost(None);
+        if self.settings.commit_own_epoch {
+            let start = self.append(&Command::Noop).index;
+            if let Role::Leader(leader) = &mut self.role {
+                leader.epoch_start = start;
+            }
+        }
+        // Without an entry of its own nothing moves, so look whether something may be committed.
+        self.acknowledge();
+        self.heartbeat();
+    }
+
+    /// Appends a client's command and remembers who waits for it.
+    pub(super) fn append_for(&mut self, origin: Origin, command: &Command) {
+        if self.entries.last_index() - self.committed >= UNCOMMITTED_MAX {
+            let message = "too many writes wait for other nodes";
+            let failure = Failure::definite(FailureKind::Overloaded, message);
+            return self.reply(origin, Outcome::Failed(failure));
+        }
+        let id = self.append(command);
+        if let Role::Leader(leader) = &mut self.role {
+            leader.pending.push_back((id, origin));
+        }
+    }
+
+    fn append(&mut self, command: &Command) -> EntryId {
+        let claim = match &self.role {
+            Role::Leader(leader) => leader.claim,
+            _ => unreachable!("only a leader appends"),
+        };
+        let id = EntryId { claim, index: self.entries.last_index() + 1 };
+        let entry = Entry { id, command: Encoded(encode(command)) };
+        self.entries.push(entry.clone());
+        self.barrier.write(Note::Entry(entry));
+        self.counters.appended += 1;
+        id
+    }
+
+    /// What a leader does at the end of every batch of inputs: one frame per follower, one round
+    /// for all reads, one announcement of its own entries.
+    pub(super) fn lead(&mut self) {
+        if !matches!(self.role, Role::Leader(_)) {
+            return;
+        }
+        self.start_round();
+        self.replicate();
+        let last = self.entries.last();
+        if let Role::Leader(leader) = &mut self.role
+            && leader.announced < last.index
+        {
+            leader.announced = last.index;
+            self.once_durable(Held::Durable(last));
+        }
+        self.serve_reads();
+    }
+
+    /// The timers of a leader.
+    pub(super) fn tick_leader(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        if leader.demote_at.is_some_and(|at| self.now >= at) {
+            return self.become_follower("gives way to a later claimant");
+        }
+        if self.now < leader.heartbeat_at {
+            return;
+        }
+        let overslept = self.now - leader.heartbeat_at > 2 * self.settings.heartbeat;
+        if overslept {
+            // This process slept, so what followers answered may wait in its sockets: give them
+            // one more heartbeat to be heard. No answer to a client depends on it.
+            let floor = (self.now + 2 * self.settings.heartbeat)
+                .saturating_sub(self.settings.election_timeout_max());
+            for progress in leader.followers.values_mut() {
+                progress.heard = progress.heard.max(floor);
+            }
+        }
+        if self.lost_majority() {
+            return self.become_follower("a majority is silent");
+        }
+        self.heartbeat();
+    }
+
+    /// Check-quorum: a leader elected by a majority stays one only in contact with a majority.
+    fn lost_majority(&self) -> bool {
+        let Role::Leader(leader) = &self.role else { return false };
+        if !self.settings.majority {
+            return false;
+        }
+        let since = self.now.saturating_sub(self.settings.election_timeout_max());
+        let heard = leader.followers.values().filter(|progress| progress.heard >= since).count();
+        heard + 1 < self.majority()
+    }
+
+    /// Whether a message was meant for the leadership this node is in now. Everything else is a
+    /// late answer to an earlier one and must not move anything.
+    pub(super) fn leads_as(&mut self, claim: Claim) -> Option<&mut Leader> {
+        match &mut self.role {
+            Role::Leader(leader) if leader.claim == claim => Some(leader),
+            _ => None,
+        }
+    }
+
+    pub(super) fn leadership_lost(&mut self, origin: Origin, is_write: bool) {
+        let message = "the leader lost its leadership before the request was confirmed";
+        let failure =
+            Failure { definite: !is_write, ..Failure::indefinite(FailureKind::LeadershipLost, message) };
+        self.reply(origin, Outcome::Failed(failure));
+    }
+
+    /// When a leader's next timer is due.
+    pub(super) fn leader_timer(&self, leader: &Leader) -> Now {
+        leader.demote_at.map_or(leader.heartbeat_at, |at| at.min(leader.heartbeat_at))
+    }
+
+    /// What counts as election traffic, for the metrics.
+    pub(super) fn ask_everyone(&mut self, message: &Message) {
+        self.counters.election_messages += self.peers.len() as u64;
+        self.broadcast(message);
+    }
+
+    /// Whether votes decide.
+    pub(super) fn votes(&self) -> bool {
+        self.settings.election == Election::Raft
+    }
+
+    #[cfg(test)]
+    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+}

@@ -1,0 +1,252 @@
+//! What nodes say to each other, and what clients ask of a node: the vocabulary of the core.
+//!
+//! A message may be lost, late, out of order or, [`Message::Forward`] excepted, delivered twice;
+//! none of that may harm. A forward is delivered at most once because a link never sends a frame a
+//! second time.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{Claim, Entry, EntryId, NodeId};
+use crate::state::{Answer, Command, Query};
+
+/// Number of a client's request at the node that received it.
+pub type RequestId = u64;
+
+/// A message from one node to another. The sender is known from the connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Would you vote for me? Changes nothing at either side, so that a node that cannot be
+    /// elected does not depose a leader by trying (Raft thesis, section 9.6).
+    PreVote {
+        /// The epoch the sender would stand in.
+        epoch: u64,
+        /// Its last entry.
+        last: EntryId,
+    },
+    /// Answer to [`Message::PreVote`].
+    PreVoteReply {
+        /// The epoch that was asked about.
+        asked: u64,
+        /// The epoch the sender is in.
+        epoch: u64,
+        /// Whether it would.
+        granted: bool,
+    },
+    /// Vote for me.
+    Vote {
+        /// The epoch the sender stands in.
+        epoch: u64,
+        /// Its last entry.
+        last: EntryId,
+    },
+    /// Answer to [`Message::Vote`], sent when the vote is on disk.
+    VoteReply {
+        /// The epoch the sender is in.
+        epoch: u64,
+        /// Whether it voted for the receiver in that epoch.
+        granted: bool,
+    },
+    /// How far are you? Asked by a node that would claim leadership for the freshest.
+    Ask {
+        /// Number of the question at its sender.
+        ask: u64,
+    },
+    /// Answer to [`Message::Ask`].
+    Position {
+        /// The question.
+        ask: u64,
+        /// The highest epoch the sender knows.
+        epoch: u64,
+        /// Its last entry.
+        last: EntryId,
+        /// The leader the sender hears at this moment, itself if it leads.
+        alive: Option<Claim>,
+    },
+    /// Entries from a leader; without entries a heartbeat.
+    Append {
+        /// As whom it speaks. The leader is the sender.
+        claim: Claim,
+        /// The number of the last round the leader began; echoed in every answer.
+        round: u64,
+        /// The entry before the first of `entries`.
+        prev: EntryId,
+        /// What follows it.
+        entries: Vec<Entry>,
+        /// How far the leader has committed.
+        committed: u64,
+    },
+    /// The sender still takes the receiver for its leader.
+    Alive {
+        /// Whom it follows.
+        claim: Claim,
+        /// The round it answers.
+        round: u64,
+    },
+    /// The sender's log on disk is the receiver's up to here.
+    Matched {
+        /// Whom it follows.
+        claim: Claim,
+        /// The round it answers.
+        round: u64,
+        /// The last entry of the agreement.
+        upto: EntryId,
+    },
+    /// The sender does not hold the entry before the ones that were sent.
+    Mismatch {
+        /// Whom it follows.
+        claim: Claim,
+        /// The round it answers.
+        round: u64,
+        /// Index of the `prev` that it does not hold.
+        prev: u64,
+        /// The last of its entries that may be in both logs.
+        hint: EntryId,
+    },
+    /// Fenced off: the sender knows of a later leadership.
+    Refused {
+        /// The highest epoch it has promised itself to.
+        epoch: u64,
+        /// The latest claim it has followed.
+        claim: Claim,
+    },
+    /// A client's request, passed on once.
+    Forward {
+        /// Its number at the sender.
+        id: RequestId,
+        /// What is asked.
+        request: Request,
+    },
+    /// Answer to [`Message::Forward`].
+    Forwarded {
+        /// The number at the receiver.
+        id: RequestId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+}
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Change the state.
+    Write(Command),
+    /// Look at the state with the strongest promise that the settings offer.
+    Read(Query),
+    /// Look at what the asked node itself has applied.
+    ReadLocal(Query),
+}
+
+impl Request {
+    /// Whether it may change the state. One that may not is always definite when it fails.
+    pub fn is_write(&self) -> bool {
+        matches!(self, Request::Write(_))
+    }
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It happened.
+    Done {
+        /// What was asked for.
+        answer: Answer,
+        /// Where the answer comes from.
+        source: Source,
+    },
+    /// It did not, as far as is known.
+    Failed(Failure),
+}
+
+/// Who answered, in which position: what a client needs to judge an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The node that carried out the request.
+    pub node: NodeId,
+    /// What it was then.
+    pub role: RoleName,
+    /// The epoch it was in.
+    pub epoch: u64,
+    /// For a write the index of its entry, for a read the last applied index.
+    pub index: u64,
+    /// Whom it took for the leader.
+    pub leader: Option<NodeId>,
+}
+
+/// The roles of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleName {
+    /// It follows a leader or waits for one.
+    Follower,
+    /// It stands for election, or asks who should lead.
+    Candidate,
+    /// It leads.
+    Leader,
+}
+
+impl RoleName {
+    /// The name, as `/status` prints it.
+    pub fn name(self) -> &'static str {
+        match self {
+            RoleName::Follower => "follower",
+            RoleName::Candidate => "candidate",
+            RoleName::Leader => "leader",
+        }
+    }
+}
+
+/// A request that did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Why.
+    pub kind: FailureKind,
+    /// Whether it certainly did not happen and never will.
+    pub definite: bool,
+    /// The same in a sentence.
+    pub message: Arc<str>,
+}
+
+impl Failure {
+    /// A failure of a request that certainly has no effect.
+    pub(crate) fn definite(kind: FailureKind, message: impl AsRef<str>) -> Self {
+        Failure { kind, definite: true, message: Arc::from(message.as_ref()) }
+    }
+
+    /// A failure after which nobody knows whether the request happens.
+    pub(crate) fn indefinite(kind: FailureKind, message: impl AsRef<str>) -> Self {
+        Failure { kind, definite: false, message: Arc::from(message.as_ref()) }
+    }
+}
+
+/// Why a request did not end well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailureKind {
+    /// The asked node knows no leader.
+    NoLeader,
+    /// The asked node does not lead and does not forward this request.
+    NotLeader,
+    /// The leader lost its leadership before the entry was known to be committed.
+    LeadershipLost,
+    /// The request was forwarded and its answer is lost.
+    ForwardLost,
+    /// A limit on work in progress was reached.
+    Overloaded,
+    /// The list has more entries than one answer may hold.
+    TooLarge,
+}
+
+impl FailureKind {
+    /// The word in the `error` field of an answer.
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureKind::NoLeader => "no-leader",
+            FailureKind::NotLeader => "not-leader",
+            FailureKind::LeadershipLost => "leadership-lost",
+            FailureKind::ForwardLost => "forward-lost",
+            FailureKind::Overloaded => "overloaded",
+            FailureKind::TooLarge => "too-large",
+        }
+    }
+}

@@ -1,0 +1,420 @@
+//! The protocol core: one log, one core, protections as switches.
+//!
+//! # What it is
+//!
+//! A replicated store with a single leader is a point in a space of protections. This module is
+//! the space. It keeps one log of [`Entry`]s, sends it from the leader to followers, decides what
+//! is committed and applies that to the [`State`]. Raft is the corner of the space in which every
+//! protection is on; asynchronous replication with failover to the freshest follower is another.
+//! Both run these same lines: a protection is a value in [`Settings`], and the place where it
+//! decides is one visible `if` or `match`:
+//!
+//! | protection | decided in |
+//! |---|---|
+//! | when a write is acknowledged, `commit-own-epoch` | `acknowledge.rs` |
+//! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
+//! | what a read must wait for | `read.rs` |
+//! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
+//! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
+//! | what waits for the disk | `barrier.rs` |
+//! | what becomes of a request at a follower: `routing` | `route.rs` |
+//!
+//! # How it is used
+//!
+//! The core is pure: no clock, no I/O, no threads, no randomness of its own. [`Input`]s go in with
+//! the time at which they are handled, [`Effect`]s come out. The runtime feeds it from sockets,
+//! the log and a timer; the simulation in this folder feeds it from a seeded schedule, so what the
+//! tests prove is about the code that runs.
+//!
+//! ```text
+//!   core.step(now, input)       any number of times: gathers notes, messages, replies
+//!   core.finish(now)            closes the batch: one frame per follower, one write to the log
+//!   core.next_timer()           when to step with Input::Tick at the latest
+//! ```
+//!
+//! Effects are carried out in order. Messages of a leader to its followers come before the write
+//! of its own log, so the disks of leader and followers work at the same time.
+//!
+//! # Words
+//!
+//! An *epoch* is the number of a leadership (Raft: term), a [`Claim`] is an epoch with who leads
+//! in it, and an [`EntryId`] is a claim with an index. A follower follows one *upstream* at a time,
+//! the latest claimant by the total order of claims. *Received* is what is in the log in memory,
+//! *durable* what is on disk, *committed* what may be acknowledged, *applied* what the state
+//! machine has done.
+
+mod acknowledge;
+mod barrier;
+mod catch_up;
+mod durable;
+mod election;
+mod entries;
+mod entry;
+mod fence;
+mod leader;
+mod message;
+mod read;
+mod replicate;
+mod route;
+#[cfg(test)]
+mod simulation;
+mod view;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+pub use barrier::Token;
+pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError};
+pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
+pub use message::{
+    Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
+};
+pub use view::{Counters, FollowerView, View};
+
+use crate::config::Settings;
+use crate::state::State;
+use barrier::{Barrier, Held};
+use election::{Candidate, Suspicion};
+use entries::Entries;
+use leader::Leader;
+use route::Forwards;
+
+/// Time since an arbitrary start, on a clock that never goes back.
+pub type Now = Duration;
+
+/// Something that happened to the node.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A message arrived.
+    Message {
+        /// From whom.
+        from: NodeId,
+        /// What it says.
+        message: Message,
+    },
+    /// A client of this node asks for something. Its number must be unique in this process.
+    Request {
+        /// The number that comes back in [`Effect::Reply`].
+        id: RequestId,
+        /// What is asked.
+        request: Request,
+        /// When the client will have given up, so that what waits for it can be forgotten.
+        deadline: Now,
+    },
+    /// The log has this batch and all before it on disk.
+    Flushed(Token),
+    /// A forward was dropped before its first byte was sent.
+    Unsent(RequestId),
+    /// The connection to a node was lost, and with it perhaps what was sent last.
+    LinkLost(NodeId),
+    /// The last connection from a node was closed. A hint that it may be dead; safety never rests
+    /// on it.
+    Closed(NodeId),
+    /// Nothing but time passed.
+    Tick,
+}
+
+/// Something the node must do. Effects are carried out in order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Send a message. It may be dropped.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// What.
+        message: Message,
+    },
+    /// Write these to the log and report [`Input::Flushed`] when they are on disk.
+    Persist {
+        /// In this order.
+        notes: Vec<Note>,
+        /// The number of the batch.
+        token: Token,
+    },
+    /// Keep these entries as evidence, on disk before the next [`Effect::Persist`]: they are being
+    /// cut from the log.
+    Archive {
+        /// What is cut.
+        entries: Vec<Entry>,
+        /// How far this node had committed. Cut entries up to here were acknowledged or read.
+        committed: u64,
+        /// In whose favor they are cut.
+        upstream: Claim,
+    },
+    /// Answer a client.
+    Reply {
+        /// Its request.
+        id: RequestId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Something worth a line in the log for people.
+    Report(Report),
+}
+
+/// What people want to read in a node's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// It began to lead.
+    Leads(Claim),
+    /// It follows somebody new.
+    Follows(Claim),
+    /// It gave up its leadership.
+    StepsDown {
+        /// Which.
+        claim: Claim,
+        /// Why.
+        why: &'static str,
+    },
+    /// It has met a later claimant, and goes on serving for a while.
+    Outranked {
+        /// Its own claim.
+        own: Claim,
+        /// The later one.
+        by: Claim,
+    },
+    /// It missed its leader and stands for election or asks who should lead.
+    Suspects(Option<Claim>),
+    /// It cut its log.
+    Truncated {
+        /// The last index that is left.
+        after: u64,
+        /// How many entries were cut.
+        entries: u64,
+        /// How many of them it had committed.
+        committed: u64,
+    },
+    /// Two leaders share one epoch.
+    SharedEpoch(Claim, Claim),
+}
+
+/// One node of the cluster, as a pure state machine.
+#[derive(Debug)]
+pub struct Core {
+    me: NodeId,
+    peers: Vec<NodeId>,
+    settings: Settings,
+    random: Xoshiro256PlusPlus,
+    now: Now,
+    hard: HardState,
+    /// The token under which the hard state was last written.
+    hard_token: Token,
+    entries: Entries,
+    durable: u64,
+    committed: u64,
+    state: State,
+    role: Role,
+    suspicion: Suspicion,
+    forwards: Forwards,
+    barrier: Barrier,
+    effects: Vec<Effect>,
+    counters: Counters,
+}
+
+/// What a node is at the moment.
+#[derive(Debug)]
+enum Role {
+    Follower {
+        /// Whom it follows, if it has heard a leader since it became a follower.
+        upstream: Option<Claim>,
+        /// The last round of the upstream that it answered.
+        round: u64,
+    },
+    Candidate(Candidate),
+    Leader(Box<Leader>),
+}
+
+impl Core {
+    /// A node that remembers what its log says, as a follower of nobody. `entropy` seeds the
+    /// randomness of its timeouts. Everything in `remembered` must be on disk.
+    pub fn new(
+        me: NodeId,
+        peers: Vec<NodeId>,
+        settings: Settings,
+        remembered: Remembered,
+        entropy: u64,
+        now: Now,
+    ) -> Self {
+        let mut core = Core {
+            me,
+            peers,
+            settings,
+            random: Xoshiro256PlusPlus::seed_from_u64(entropy),
+            now,
+            hard: remembered.hard,
+            hard_token: Token::default(),
+            durable: remembered.entries.last_index(),
+            entries: remembered.entries,
+            committed: 0,
+            state: State::default(),
+            role: Role::Follower { upstream: None, round: 0 },
+            suspicion: Suspicion::default(),
+            forwards: Forwards::new(entropy),
+            barrier: Barrier::default(),
+            effects: Vec::new(),
+            counters: Counters::default(),
+        };
+        core.restart_suspicion();
+        core
+    }
+
+    /// Handles one input. What comes of it is gathered until [`Core::finish`].
+    pub fn step(&mut self, now: Now, input: Input) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Message { from, message } => self.receive(from, message),
+            Input::Request { id, request, deadline } => self.request(id, request, deadline),
+            Input::Flushed(token) => {
+                for held in self.barrier.flushed(token) {
+                    self.release(held);
+                }
+            }
+            Input::Unsent(forward) => self.forward_unsent(forward),
+            Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
+            Input::Closed(peer) => self.leader_closed(peer),
+            Input::Tick => self.tick(),
+        }
+    }
+
+    /// Closes a batch of inputs: what the node must now do, in this order.
+    pub fn finish(&mut self, now: Now) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        self.lead();
+        if let Some((notes, token)) = self.barrier.submit() {
+            self.effects.push(Effect::Persist { notes, token });
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn receive(&mut self, from: NodeId, message: Message) {
+        if !self.peers.contains(&from) {
+            return;
+        }
+        match message {
+            Message::PreVote { epoch, last } => self.on_pre_vote(from, epoch, last),
+            Message::PreVoteReply { asked, epoch, granted } => {
+                self.on_pre_vote_reply(from, asked, epoch, granted);
+            }
+            Message::Vote { epoch, last } => self.on_vote(from, epoch, last),
+            Message::VoteReply { epoch, granted } => self.on_vote_reply(from, epoch, granted),
+            Message::Ask { ask } => self.on_ask(from, ask),
+            Message::Position { ask, epoch, last, alive } => {
+                self.on_position(from, ask, epoch, last, alive);
+            }
+            Message::Append { claim, round, prev, entries, committed } => {
+                if claim.leader == from {
+                    self.on_append(claim, round, prev, entries, committed);
+                }
+            }
+            Message::Alive { claim, round } => self.on_alive(from, claim, round),
+            Message::Matched { claim, round, upto } => self.on_matched(from, claim, round, upto),
+            Message::Mismatch { claim, round, prev, hint } => {
+                self.on_mismatch(from, claim, round, prev, hint);
+            }
+            Message::Refused { epoch, claim } => self.on_refused(epoch, claim),
+            Message::Forward { id, request } => self.on_forward(from, id, request),
+            Message::Forwarded { id, outcome } => self.on_forwarded(id, outcome),
+        }
+    }
+
+    /// Does what was held until it was durable. Called by the barrier's release alone.
+    fn release(&mut self, held: Held) {
+        match held {
+            Held::Send(to, message) => self.send(to, message),
+            // The entry may have been cut while it was on its way to disk.
+            Held::Durable(id) if self.entries.contains(id) => {
+                self.durable = self.durable.max(id.index);
+                self.acknowledge();
+            }
+            Held::Durable(_) => {}
+            Held::OwnVote(epoch) => self.own_vote_is_durable(epoch),
+            Held::Claimed(claim) => self.claim_is_durable(claim),
+        }
+    }
+
+    fn once_durable(&mut self, held: Held) {
+        if let Some(held) = self.barrier.hold(held) {
+            self.release(held);
+        }
+    }
+
+    fn write_hard(&mut self, hard: HardState) {
+        if hard == self.hard {
+            return;
+        }
+        self.hard = hard;
+        // With durable-vote off a restart forgets for whom the node voted.
+        let voted_for = hard.voted_for.filter(|_| self.settings.durable_vote);
+        self.barrier.write(Note::Hard(HardState { voted_for, ..hard }));
+        self.hard_token = self.barrier.newest();
+    }
+
+    fn send(&mut self, to: NodeId, message: Message) {
+        self.effects.push(Effect::Send { to, message });
+    }
+
+    fn broadcast(&mut self, message: &Message) {
+        for at in 0..self.peers.len() {
+            self.send(self.peers[at], message.clone());
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        self.effects.push(Effect::Report(report));
+    }
+
+    /// How many nodes are a majority of the cluster.
+    fn majority(&self) -> usize {
+        self.peers.len().div_ceil(2) + 1
+    }
+
+    fn role_name(&self) -> RoleName {
+        match self.role {
+            Role::Follower { .. } => RoleName::Follower,
+            Role::Candidate(_) => RoleName::Candidate,
+            Role::Leader(_) => RoleName::Leader,
+        }
+    }
+
+    /// Whom the node takes for the leader.
+    fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower { upstream, .. } => upstream.map(|claim| claim.leader),
+            Role::Candidate(_) => None,
+            Role::Leader(_) => Some(self.me),
+        }
+    }
+
+    /// The epoch a client or a report should see: the leader's own while leading.
+    fn epoch(&self) -> u64 {
+        match &self.role {
+            Role::Leader(leader) => leader.claim.epoch,
+            Role::Follower { upstream: Some(claim), .. } => claim.epoch,
+            _ => self.hard.epoch,
+        }
+    }
+
+    fn source(&self, index: u64) -> Source {
+        Source {
+            node: self.me,
+            role: self.role_name(),
+            epoch: self.epoch(),
+            index,
+            leader: self.leader(),
+        }
+    }
+}
+
+/// The `majority`-th greatest of the leader's own position and those of its followers: what that
+/// many nodes have reached.
+fn reached_by(majority: usize, own: u64, followers: impl Iterator<Item = u64>) -> u64 {
+    let mut positions: Vec<u64> = followers.chain([own]).collect();
+    positions.sort_unstable_by(|a, b| b.cmp(a));
+    positions.get(majority - 1).copied().unwrap_or(0)
+}
+
+/// Per-follower things of a leader, in the order of node numbers.
+type PerFollower<T> = BTreeMap<NodeId, T>;

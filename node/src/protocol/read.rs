@@ -1,0 +1,116 @@
+//! What a read must wait for: `reads`.
+//!
+//! With `read-index` a read is answered when a majority has confirmed, after the read arrived, that
+//! this node still leads (Raft, section 8; Raft thesis, section 6.4). One round of messages serves
+//! all reads that were waiting when it was sent, and none that came later. With `leader` a read is
+//! answered at once by whoever takes itself for the leader.
+//!
+//! In both cases a new leader first commits the entry that begins its epoch: before that it does
+//! not know how far its predecessors had committed.
+
+use std::collections::VecDeque;
+
+use super::leader::Origin;
+use super::{Core, Failure, FailureKind, Outcome, Role, reached_by};
+use crate::config::Reads as Rule;
+use crate::state::{LIST_BYTES_MAX, LIST_ENTRIES_MAX, Query};
+
+/// The reads that wait at a leader.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// Those that no round has been sent for yet.
+    waiting: Vec<(Origin, Query)>,
+    /// Those that a round has been sent for, by round.
+    confirming: VecDeque<(u64, Vec<(Origin, Query)>)>,
+}
+
+impl Reads {
+    /// Who waits.
+    pub(super) fn into_origins(self) -> impl Iterator<Item = Origin> {
+        let confirming = self.confirming.into_iter().flat_map(|(_, reads)| reads);
+        confirming.chain(self.waiting).map(|(origin, _)| origin)
+    }
+}
+
+impl Core {
+    /// A read that wants the strongest promise, at a leader.
+    pub(super) fn read_at_leader(&mut self, origin: Origin, query: Query) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.reads.waiting.push((origin, query));
+    }
+
+    /// Begins a round for the reads that wait, if none is under way. A round that is under way
+    /// cannot serve them: it may have been answered before they arrived.
+    pub(super) fn start_round(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        if self.settings.reads == Rule::ReadIndex
+            && !leader.reads.waiting.is_empty()
+            && leader.reads.confirming.is_empty()
+            && self.knows_committed()
+        {
+            self.heartbeat();
+        }
+    }
+
+    /// The round whose number was just taken, and whose messages are sent next, will serve all
+    /// reads that have arrived.
+    pub(super) fn confirm_with_next_round(&mut self) {
+        let ready = self.settings.reads == Rule::ReadIndex && self.knows_committed();
+        let Role::Leader(leader) = &mut self.role else { return };
+        if ready && !leader.reads.waiting.is_empty() {
+            let reads = std::mem::take(&mut leader.reads.waiting);
+            leader.reads.confirming.push_back((leader.round, reads));
+        }
+    }
+
+    /// Called when a follower has answered a round: serves the reads that a majority has confirmed.
+    pub(super) fn confirm_reads(&mut self) {
+        let majority = self.majority();
+        let Role::Leader(leader) = &mut self.role else { return };
+        if leader.reads.confirming.is_empty() {
+            return;
+        }
+        let rounds = leader.followers.values().map(|progress| progress.round);
+        let confirmed = reached_by(majority, leader.round, rounds);
+        let served = leader.reads.confirming.partition_point(|(round, _)| *round <= confirmed);
+        // Everything committed when a read arrived is applied: the two move together.
+        let reads: Vec<_> = leader.reads.confirming.drain(..served).collect();
+        for (origin, query) in reads.into_iter().flat_map(|(_, reads)| reads) {
+            self.answer_read(origin, &query);
+        }
+    }
+
+    /// Serves the reads that need no confirmation.
+    pub(super) fn serve_reads(&mut self) {
+        if self.settings.reads != Rule::Leader || !self.knows_committed() {
+            return;
+        }
+        let Role::Leader(leader) = &mut self.role else { return };
+        for (origin, query) in std::mem::take(&mut leader.reads.waiting) {
+            self.answer_read(origin, &query);
+        }
+    }
+
+    /// Whether this leader has committed in its own epoch, and so knows what its predecessors had.
+    fn knows_committed(&self) -> bool {
+        match &self.role {
+            Role::Leader(leader) => self.committed >= leader.epoch_start,
+            _ => false,
+        }
+    }
+
+    /// Answers a read from what is applied here and now.
+    pub(super) fn answer_read(&mut self, origin: Origin, query: &Query) {
+        match self.state.read(query) {
+            Some(answer) => self.reply_done(origin, answer, self.state.applied()),
+            None => {
+                let message = format!(
+                    "the list has more than {LIST_ENTRIES_MAX} entries or {LIST_BYTES_MAX} bytes; \
+                     help: list a longer prefix"
+                );
+                let failure = Failure::definite(FailureKind::TooLarge, message);
+                self.reply(origin, Outcome::Failed(failure));
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The leader's side of replication: what to send to whom, and what the answers mean.
+//!
+//! A follower whose log is known to agree gets entries as they come, without waiting for answers,
+//! up to a window; one whose place is not known is probed with empty messages until an answer says
+//! where the logs agree. So a follower that cannot be reached is sent nothing large, and a link
+//! that comes back has little that is outdated to deliver. The leader sends before its own disk
+//! has the entries.
+
+use super::entry::{Claim, EntryId, NodeId};
+use super::{Core, Message, Role};
+
+/// Most entries in one message, so that a follower that catches up answers in between.
+const RUN_ENTRIES_MAX: usize = 4096;
+
+/// Most bytes of commands in one message, unless one entry alone is larger. A frame of this size
+/// passes a loopback link in about a millisecond, so heartbeats are not held up.
+const RUN_BYTES_MAX: u64 = 1 << 20;
+
+/// Most bytes and entries sent ahead of a follower's answers. A follower that does not answer
+/// costs no more than this, however long it stays away.
+const WINDOW_BYTES_MAX: u64 = 4 << 20;
+const WINDOW_ENTRIES_MAX: u64 = 16_384;
+
+impl Core {
+    /// Begins a new round: every follower is sent something now, entries if it needs any.
+    pub(super) fn heartbeat(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        leader.round += 1;
+        leader.heartbeat_at = self.now + self.settings.heartbeat;
+        self.confirm_with_next_round();
+        for at in 0..self.peers.len() {
+            self.send_entries(self.peers[at], true);
+        }
+        self.confirm_reads();
+    }
+
+    /// Sends what followers need and have room for.
+    pub(super) fn replicate(&mut self) {
+        for at in 0..self.peers.len() {
+            while self.send_entries(self.peers[at], false) {}
+        }
+    }
+
+    /// Sends one message of entries, or without any a heartbeat if `beat`. Whether entries that
+    /// may be sent at once are left.
+    fn send_entries(&mut self, to: NodeId, beat: bool) -> bool {
+        let Role::Leader(leader) = &mut self.role else { return false };
+        let Some(progress) = leader.followers.get_mut(&to) else { return false };
+        let last = self.entries.last_index();
+        let sent = progress.next - 1;
+        let ahead = self.entries.bytes_upto(sent) - self.entries.bytes_upto(progress.matched);
+        let room = ahead < WINDOW_BYTES_MAX && sent - progress.matched < WINDOW_ENTRIES_MAX;
+        let has_news = sent < last && room && !progress.probing;
+        if !beat && !has_news {
+            return false;
+        }
+        let entries = if has_news {
+            self.entries.run(progress.next, RUN_ENTRIES_MAX, RUN_BYTES_MAX)
+        } else {
+            Vec::new()
+        };
+        let Some(prev) = self.entries.id_at(sent) else {
+            debug_assert!(false, "a leader has sent no more than it holds");
+            return false;
+        };
+        progress.next += entries.len() as u64;
+        let more = has_news && progress.next <= last;
+        let message = Message::Append {
+            claim: leader.claim,
+            round: leader.round,
+            prev,
+            entries,
+            committed: self.committed,
+        };
+        self.send(to, message);
+        more
+    }
+
+    /// A follower still follows.
+    pub(super) fn on_alive(&mut self, from: NodeId, claim: Claim, round: u64) {
+        let now = self.now;
+        let Some(leader) = self.leads_as(claim) else { return };
+        let Some(progress) = leader.followers.get_mut(&from) else { return };
+        progress.heard = now;
+        progress.round = progress.round.max(round);
+        self.confirm_reads();
+    }
+
+    /// A follower holds the leader's log up to an entry, on disk.
+    pub(super) fn on_matched(&mut self, from: NodeId, claim: Claim, round: u64, upto: EntryId) {
+        self.on_alive(from, claim, round);
+        // The claim says that the answer belongs to this leadership; the identity says that it
+        // speaks of an entry this leader has. A number alone would say neither.
+        if !self.entries.contains(upto) {
+            return;
+        }
+        let Some(leader) = self.leads_as(claim) else { return };
+        let Some(progress) = leader.followers.get_mut(&from) else { return };
+        progress.matched = progress.matched.max(upto.index);
+        if progress.probing {
+            progress.probing = false;
+            progress.next = progress.matched + 1;
+        } else {
+            progress.next = progress.next.max(progress.matched + 1);
+        }
+        self.acknowledge();
+    }
+
+    /// A follower does not hold the entry before the ones it was sent.
+    pub(super) fn on_mismatch(
+        &mut self,
+        from: NodeId,
+        claim: Claim,
+        round: u64,
+        prev: u64,
+        hint: EntryId,
+    ) {
+        self.on_alive(from, claim, round);
+        // The hint may be newer than anything this leader has, or older than what it knows by now;
+        // it only says where to look next.
+        let guess = self.entries.last_not_after(hint.index.min(prev.saturating_sub(1)), hint.claim);
+        let Some(leader) = self.leads_as(claim) else { return };
+        let Some(progress) = leader.followers.get_mut(&from) else { return };
+        let late = prev <= progress.matched || (progress.probing && prev != progress.next - 1);
+        if late {
+            return;
+        }
+        progress.probing = true;
+        progress.next = guess.index.max(progress.matched) + 1;
+        self.send_entries(from, true);
+    }
+}

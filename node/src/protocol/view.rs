@@ -1,0 +1,108 @@
+//! What a node tells of itself: positions, roles and counters, for `/status`, `/metrics` and tests.
+
+use std::time::Duration;
+
+use super::{Claim, Core, EntryId, NodeId, Role, RoleName};
+
+/// Counts since the node started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Elections this node started: pre-votes, or questions for positions.
+    pub elections_started: u64,
+    /// Elections it won.
+    pub elections_won: u64,
+    /// Messages it sent for elections: questions and answers.
+    pub election_messages: u64,
+    /// Times it suspected a leader and then heard it again in the same epoch.
+    pub false_suspicions: u64,
+    /// Entries appended to its log.
+    pub appended: u64,
+    /// Entries that it learned were committed.
+    pub committed: u64,
+    /// Entries that it applied.
+    pub applied: u64,
+    /// Requests it passed on.
+    pub forwarded: u64,
+    /// Requests it answered with who leads.
+    pub redirected: u64,
+    /// Requests it turned away without trying.
+    pub rejected: u64,
+    /// Entries cut from its log.
+    pub truncated: u64,
+}
+
+/// A node at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Who.
+    pub node: NodeId,
+    /// What it is.
+    pub role: RoleName,
+    /// The epoch it is in.
+    pub epoch: u64,
+    /// Whom it takes for the leader.
+    pub leader: Option<NodeId>,
+    /// The latest claim it has followed or made.
+    pub claim: Claim,
+    /// Last index in its log in memory.
+    pub received: u64,
+    /// Last index on its disk.
+    pub durable: u64,
+    /// Last index it knows to be committed.
+    pub committed: u64,
+    /// Last index it has applied.
+    pub applied: u64,
+    /// Its last entry.
+    pub last_entry: EntryId,
+    /// If it leads, how far the others are.
+    pub followers: Vec<FollowerView>,
+    /// What it counted.
+    pub counters: Counters,
+}
+
+/// A follower, as its leader sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FollowerView {
+    /// Who.
+    pub node: NodeId,
+    /// The last index known to be on its disk.
+    pub matched: u64,
+    /// How many of the leader's entries it is not known to have.
+    pub lag_entries: u64,
+    /// How long ago it was last heard.
+    pub silent: Duration,
+}
+
+impl Core {
+    /// The node at this moment.
+    pub fn view(&self) -> View {
+        let received = self.entries.last_index();
+        let followers = match &self.role {
+            Role::Leader(leader) => leader
+                .followers
+                .iter()
+                .map(|(node, progress)| FollowerView {
+                    node: *node,
+                    matched: progress.matched,
+                    lag_entries: received - progress.matched,
+                    silent: self.now.saturating_sub(progress.heard),
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        View {
+            node: self.me,
+            role: self.role_name(),
+            epoch: self.epoch(),
+            leader: self.leader(),
+            claim: self.hard.claim,
+            received,
+            durable: self.durable,
+            committed: self.committed,
+            applied: self.state.applied(),
+            last_entry: self.entries.last(),
+            followers,
+            counters: self.counters,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The state machine: an ordered map from key to value, changed by commands in log order.
+//!
+//! It is deterministic and pure. Every node that applies the same entries holds the same map, and
+//! the reply to a command is computed where it is applied. It is rebuilt from the log when a
+//! diverged node cuts its log; snapshots will stand beside it in `state/snapshot.rs`.
+
+mod command;
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+pub use command::{
+    Answer, Command, KEY_BYTES_MAX, LIST_BYTES_MAX, LIST_ENTRIES_MAX, Query, VALUE_BYTES_MAX,
+};
+
+/// The map after some prefix of the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    values: BTreeMap<Arc<str>, Arc<str>>,
+    applied: u64,
+}
+
+impl State {
+    /// The index of the last entry that was applied.
+    pub fn applied(&self) -> u64 {
+        self.applied
+    }
+
+    /// Applies the command of the next entry and computes its reply.
+    pub fn apply(&mut self, index: u64, command: Command) -> Answer {
+        debug_assert_eq!(index, self.applied + 1, "entries are applied in order, each once");
+        self.applied = index;
+        match command {
+            Command::Noop => Answer::Written,
+            Command::Put { key, value } => {
+                self.values.insert(key, value);
+                Answer::Written
+            }
+            Command::CompareAndSet { key, expect, value } => {
+                let observed = self.values.get(&key).cloned();
+                let swapped = observed == expect;
+                if swapped {
+                    self.values.insert(key, value);
+                }
+                Answer::Compared { swapped, observed }
+            }
+            Command::Delete { key } => {
+                Answer::Deleted { existed: self.values.remove(&key).is_some() }
+            }
+        }
+    }
+
+    /// Looks at the map. `None` if a list would exceed [`LIST_ENTRIES_MAX`] or
+    /// [`LIST_BYTES_MAX`].
+    pub fn read(&self, query: &Query) -> Option<Answer> {
+        match query {
+            Query::Get { key } => Some(Answer::Value(self.values.get(key).cloned())),
+            Query::List { prefix } => {
+                let from = (Bound::Included(Arc::clone(prefix)), Bound::Unbounded);
+                let mut bytes = 0;
+                let mut entries = Vec::new();
+                for (key, value) in self.values.range(from) {
+                    if !key.starts_with(&**prefix) {
+                        break;
+                    }
+                    bytes += key.len() + value.len();
+                    if entries.len() == LIST_ENTRIES_MAX || bytes > LIST_BYTES_MAX {
+                        return None;
+                    }
+                    entries.push((Arc::clone(key), Arc::clone(value)));
+                }
+                Some(Answer::Entries(entries))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str, value: &str) -> Command {
+        Command::Put { key: key.into(), value: value.into() }
+    }
+
+    #[test]
+    fn a_compare_and_set_says_what_it_observed_and_swaps_only_on_a_match() {
+        let mut state = State::default();
+        let swap = |expect: Option<&str>, value: &str| Command::CompareAndSet {
+            key: "k".into(),
+            expect: expect.map(Into::into),
+            value: value.into(),
+        };
+        let first = state.apply(1, swap(None, "1"));
+        assert_eq!(first, Answer::Compared { swapped: true, observed: None });
+        let second = state.apply(2, swap(None, "2"));
+        assert_eq!(second, Answer::Compared { swapped: false, observed: Some("1".into()) });
+        let third = state.apply(3, swap(Some("1"), "3"));
+        assert_eq!(third, Answer::Compared { swapped: true, observed: Some("1".into()) });
+        let read = state.read(&Query::Get { key: "k".into() });
+        assert_eq!(read, Some(Answer::Value(Some("3".into()))));
+    }
+
+    #[test]
+    fn a_list_holds_exactly_the_keys_with_the_prefix_in_order() {
+        let mut state = State::default();
+        for (index, key) in ["s/2", "s/1", "r/9", "t", "s"].iter().enumerate() {
+            state.apply(index as u64 + 1, put(key, "v"));
+        }
+        let Some(Answer::Entries(entries)) = state.read(&Query::List { prefix: "s/".into() })
+        else {
+            panic!("a short list is within the limits");
+        };
+        let keys: Vec<&str> = entries.iter().map(|(key, _)| &**key).collect();
+        assert_eq!(keys, ["s/1", "s/2"]);
+    }
+
+    #[test]
+    fn a_list_beyond_the_limit_is_refused_and_not_cut() {
+        let mut state = State::default();
+        for index in 0..=LIST_ENTRIES_MAX as u64 {
+            state.apply(index + 1, put(&format!("k{index}"), ""));
+        }
+        assert_eq!(state.read(&Query::List { prefix: "k".into() }), None);
+        assert!(state.read(&Query::List { prefix: "k1".into() }).is_some());
+    }
+}
