@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use nix::sys::prctl;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::getppid;
 
 /// The hidden subcommand.
@@ -52,6 +52,8 @@ fn launch(gate: &mut UnixStream, args: Vec<OsString>) -> Result<std::convert::In
     if getppid().as_raw() != reaper {
         return Err("the reaper is gone".into());
     }
+    // The reaper's blocked signals are inherited; the node starts with none.
+    SigSet::empty().thread_set_mask().map_err(|error| format!("unblock signals: {error}"))?;
     let mut go = [0];
     if gate.read(&mut go).map_err(|error| format!("wait for the start: {error}"))? == 0 {
         return Err("the reaper is gone".into());

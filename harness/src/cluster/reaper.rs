@@ -59,8 +59,8 @@ fn reap(socket: UnixStream) -> io::Result<()> {
     // for a process group leader, which is as far from the harness's group as needed.
     let _ = setsid();
     prctl::set_child_subreaper(true)?;
-    // Blocked and not ignored: ignored signals would be inherited by the nodes, whereas the
-    // standard library gives every child an empty mask.
+    // Blocked and not ignored: the launcher unblocks all before a node runs, whereas an ignored
+    // signal would stay ignored there.
     let signals = SigSet::from_iter([
         Signal::SIGCHLD,
         Signal::SIGINT,

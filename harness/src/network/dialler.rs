@@ -85,10 +85,12 @@ impl Diallers {
     /// All known first processes; the harness itself is the clients.
     fn known(&self) -> Vec<(Party, u32)> {
         let table = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut known = vec![(Party::Clients, std::process::id())];
+        let mut known = Vec::new();
         for (node, pids) in table.iter() {
             known.extend(pids.iter().map(|pid| (Party::Node(*node), *pid)));
         }
+        // Last, as it has the most descriptors to look through.
+        known.push((Party::Clients, std::process::id()));
         known
     }
 }
