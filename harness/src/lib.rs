@@ -1,3 +1,4 @@
 //! Everything that touches the world, and the command.
 
+pub mod cluster;
 pub mod network;

@@ -1,0 +1,19 @@
+//! Where the nodes of a target run: as child processes of a small reaper process, on a loopback
+//! address of their own.
+//!
+//! The reaper ([`reaper`]) is this same program, started before anything else. It owns every
+//! process of a run and removes them all when the harness is gone, whatever ended it.
+//! [`process`] is the harness's side of the conversation, [`message`] its words, [`launch`] the
+//! moment between fork and exec, [`census`] what the kernel tells about processes and
+//! [`address`] the place on the loopback network. Nothing here knows faults, targets or links.
+
+pub mod address;
+pub mod census;
+mod launch;
+mod message;
+pub mod process;
+pub mod reaper;
+
+pub use address::RunAddress;
+pub use message::ExitStatus;
+pub use process::{Cause, ClusterError, Exit, Prepared, Process, ProcessSpec, Processes, Reaper};

@@ -1,0 +1,269 @@
+//! One directed link: whether bytes may pass, and what was seen of them.
+//!
+//! Every chunk passes [`Gate::pass`], which costs two atomic additions and takes no lock. A cut
+//! first closes the gate, then waits until whoever was inside has left; from then on no byte
+//! passes. The counters are of the target's own traffic: a cut that was never really made shows
+//! bytes passed and none offered. Used by [`pump`](super::pump); cut and healed by
+//! [`Network`](super::Network).
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::link::Link;
+
+/// Set while the link is cut.
+const CUT: u64 = 1 << 63;
+/// Set while the link is cut and nobody is inside any more.
+const IN_FORCE: u64 = 1 << 62;
+/// The remaining bits count who is inside.
+const INSIDE: u64 = IN_FORCE - 1;
+
+/// What was seen on one directed link since it was made. Counters only grow, so the evidence of a
+/// window is the difference of two snapshots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkEvidence {
+    /// Bytes handed on to the receiver.
+    pub passed: u64,
+    /// Bytes that the sender sent while the link was cut, and that were held.
+    pub offered_while_cut: u64,
+    /// Bytes handed on after a cut was reported in force. Anything but zero is a bug.
+    pub passed_while_cut: u64,
+    /// Connections that were opened while this link was cut, and so were held back. A dial counts
+    /// on the link from its dialler to its acceptor if that is cut, else on the reverse.
+    pub dials_held: u64,
+    /// Connections from the dialler to the acceptor that were carried through.
+    pub dials_passed: u64,
+    /// Connections that the acceptor refused.
+    pub dials_refused: u64,
+}
+
+impl LinkEvidence {
+    /// What was seen since an earlier snapshot of the same link.
+    pub fn since(self, earlier: LinkEvidence) -> LinkEvidence {
+        LinkEvidence {
+            passed: self.passed.saturating_sub(earlier.passed),
+            offered_while_cut: self.offered_while_cut.saturating_sub(earlier.offered_while_cut),
+            passed_while_cut: self.passed_while_cut.saturating_sub(earlier.passed_while_cut),
+            dials_held: self.dials_held.saturating_sub(earlier.dials_held),
+            dials_passed: self.dials_passed.saturating_sub(earlier.dials_passed),
+            dials_refused: self.dials_refused.saturating_sub(earlier.dials_refused),
+        }
+    }
+
+    /// Whether the target tried to use the link while it was cut, and nothing came through.
+    pub fn proves_a_cut(self) -> bool {
+        self.passed_while_cut == 0 && (self.offered_while_cut > 0 || self.dials_held > 0)
+    }
+}
+
+/// The state of one directed link.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    link: Link,
+    state: AtomicU64,
+    /// How many faults hold the link cut: the heal of one does not heal the other.
+    cuts: Mutex<u32>,
+    /// Told whenever the gate opens or closes; the value is whether it is open.
+    open: watch::Sender<bool>,
+    passed: AtomicU64,
+    offered_while_cut: AtomicU64,
+    passed_while_cut: AtomicU64,
+    dials_held: AtomicU64,
+    dials_passed: AtomicU64,
+    dials_refused: AtomicU64,
+}
+
+impl Gate {
+    pub(crate) fn new(link: Link) -> Gate {
+        Gate {
+            link,
+            state: AtomicU64::new(0),
+            cuts: Mutex::new(0),
+            open: watch::Sender::new(true),
+            passed: AtomicU64::new(0),
+            offered_while_cut: AtomicU64::new(0),
+            passed_while_cut: AtomicU64::new(0),
+            dials_held: AtomicU64::new(0),
+            dials_passed: AtomicU64::new(0),
+            dials_refused: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn link(&self) -> Link {
+        self.link
+    }
+
+    /// Lets one write that does not block pass, or returns `None` if the link is cut.
+    pub(crate) fn pass(
+        &self,
+        write: impl FnOnce() -> io::Result<usize>,
+    ) -> Option<io::Result<usize>> {
+        if self.state.fetch_add(1, Ordering::SeqCst) & CUT != 0 {
+            self.state.fetch_sub(1, Ordering::SeqCst);
+            return None;
+        }
+        let written = write();
+        let state = self.state.fetch_sub(1, Ordering::SeqCst);
+        if let Ok(bytes) = written {
+            self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
+            if state & IN_FORCE != 0 {
+                self.passed_while_cut.fetch_add(bytes as u64, Ordering::Relaxed);
+            }
+        }
+        Some(written)
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state.load(Ordering::SeqCst) & CUT != 0
+    }
+
+    /// Hears of every cut and heal.
+    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
+        self.open.subscribe()
+    }
+
+    /// Closes the gate. Those inside may still be there: see [`in_force`](Gate::in_force).
+    pub(crate) fn cut(&self) {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        *cuts += 1;
+        if *cuts == 1 {
+            self.state.fetch_or(CUT, Ordering::SeqCst);
+            self.open.send_replace(false);
+        }
+    }
+
+    /// Waits until nobody is inside; from then on no byte passes. `false` if that takes longer
+    /// than `bound`. Who is inside is in a write that does not block, so it takes microseconds.
+    pub(crate) async fn in_force(&self, bound: Duration) -> bool {
+        let deadline = Instant::now() + bound;
+        loop {
+            let state = self.state.load(Ordering::SeqCst);
+            if state & CUT == 0 {
+                return false;
+            }
+            if state & INSIDE == 0 {
+                let settled = self.state.compare_exchange(
+                    state,
+                    state | IN_FORCE,
+                    Ordering::SeqCst,
+                    Ordering::SeqCst,
+                );
+                if settled.is_ok() {
+                    return true;
+                }
+            }
+            if Instant::now() > deadline {
+                return false;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Takes one cut back, and opens the gate if it was the last.
+    pub(crate) fn heal(&self) {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        *cuts = cuts.saturating_sub(1);
+        if *cuts == 0 {
+            self.open_gate();
+        }
+    }
+
+    /// Takes all cuts back.
+    pub(crate) fn heal_all(&self) {
+        let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
+        *cuts = 0;
+        self.open_gate();
+    }
+
+    fn open_gate(&self) {
+        self.state.fetch_and(INSIDE, Ordering::SeqCst);
+        self.open.send_if_modified(|open| !std::mem::replace(open, true));
+    }
+
+    pub(crate) fn count_offered(&self, bytes: usize) {
+        self.offered_while_cut.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_dial(&self, dial: Dial) {
+        let counter = match dial {
+            Dial::Held => &self.dials_held,
+            Dial::Passed => &self.dials_passed,
+            Dial::Refused => &self.dials_refused,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn evidence(&self) -> LinkEvidence {
+        LinkEvidence {
+            passed: self.passed.load(Ordering::Relaxed),
+            offered_while_cut: self.offered_while_cut.load(Ordering::Relaxed),
+            passed_while_cut: self.passed_while_cut.load(Ordering::Relaxed),
+            dials_held: self.dials_held.load(Ordering::Relaxed),
+            dials_passed: self.dials_passed.load(Ordering::Relaxed),
+            dials_refused: self.dials_refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// What became of a connection attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dial {
+    /// It waits for a heal.
+    Held,
+    /// It was carried through.
+    Passed,
+    /// Nobody listens at the acceptor.
+    Refused,
+}
+
+#[cfg(test)]
+mod tests {
+    use splitbrain_workloads::operation::NodeId;
+
+    use super::*;
+
+    fn gate() -> Gate {
+        Gate::new(Link::peers(NodeId(1), NodeId(2)))
+    }
+
+    #[tokio::test]
+    async fn a_cut_is_in_force_only_when_the_last_one_inside_has_left() {
+        let gate = gate();
+        let inside = gate.pass(|| {
+            gate.cut();
+            // Nobody can leave while this runs, so it must not be in force.
+            assert_eq!(gate.state.load(Ordering::SeqCst) & INSIDE, 1);
+            Ok(3)
+        });
+        assert_eq!(inside.unwrap().unwrap(), 3);
+        assert!(gate.in_force(Duration::from_secs(5)).await);
+        assert!(gate.pass(|| panic!("passed a cut link")).is_none());
+        assert_eq!(gate.evidence().passed, 3);
+        assert_eq!(gate.evidence().passed_while_cut, 0);
+    }
+
+    #[tokio::test]
+    async fn a_cut_with_somebody_inside_is_not_reported_in_force() {
+        let gate = gate();
+        gate.state.fetch_add(1, Ordering::SeqCst);
+        gate.cut();
+        assert!(!gate.in_force(Duration::from_millis(5)).await);
+    }
+
+    #[test]
+    fn the_heal_of_one_fault_leaves_the_cut_of_another() {
+        let gate = gate();
+        gate.cut();
+        gate.cut();
+        gate.heal();
+        assert!(gate.is_cut());
+        gate.heal();
+        assert!(!gate.is_cut());
+        assert!(gate.pass(|| Ok(1)).is_some());
+    }
+}

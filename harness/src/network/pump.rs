@@ -1,0 +1,334 @@
+//! The bytes of one connection, both ways, each way obeying its own link.
+//!
+//! A cut holds: what the sender offers is read into a bounded buffer and forwarded after the heal,
+//! in order. Nothing is ever dropped inside a stream that then goes on. When the sender ends
+//! meanwhile its held bytes die with it, and the other side is told by a reset, after the heal.
+//! News travels on links too: the end of a party reaches the other only where its link is open.
+//! Holding happens above TCP: the kernel has acknowledged the bytes to the sender all the same.
+//!
+//! A delay would sit where [`Pump::pass`] hands a chunk on: a queue of chunks by deadline, never a
+//! sleep, which would stretch the delay by the number of chunks. Called by
+//! [`proxy`](super::proxy).
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::gate::{Dial, Gate};
+
+/// Bytes read at once: as much as a socket buffer gives in one go, so that a flood costs few calls.
+const CHUNK: usize = 64 << 10;
+
+/// Bytes held per connection and direction before the proxy stops reading and TCP makes the sender
+/// wait. Heartbeats and requests of a minute fit; a flood over hundreds of connections does not
+/// fill the memory.
+const HOLD: usize = 1 << 20;
+
+/// How long the acceptor's kernel may take to accept a connection. On loopback that is immediate
+/// unless its queue is full, because it is paused.
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// The connection cannot go on; both ends are to be reset.
+#[derive(Debug)]
+struct Broken;
+
+/// What a client lane wants to know of its connections.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Bytes handed on from the dialler to the acceptor.
+    pub(crate) forwarded: AtomicU64,
+    /// Connections that the acceptor refused.
+    pub(crate) refused: AtomicU64,
+}
+
+/// The links of a connection, as seen from its dialler.
+pub(crate) struct Way {
+    /// From the dialler to the acceptor.
+    pub(crate) there: Arc<Gate>,
+    /// From the acceptor to the dialler.
+    pub(crate) back: Arc<Gate>,
+}
+
+/// Carries one accepted connection to its end. While either link is cut the acceptor is not
+/// dialled, since a handshake needs both. Canceling it resets both ends at once; what was held or
+/// not yet taken by the acceptor's kernel never arrives.
+pub(crate) async fn carry(dialler: TcpStream, upstream: SocketAddr, way: Way, tally: &Tally) {
+    let mut held = Vec::new();
+    if way.there.is_cut() || way.back.is_cut() {
+        let cut = if way.there.is_cut() { &way.there } else { &way.back };
+        cut.count_dial(Dial::Held);
+        match hold_dial(&dialler, &way).await {
+            Ok(bytes) => held = bytes,
+            Err(Broken) => return,
+        }
+    }
+    let acceptor = match timeout(CONNECT, TcpStream::connect(upstream)).await {
+        Ok(Ok(acceptor)) if !is_self_connected(&acceptor) => acceptor,
+        Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionRefused => return,
+        Err(_) => return,
+        Ok(_) => {
+            way.there.count_dial(Dial::Refused);
+            tally.refused.fetch_add(1, Ordering::SeqCst);
+            // Whoever reads the tally after the end of its connection must see this: it is
+            // counted before the connection is dropped.
+            let _ = dialler.set_zero_linger();
+            return;
+        }
+    };
+    way.there.count_dial(Dial::Passed);
+    let mut ends = Ends { dialler, acceptor, graceful: false };
+    if ends.acceptor.set_nodelay(true).is_err() {
+        return;
+    }
+    let there = Pump::new(&ends.dialler, &ends.acceptor, &way.there, &way.back, Some(tally));
+    let back = Pump::new(&ends.acceptor, &ends.dialler, &way.back, &way.there, None);
+    let ended = tokio::try_join!(there.run(held), back.run(Vec::new()));
+    ends.graceful = ended.is_ok();
+}
+
+/// The kernel connects a socket to itself when a dialled port of one's own address is picked as
+/// the source port; nobody listens there.
+fn is_self_connected(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(local), Ok(peer)) => local == peer,
+        _ => true,
+    }
+}
+
+/// Both sockets of a connection. Unless both directions ended well, dropping them resets them, so
+/// that no kernel delivers later what was written before.
+struct Ends {
+    dialler: TcpStream,
+    acceptor: TcpStream,
+    graceful: bool,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if !self.graceful {
+            // Only an already dead socket refuses.
+            let _ = self.dialler.set_zero_linger();
+            let _ = self.acceptor.set_zero_linger();
+        }
+    }
+}
+
+/// Waits until both links are open, taking what the dialler sends meanwhile.
+async fn hold_dial(dialler: &TcpStream, way: &Way) -> Result<Vec<u8>, Broken> {
+    let mut hold = Hold::new(dialler, &way.there);
+    let (mut there, mut back) = (way.there.watch(), way.back.watch());
+    loop {
+        if *there.borrow_and_update() && *back.borrow_and_update() {
+            hold.last_look()?;
+            return Ok(hold.bytes);
+        }
+        tokio::select! {
+            _ = there.changed() => {}
+            _ = back.changed() => {}
+            read = hold.read() => read?,
+        }
+    }
+}
+
+/// Bytes that wait for a heal.
+struct Hold<'a> {
+    source: &'a TcpStream,
+    gate: &'a Gate,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Hold<'a> {
+    fn new(source: &'a TcpStream, gate: &'a Gate) -> Hold<'a> {
+        Hold { source, gate, bytes: Vec::new() }
+    }
+
+    /// Takes what the source has; waits for ever when full. An end of the source breaks the
+    /// connection: what it had offered died with it.
+    async fn read(&mut self) -> Result<(), Broken> {
+        if self.bytes.len() >= HOLD {
+            return std::future::pending().await;
+        }
+        self.source.readable().await.map_err(|_| Broken)?;
+        match take(&mut self.bytes, |chunk| self.source.try_read(chunk)) {
+            Ok(0) => Err(Broken),
+            Ok(bytes) => {
+                if self.gate.is_cut() {
+                    self.gate.count_offered(bytes);
+                }
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(Broken),
+        }
+    }
+
+    /// Asks the kernel, not the runtime, whether the source has ended by now: its end may stand
+    /// behind bytes that nobody has read yet. Takes those; they are no more than its socket
+    /// buffer.
+    fn last_look(&mut self) -> Result<(), Broken> {
+        let fd = self.source.as_raw_fd();
+        loop {
+            let read = take(&mut self.bytes, |chunk| Ok(recv(fd, chunk, MsgFlags::MSG_DONTWAIT)?));
+            match read {
+                Ok(0) => return Err(Broken),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.raw_os_error() == Some(Errno::EINTR as i32) => {}
+                Err(_) => return Err(Broken),
+            }
+        }
+    }
+}
+
+/// One direction of a connection.
+struct Pump<'a> {
+    source: &'a TcpStream,
+    sink: &'a TcpStream,
+    gate: &'a Gate,
+    open: watch::Receiver<bool>,
+    /// Whether the link the other way is open: on it travels the news that the sink is gone.
+    back: watch::Receiver<bool>,
+    tally: Option<&'a Tally>,
+}
+
+impl<'a> Pump<'a> {
+    fn new(
+        source: &'a TcpStream,
+        sink: &'a TcpStream,
+        gate: &'a Gate,
+        back: &Gate,
+        tally: Option<&'a Tally>,
+    ) -> Pump<'a> {
+        Pump { source, sink, gate, open: gate.watch(), back: back.watch(), tally }
+    }
+
+    /// Pumps until the source has ended and the sink was told.
+    async fn run(mut self, held: Vec<u8>) -> Result<(), Broken> {
+        self.pass(&held).await?;
+        drop(held);
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            if self.source.readable().await.is_err() {
+                return self.source_is_gone().await;
+            }
+            match self.source.try_read(&mut chunk) {
+                Ok(0) => break,
+                Ok(bytes) => self.pass(&chunk[..bytes]).await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return self.source_is_gone().await,
+            }
+        }
+        // Half-close: the other direction may go on.
+        is_open(&mut self.open).await;
+        shutdown(self.sink.as_raw_fd(), Shutdown::Write).map_err(|_| Broken)
+    }
+
+    /// Hands bytes on, now or after the heal; returns when the sink's kernel has all of them.
+    async fn pass(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.try_pass(rest) {
+                Some(Ok(written)) => rest = &rest[written..],
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    tokio::select! {
+                        ready = self.sink.writable() => if ready.is_err() {
+                            return self.sink_is_gone().await;
+                        },
+                        _ = self.open.changed() => {}
+                    }
+                }
+                Some(Err(_)) => return self.sink_is_gone().await,
+                None => return self.hold(rest.to_vec()).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds bytes, and all that the source adds to them, until they are delivered.
+    async fn hold(&mut self, offered: Vec<u8>) -> Result<(), Broken> {
+        self.gate.count_offered(offered.len());
+        let mut hold = Hold { source: self.source, gate: self.gate, bytes: offered };
+        let mut from = 0;
+        loop {
+            // Cut: take what comes, until the heal.
+            while !*self.open.borrow_and_update() {
+                let read = tokio::select! {
+                    _ = self.open.changed() => Ok(()),
+                    read = hold.read() => read,
+                };
+                if read.is_err() {
+                    drop(hold);
+                    return self.source_is_gone().await;
+                }
+            }
+            hold.last_look()?;
+            // Open: hand on, until done or cut again.
+            loop {
+                if from == hold.bytes.len() {
+                    return Ok(());
+                }
+                match self.try_pass(&hold.bytes[from..]) {
+                    Some(Ok(written)) => from += written,
+                    Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                        tokio::select! {
+                            ready = self.sink.writable() => if ready.is_err() {
+                                return self.sink_is_gone().await;
+                            },
+                            _ = self.open.changed() => {}
+                        }
+                    }
+                    Some(Err(_)) => return self.sink_is_gone().await,
+                    None => break,
+                }
+            }
+            hold.bytes.drain(..from);
+            from = 0;
+        }
+    }
+
+    fn try_pass(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        let passed = self.gate.pass(|| self.sink.try_write(bytes));
+        if let (Some(Ok(written)), Some(tally)) = (&passed, self.tally) {
+            tally.forwarded.fetch_add(*written as u64, Ordering::SeqCst);
+        }
+        passed
+    }
+
+    /// The sink learns that the source is gone as soon as their link is open.
+    async fn source_is_gone(&mut self) -> Result<(), Broken> {
+        is_open(&mut self.open).await;
+        Err(Broken)
+    }
+
+    /// The source learns that the sink is gone as soon as the link the other way is open.
+    async fn sink_is_gone(&mut self) -> Result<(), Broken> {
+        is_open(&mut self.back).await;
+        Err(Broken)
+    }
+}
+
+async fn is_open(link: &mut watch::Receiver<bool>) {
+    // The gate outlives its pumps, so there is no other way to end the wait.
+    let _ = link.wait_for(|open| *open).await;
+}
+
+/// Reads once, at the end of a buffer.
+fn take(
+    buffer: &mut Vec<u8>,
+    read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let length = buffer.len();
+    buffer.resize(length + CHUNK, 0);
+    let result = read(&mut buffer[length..]);
+    buffer.truncate(length + result.as_ref().map_or(0, |bytes| *bytes));
+    result
+}
