@@ -1,4 +1,19 @@
 //! Everything that touches the world, and the command.
+//!
+//! [`suite`] reads what people want and plans it, [`target`] knows the systems under test,
+//! [`cluster`] runs their processes and [`network`] carries their bytes, [`nemesis`] breaks both,
+//! [`run`] goes through the phases of a run, [`audit`], [`gate`] and [`result`] say what it comes
+//! to, and [`cli`] is the command. It is a library only so that its tests can reach it; its public
+//! items are no interface for others. ARCHITECTURE.md has the map.
 
+pub mod audit;
+pub mod cli;
 pub mod cluster;
+pub mod gate;
+pub mod nemesis;
 pub mod network;
+pub mod result;
+pub mod run;
+mod scalar;
+pub mod suite;
+pub mod target;

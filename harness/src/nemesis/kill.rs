@@ -1,0 +1,47 @@
+//! The `kill` fault: SIGKILL, and a restart on the same data after a while.
+
+use serde::{Deserialize, Serialize};
+use splitbrain_workloads::seed::Stream;
+
+use super::{Action, Fault, Problem, Selector, Skip, View};
+
+/// Parameters of a `kill`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kill {
+    /// Who is killed.
+    pub node: Selector,
+}
+
+impl Fault for Kill {
+    const KIND: &'static str = "kill";
+    const SUMMARY: &'static str = "SIGKILL nodes; start them again on the same data after a while";
+    const EXPLAIN: &'static str = "\
+kill: { node: leader, every: 5s, for: 1s }
+
+The process gets SIGKILL: no handler runs, nothing is flushed, open connections
+are reset by the kernel. What the node handed to the kernel before survives (the
+page cache is not lost; that takes a disk fault). After `for`, or once `until`
+holds, the node is started again on its own data directory.
+
+Effect    the process was reaped with SIGKILL, and a new process id answered.
+Heal      the node is started; recovery counts from there.
+Expect    no acknowledged write is lost, unless a store acknowledges before its
+          write has left the process.";
+
+    fn shape(&self) -> String {
+        self.node.to_string()
+    }
+
+    fn problems(&self, nodes: u16) -> Vec<Problem> {
+        self.node.problems(nodes, &["node"])
+    }
+
+    fn draw(&self, nodes: u16, rng: &mut Stream) -> Self {
+        Kill { node: self.node.draw(nodes, rng) }
+    }
+
+    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Action, Skip> {
+        self.node.pick(view, rng).map(Action::Kill)
+    }
+}

@@ -1,0 +1,170 @@
+//! What can be broken: the faults, one per file, and the registry of them.
+//!
+//! A fault goes through three hands. A suite *specifies* it with roles (`kill: { node: leader }`);
+//! the plan *draws* what chance decides, so that a plan names `n2` where the suite said `random`
+//! (roles stay roles: who leads is known only when it is time); at injection the fault is
+//! *resolved* against a [`View`] of the cluster into an [`Action`]: signals to these nodes, or
+//! cuts of these links. All three are pure and live here. Waiting for the time or the condition,
+//! carrying out the action, proving its effect and healing it are the injector's work.
+//!
+//! Two rules hold for every fault. A node that is under a fault is never hit by a second one: the
+//! later fault is skipped, and says so, since nobody could tell whose effect was seen. And a fault
+//! on a role that nobody plays waits, bounded by [`ROLE_WAIT_AT_MOST`], and is then skipped.
+//!
+//! A new fault is one file with an implementation of [`Fault`], and one line in the registry at the
+//! end of this file; reading, writing, `validate`, `list`, `explain` and the timeline follow.
+
+mod kill;
+mod partition;
+mod pause;
+mod selector;
+mod view;
+
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserializer, Serialize};
+use splitbrain_workloads::seed::Stream;
+
+pub use kill::Kill;
+pub use partition::{Direction, Halves, OneWay, Partition, PartitionForm, Scope, Side};
+pub use pause::Pause;
+pub use selector::Selector;
+pub use view::{Action, Skip, View};
+
+/// How long the injector waits for a role that nobody plays, such as a leader during an election,
+/// before it skips the fault. Longer than an election of any target with default timeouts, short
+/// enough that faults planned later keep their times.
+pub const ROLE_WAIT_AT_MOST: Duration = Duration::from_secs(3);
+
+/// A kind of fault: its parameters as a suite writes them, and what they come to.
+pub trait Fault: Serialize + DeserializeOwned + Sized {
+    /// Its name in suites and reports.
+    const KIND: &'static str;
+    /// One line for `list`.
+    const SUMMARY: &'static str;
+    /// The long text for `explain`: what is done, what proves it, how it is healed.
+    const EXPLAIN: &'static str;
+
+    /// The parameters in words, such as "leader" or "leader from peers and clients". Reports add
+    /// how long.
+    fn shape(&self) -> String;
+
+    /// Everything that makes no sense for a cluster of so many nodes; empty when all is well.
+    fn problems(&self, nodes: u16) -> Vec<Problem>;
+
+    /// The same fault with everything drawn that chance decides. Drawing twice changes nothing.
+    fn draw(&self, nodes: u16, rng: &mut Stream) -> Self;
+
+    /// What is to be done now.
+    ///
+    /// # Errors
+    ///
+    /// [`Skip`] when the fault cannot be injected as the cluster stands.
+    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Action, Skip>;
+}
+
+/// Something in a fault's parameters that makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The keys that lead to it inside the fault, such as `["one-way", "node"]`; empty for the
+    /// fault as a whole.
+    pub keys: Vec<&'static str>,
+    /// What is wrong, what was expected and what was got.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// What `list` and `explain` know of a kind of fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// [`Fault::KIND`].
+    pub name: &'static str,
+    /// [`Fault::SUMMARY`].
+    pub summary: &'static str,
+    /// [`Fault::EXPLAIN`].
+    pub explain: &'static str,
+}
+
+/// Makes the enum over all faults from one line per fault.
+macro_rules! registry {
+    ($($fault:ident),+ $(,)?) => {
+        /// Any fault of the registry.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum AnyFault {
+            $(#[doc = concat!("A [`", stringify!($fault), "`].")] $fault($fault),)+
+        }
+
+        /// Every kind of fault, in the order in which `list` prints them.
+        pub const KINDS: &[Kind] = &[$(Kind {
+            name: <$fault as Fault>::KIND,
+            summary: <$fault as Fault>::SUMMARY,
+            explain: <$fault as Fault>::EXPLAIN,
+        },)+];
+
+        impl AnyFault {
+            /// The name of the kind.
+            pub fn kind(&self) -> &'static str {
+                match self { $(AnyFault::$fault(_) => <$fault as Fault>::KIND,)+ }
+            }
+
+            /// [`Fault::shape`].
+            pub fn shape(&self) -> String {
+                match self { $(AnyFault::$fault(fault) => fault.shape(),)+ }
+            }
+
+            /// [`Fault::problems`].
+            pub fn problems(&self, nodes: u16) -> Vec<Problem> {
+                match self { $(AnyFault::$fault(fault) => fault.problems(nodes),)+ }
+            }
+
+            /// [`Fault::draw`].
+            pub fn draw(&self, nodes: u16, rng: &mut Stream) -> AnyFault {
+                match self {
+                    $(AnyFault::$fault(fault) => AnyFault::$fault(fault.draw(nodes, rng)),)+
+                }
+            }
+
+            /// [`Fault::resolve`].
+            ///
+            /// # Errors
+            ///
+            /// [`Skip`] when the fault cannot be injected as the cluster stands.
+            pub fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Action, Skip> {
+                match self { $(AnyFault::$fault(fault) => fault.resolve(view, rng),)+ }
+            }
+
+            /// Reads the parameters of a fault of a kind; `None` for a kind that does not exist.
+            ///
+            /// # Errors
+            ///
+            /// Those of the deserializer.
+            pub(crate) fn read<'de, D: Deserializer<'de>>(
+                kind: &str,
+                deserializer: D,
+            ) -> Option<Result<AnyFault, D::Error>> {
+                $(if kind == <$fault as Fault>::KIND {
+                    let fault = <$fault as serde::Deserialize>::deserialize(deserializer);
+                    return Some(fault.map(AnyFault::$fault));
+                })+
+                None
+            }
+
+            /// The parameters by key, for writing.
+            ///
+            /// # Errors
+            ///
+            /// None as long as parameters are plain data.
+            pub(crate) fn parameters(&self) -> Result<serde_json::Value, serde_json::Error> {
+                match self { $(AnyFault::$fault(fault) => serde_json::to_value(fault),)+ }
+            }
+        }
+    };
+}
+
+registry! {
+    Kill,
+    Pause,
+    Partition,
+}

@@ -1,0 +1,119 @@
+//! Whom a fault is aimed at: a role, chance, everybody or a node by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::seq::IndexedRandom;
+use splitbrain_workloads::operation::NodeId;
+use splitbrain_workloads::seed::Stream;
+
+use super::{Problem, Skip, View};
+use crate::scalar::as_text;
+
+/// A target selector, written `leader`, `follower`, `random`, `all` or `n2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Whoever leads at the moment of injection.
+    Leader,
+    /// One of those who follow at the moment of injection, by chance.
+    Follower,
+    /// One node by chance, drawn when the plan is made.
+    Random,
+    /// Every node.
+    All,
+    /// This node.
+    Node(NodeId),
+}
+
+impl Selector {
+    /// What may be written, for messages.
+    pub const WORDS: &'static str = "`leader`, `follower`, `random`, `all` or a node such as `n2`";
+
+    /// The selector with chance decided.
+    pub fn draw(self, nodes: u16, rng: &mut Stream) -> Selector {
+        let all: Vec<NodeId> = NodeId::first(nodes).collect();
+        match (self, all.choose(rng)) {
+            (Selector::Random, Some(node)) => Selector::Node(*node),
+            (other, _) => other,
+        }
+    }
+
+    /// The nodes that are meant, none of them under another fault; never empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Skip`] when nobody plays the role, or whoever does is under another fault.
+    pub fn pick(self, view: &View, rng: &mut Stream) -> Result<Vec<NodeId>, Skip> {
+        match self {
+            Selector::Leader => Ok(vec![view.free_leader()?]),
+            Selector::Follower if view.followers.is_empty() => Err(Skip::wait("nobody follows")),
+            Selector::Follower => one_of(&view.followers, view, rng),
+            Selector::Random => one_of(&view.nodes, view, rng),
+            Selector::All => view.nodes.iter().map(|node| view.free(*node)).collect(),
+            Selector::Node(node) => Ok(vec![view.free(node)?]),
+        }
+    }
+
+    /// What makes no sense in a cluster of so many nodes; `keys` lead to the selector.
+    pub fn problems(self, nodes: u16, keys: &[&'static str]) -> Vec<Problem> {
+        let Selector::Node(node) = self else { return Vec::new() };
+        let mut problems = unknown_node(node, nodes, keys);
+        // A role helps nobody who has mistyped a number, but somebody who copied a suite.
+        for problem in &mut problems {
+            problem.help = Some("or name a role: `leader`, `follower`, `random`, `all`".into());
+        }
+        problems
+    }
+}
+
+/// The problem of a node that a cluster does not have.
+pub(super) fn unknown_node(node: NodeId, nodes: u16, keys: &[&'static str]) -> Vec<Problem> {
+    if node.0 <= nodes {
+        return Vec::new();
+    }
+    let expected = if nodes == 1 { "only `n1`".to_string() } else { format!("`n1` to `n{nodes}`") };
+    vec![Problem {
+        keys: keys.to_vec(),
+        message: format!("the cluster has no node `{node}`: it has {expected}"),
+        help: None,
+    }]
+}
+
+fn one_of(nodes: &[NodeId], view: &View, rng: &mut Stream) -> Result<Vec<NodeId>, Skip> {
+    let free: Vec<NodeId> = nodes.iter().filter_map(|node| view.free(*node).ok()).collect();
+    match free.choose(rng) {
+        Some(node) => Ok(vec![*node]),
+        None => Err(Skip::now("every candidate is under another fault")),
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Selector::Leader => f.write_str("leader"),
+            Selector::Follower => f.write_str("follower"),
+            Selector::Random => f.write_str("random"),
+            Selector::All => f.write_str("all"),
+            Selector::Node(node) => node.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "leader" => Ok(Selector::Leader),
+            "follower" => Ok(Selector::Follower),
+            "random" => Ok(Selector::Random),
+            "all" => Ok(Selector::All),
+            _ => text
+                .parse()
+                .map(Selector::Node)
+                .map_err(|_| format!("expected {}, got `{text}`", Selector::WORDS)),
+        }
+    }
+}
+
+as_text!(Selector);

@@ -1,0 +1,103 @@
+//! What a fault knows of the cluster when it is resolved, and what comes of it. Filled in and
+//! carried out by the injector.
+
+use std::collections::BTreeSet;
+
+use splitbrain_workloads::operation::NodeId;
+
+use crate::network::link::Link;
+
+/// The cluster at the moment of injection, as the harness last saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Every node, in order.
+    pub nodes: Vec<NodeId>,
+    /// Who leads, where that is known.
+    pub leader: Option<NodeId>,
+    /// Who follows, in order.
+    pub followers: Vec<NodeId>,
+    /// The nodes that are under a fault which is not healed yet.
+    pub faulted: BTreeSet<NodeId>,
+}
+
+impl View {
+    /// A node that may be hit, or why it may not.
+    ///
+    /// # Errors
+    ///
+    /// [`Skip`] for a node under another fault, or one the cluster does not have.
+    pub fn free(&self, node: NodeId) -> Result<NodeId, Skip> {
+        if !self.nodes.contains(&node) {
+            return Err(Skip::now(format!("the cluster has no node {node}")));
+        }
+        if self.faulted.contains(&node) {
+            return Err(Skip::now(format!("{node} is under another fault")));
+        }
+        Ok(node)
+    }
+
+    /// The leader, if it may be hit.
+    ///
+    /// # Errors
+    ///
+    /// [`Skip`] without a leader (wait for one), or when the leader is under another fault.
+    pub fn free_leader(&self) -> Result<NodeId, Skip> {
+        let leader = self.leader.ok_or_else(|| Skip::wait("nobody leads"))?;
+        self.free(leader)
+    }
+}
+
+/// What is to be done to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// SIGKILL these nodes; start them again to heal.
+    Kill(Vec<NodeId>),
+    /// SIGSTOP these nodes; SIGCONT them to heal.
+    Pause(Vec<NodeId>),
+    /// Hold the bytes of these links; let them flow to heal.
+    Cut {
+        /// Every directed link, sorted, none twice.
+        links: Vec<Link>,
+        /// The nodes that the cut is aimed at, sorted.
+        victims: Vec<NodeId>,
+    },
+}
+
+impl Action {
+    /// The nodes it is aimed at.
+    pub fn victims(&self) -> &[NodeId] {
+        match self {
+            Action::Kill(victims) | Action::Pause(victims) | Action::Cut { victims, .. } => victims,
+        }
+    }
+
+    /// The links it cuts; empty unless it is a cut.
+    pub fn links(&self) -> &[Link] {
+        match self {
+            Action::Cut { links, .. } => links,
+            Action::Kill(_) | Action::Pause(_) => &[],
+        }
+    }
+}
+
+/// Why a fault is not injected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// In words, for the report.
+    pub reason: String,
+    /// Whether waiting may help, as it does for a leader; bounded by
+    /// [`ROLE_WAIT_AT_MOST`](super::ROLE_WAIT_AT_MOST).
+    pub wait: bool,
+}
+
+impl Skip {
+    /// Waiting does not help.
+    pub fn now(reason: impl Into<String>) -> Skip {
+        Skip { reason: reason.into(), wait: false }
+    }
+
+    /// Waiting may help.
+    pub fn wait(reason: impl Into<String>) -> Skip {
+        Skip { reason: reason.into(), wait: true }
+    }
+}
