@@ -68,26 +68,25 @@ pub(in crate::checker) fn close(
     let mut seen: FxHashSet<VersionId> =
         ordered.iter().filter_map(|id| sees(versions, *id)).collect();
     let mut done: FxHashSet<VersionId> = FxHashSet::default();
-    while let Some(version) = pending.pop() {
-        for at in versions.ancestry(version) {
-            if !done.insert(at) {
-                break;
-            }
-            if let Some(writer) = versions.versions[at].writer {
-                ordered.push(writer);
-                seen.extend(sees(versions, writer));
-            }
-        }
-        if pending.is_empty() {
-            // A write that was never answered needs a witness among them.
-            let missing = done.iter().filter(|version| !seen.contains(version));
-            let witness = missing.filter_map(|id| versions.versions[*id].witness).min();
-            if let Some(witness) = witness {
-                ordered.push(witness);
-                seen.extend(sees(versions, witness));
-                pending.extend(versions.written_by(witness));
+    loop {
+        while let Some(version) = pending.pop() {
+            for at in versions.ancestry(version) {
+                if !done.insert(at) {
+                    break;
+                }
+                if let Some(writer) = versions.versions[at].writer {
+                    ordered.push(writer);
+                    seen.extend(sees(versions, writer));
+                }
             }
         }
+        // A write that was never answered needs a witness among them.
+        let missing = done.iter().filter(|version| !seen.contains(version));
+        let witness = missing.filter_map(|id| versions.versions[*id].witness).min();
+        let Some(witness) = witness else { break };
+        ordered.push(witness);
+        seen.extend(sees(versions, witness));
+        pending.extend(versions.written_by(witness));
     }
     split(versions, ordered)
 }

@@ -95,8 +95,14 @@ enum Proof {
     },
     /// One list holds x and not y, the other y and not x.
     Fork { x: OperationId, y: OperationId, with_x: OperationId, with_y: OperationId },
-    /// `first` was acknowledged before `second` was sent, but the list holds only `second`.
-    Skipped { first: OperationId, second: OperationId, list: OperationId },
+    /// `first` was acknowledged before `second` was sent, but the list holds only `second`; another
+    /// list holds both, perhaps.
+    Skipped {
+        first: OperationId,
+        second: OperationId,
+        list: OperationId,
+        again: Option<OperationId>,
+    },
 }
 
 impl<'h> Set<'h> {
@@ -296,7 +302,8 @@ impl<'h> Set<'h> {
                         Some(_) => (AnomalyKind::StaleRead, list),
                         None => (AnomalyKind::LostWrite, first),
                     };
-                    let proof = Proof::Skipped { first, second, list };
+                    let again = firsts[*element].map(|place| self.lists[chain[place]].id);
+                    let proof = Proof::Skipped { first, second, list, again };
                     self.push(findings, kind, culprit, proof);
                 }
             }
@@ -375,7 +382,7 @@ impl<'h> Set<'h> {
                 value(y),
                 value(x)
             ),
-            Proof::Skipped { first, second, list } => format!(
+            Proof::Skipped { first, second, list, .. } => format!(
                 "{}; only then {}; {}, {} among them but not {}.",
                 changed(first),
                 changed(second),
@@ -401,7 +408,9 @@ impl Proof {
                 operations
             }
             Proof::Fork { x, y, with_x, with_y } => vec![x, y, with_x, with_y],
-            Proof::Skipped { first, second, list } => vec![first, second, list],
+            Proof::Skipped { first, second, list, again } => {
+                [first, second, list].into_iter().chain(again).collect()
+            }
         }
     }
 }
