@@ -7,6 +7,7 @@
 //! order, and their file format), [`verdict`] (what a checker may say), [`checker`] (how it finds
 //! out), [`workload`] (a generator and its checkers under one name).
 
+pub mod checker;
 pub mod history;
 pub mod operation;
 pub mod seed;

@@ -16,7 +16,15 @@
 //! {"end":{"events":4}}
 //! ```
 
+mod error;
+pub mod jepsen_log;
+pub mod jsonl;
+
+use std::io::BufRead;
+
 use serde::{Deserialize, Serialize};
+
+pub use error::HistoryError;
 
 use crate::operation::{ClientId, NodeId, Op, Outcome, Reply};
 
@@ -114,4 +122,43 @@ pub struct History {
     /// Whether the trailer was there and its count right. A checker must not pass a history that
     /// is cut off.
     pub complete: bool,
+}
+
+impl History {
+    /// The operation of an id of this history.
+    ///
+    /// # Panics
+    ///
+    /// If the id is of another, longer history.
+    pub fn operation(&self, id: OperationId) -> &Operation {
+        &self.operations[id.0 as usize]
+    }
+}
+
+/// The formats that [`read`] knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// JSON lines, our own: [`jsonl`].
+    Jsonl,
+    /// The text log of a Jepsen run against etcd: [`jepsen_log`].
+    JepsenLog,
+}
+
+/// Reads a history in whichever known format it is, judged by its first bytes.
+///
+/// # Errors
+///
+/// [`HistoryError`], as the reader of the format gives it, or that the format is not known.
+pub fn read(input: &mut dyn BufRead) -> Result<(History, Format), HistoryError> {
+    let start = input.fill_buf()?;
+    match start.first() {
+        None => Err(HistoryError::Empty),
+        Some(b'{') if !start.starts_with(b"{:") => Ok((jsonl::read(input)?, Format::Jsonl)),
+        Some(_) if start.starts_with(b"INFO") => Ok((jepsen_log::read(input)?, Format::JepsenLog)),
+        Some(_) => {
+            let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let line = String::from_utf8_lossy(&line[..line.len().min(40)]).into_owned();
+            Err(HistoryError::UnknownFormat { found: format!("{line:?}") })
+        }
+    }
 }

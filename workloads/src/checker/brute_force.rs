@@ -1,0 +1,237 @@
+//! The second judge: tries every order of the few operations of a minimal history.
+//!
+//! It shares nothing with the checkers but the vocabulary, not even the reader of the file, so that
+//! a wrong proof needs two wrong programs. The model is a map from keys to values; every operation
+//! takes effect at one instant between its lines in the file; one that ended `info` may take effect
+//! at any later instant or never, one that failed never does. Local reads are not ordered; two
+//! final ones of different nodes that differ are a contradiction by themselves.
+//!
+//! The harness calls [`judge_file`] with the text of a counterexample before it is printed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Deserialize;
+
+use crate::operation::{ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Value};
+
+/// More operations than this are not tried. A set of operations is one machine word, and orders
+/// grow exponentially beyond any patience long before.
+pub const OPERATIONS_MAX: usize = 64;
+
+/// More states than this are not visited: some seconds, some hundred megabytes.
+const STATES_MAX: u64 = 2_000_000;
+
+/// What trying every order gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BruteForce {
+    /// Whether some order explains every answer.
+    pub possible: bool,
+    /// How many steps of orders were tried.
+    pub orders_tried: u64,
+    /// How many operations the file has.
+    pub operations: usize,
+}
+
+/// Judges the text of a history file.
+///
+/// # Errors
+///
+/// One line: the file is no complete history, has more than [`OPERATIONS_MAX`] operations, or
+/// needs more states than are tried; nothing is then known.
+pub fn judge_file(text: &str) -> Result<BruteForce, String> {
+    let operations = parse(text)?;
+    if operations.len() > OPERATIONS_MAX {
+        return Err(format!(
+            "undecided: expected at most {OPERATIONS_MAX} operations to try in every order, got {}",
+            operations.len()
+        ));
+    }
+    let count = operations.len();
+    if nodes_differ(&operations) {
+        return Ok(BruteForce { possible: false, orders_tried: 0, operations: count });
+    }
+    let ordered = operations
+        .into_iter()
+        .filter(|operation| !is_local(&operation.op))
+        .filter(|operation| !matches!(operation.outcome, Some(Outcome::Fail(_))))
+        .collect();
+    let mut search = Search { operations: ordered, visited: HashSet::new(), tried: 0 };
+    let possible = search.extend(0, &mut BTreeMap::new())?;
+    Ok(BruteForce { possible, orders_tried: search.tried, operations: count })
+}
+
+struct Recorded {
+    op: Op,
+    node: Option<NodeId>,
+    is_final: bool,
+    began: usize,
+    /// The line of its completion; of one that is still open, none.
+    ended: Option<usize>,
+    outcome: Option<Outcome>,
+}
+
+impl Recorded {
+    /// The answer of one that certainly happened.
+    fn reply(&self) -> Option<&Reply> {
+        match &self.outcome {
+            Some(Outcome::Ok(reply)) => Some(reply),
+            _ => None,
+        }
+    }
+}
+
+type State = BTreeMap<Key, Value>;
+
+struct Search {
+    operations: Vec<Recorded>,
+    visited: HashSet<(u64, State)>,
+    tried: u64,
+}
+
+impl Search {
+    /// Whether the operations in `done`, which led to `state`, can be extended to a whole order.
+    fn extend(&mut self, done: u64, state: &mut State) -> Result<bool, String> {
+        let is_left = |index: &usize| done & (1 << index) == 0;
+        let left: Vec<usize> = (0..self.operations.len()).filter(is_left).collect();
+        // Whatever is left must begin before the first of those that must come has ended.
+        let must = |index: &&usize| self.operations[**index].reply().is_some();
+        let deadline = left.iter().filter(must).filter_map(|i| self.operations[*i].ended).min();
+        let Some(deadline) = deadline else { return Ok(true) };
+        if !self.visited.insert((done, state.clone())) {
+            return Ok(false);
+        }
+        if self.visited.len() as u64 > STATES_MAX {
+            return Err(format!("undecided: more than {STATES_MAX} states"));
+        }
+        for index in left {
+            if self.operations[index].began > deadline {
+                continue;
+            }
+            self.tried += 1;
+            let mut next = state.clone();
+            let operation = &self.operations[index];
+            if apply(&operation.op, operation.reply(), &mut next)
+                && self.extend(done | (1 << index), &mut next)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Does one operation; `false` if its answer is not what the map answers.
+fn apply(op: &Op, reply: Option<&Reply>, state: &mut State) -> bool {
+    let answer = match op {
+        Op::Read { key, .. } => Reply::Read(state.get(key).copied()),
+        Op::Write { key, value } => {
+            state.insert(key.clone(), *value);
+            Reply::Written
+        }
+        Op::CompareAndSet { key, expect, value } => {
+            let observed = state.get(key).copied();
+            let swapped = observed == *expect;
+            if swapped {
+                state.insert(key.clone(), *value);
+            }
+            Reply::Compared { swapped, observed }
+        }
+        Op::Delete { key } => {
+            state.remove(key);
+            Reply::Deleted
+        }
+        Op::List { prefix, .. } => {
+            let under = |key: &&Key| key.as_str().starts_with(prefix.as_str());
+            let keys = state.keys().filter(under).cloned().collect::<Vec<_>>();
+            Reply::Listed(keys.iter().map(|key| state[key]).collect())
+        }
+    };
+    reply.is_none_or(|reply| *reply == answer)
+}
+
+/// Whether two final local reads of one thing at different nodes differ.
+fn nodes_differ(operations: &[Recorded]) -> bool {
+    let local: Vec<&Recorded> = operations
+        .iter()
+        .filter(|it| it.is_final && is_local(&it.op) && it.reply().is_some() && it.node.is_some())
+        .collect();
+    local.iter().any(|one| {
+        local
+            .iter()
+            .any(|two| one.op == two.op && one.node != two.node && one.reply() != two.reply())
+    })
+}
+
+fn is_local(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Read { consistency: Consistency::Local, .. }
+            | Op::List { consistency: Consistency::Local, .. }
+    )
+}
+
+/// A line of the file: only what is needed here.
+#[derive(Deserialize)]
+struct Event {
+    seq: Option<u64>,
+    client: Option<ClientId>,
+    node: Option<NodeId>,
+    #[serde(rename = "final", default)]
+    is_final: bool,
+    invoke: Option<Op>,
+    ok: Option<Reply>,
+    fail: Option<Reason>,
+    info: Option<Reason>,
+    end: Option<End>,
+}
+
+#[derive(Deserialize)]
+struct End {
+    events: usize,
+}
+
+fn parse(text: &str) -> Result<Vec<Recorded>, String> {
+    let mut lines = text.lines();
+    if !lines.next().unwrap_or_default().starts_with("{\"history\":1,") {
+        return Err("undecided: the file does not begin with a header of version 1".to_string());
+    }
+    let mut operations: Vec<Recorded> = Vec::new();
+    let mut open: HashMap<ClientId, usize> = HashMap::new();
+    let (mut events, mut last_seq) = (0, None);
+    for line in lines {
+        events += 1;
+        let event: Event = serde_json::from_str(line)
+            .map_err(|error| format!("undecided: line {}: {error}", events + 1))?;
+        if let Some(end) = event.end {
+            return match end.events + 1 == events {
+                true => Ok(operations),
+                false => Err(format!("undecided: {} events of {}", events - 1, end.events)),
+            };
+        }
+        let broken = || format!("undecided: line {} does not follow from the others", events + 1);
+        let client = event.client.ok_or_else(broken)?;
+        if event.seq.is_none() || event.seq <= last_seq {
+            return Err(broken());
+        }
+        last_seq = event.seq;
+        let outcome = event.ok.map(Outcome::Ok);
+        let outcome = outcome.or(event.fail.map(Outcome::Fail)).or(event.info.map(Outcome::Info));
+        match (event.invoke, outcome) {
+            (Some(op), None) => {
+                if open.insert(client, operations.len()).is_some() {
+                    return Err(broken());
+                }
+                let (node, is_final) = (event.node, event.is_final);
+                let (began, ended, outcome) = (events, None, None);
+                operations.push(Recorded { op, node, is_final, began, ended, outcome });
+            }
+            (None, outcome @ Some(_)) => {
+                let index = open.remove(&client).ok_or_else(broken)?;
+                operations[index].ended = Some(events);
+                operations[index].outcome = outcome;
+            }
+            _ => return Err(broken()),
+        }
+    }
+    Err("undecided: the file has no trailer".to_string())
+}

@@ -1,0 +1,90 @@
+//! Collects anomalies while a checker works: at most one per kind and culprit, the clearest first.
+//!
+//! A broken store gives an anomaly for every operation, and each has a proof that may hold a long
+//! chain. So a checker hands in small candidates, and only those that are listed are told in full.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use crate::history::OperationId;
+use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
+
+/// What is small enough to be kept for every anomaly.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate<P> {
+    pub(super) kind: AnomalyKind,
+    pub(super) culprit: OperationId,
+    pub(super) rank: Rank,
+    /// What the checker needs to tell it in full.
+    pub(super) proof: P,
+}
+
+/// How clear an anomaly is; the smallest is the clearest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    /// How many operations the proof has, swaps included, about.
+    pub(super) operations: u64,
+    /// How many events the proof spans.
+    pub(super) span: u64,
+}
+
+/// All anomalies of one checker, as far as it has come.
+#[derive(Debug)]
+pub(super) struct Findings<P> {
+    best: FxHashMap<(AnomalyKind, OperationId), Candidate<P>>,
+}
+
+impl<P: Copy> Findings<P> {
+    pub(super) fn new() -> Self {
+        Findings { best: FxHashMap::default() }
+    }
+
+    /// Takes an anomaly in; of two with the same kind and culprit the clearer one stays.
+    pub(super) fn push(&mut self, candidate: Candidate<P>) {
+        self.best
+            .entry((candidate.kind, candidate.culprit))
+            .and_modify(|kept| {
+                if candidate.rank < kept.rank {
+                    *kept = candidate;
+                }
+            })
+            .or_insert(candidate);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.best.is_empty()
+    }
+
+    /// The judgement: counts of all, and the clearest told in full. `summary` is used when there
+    /// is no anomaly.
+    pub(super) fn judge(
+        self,
+        checker: &str,
+        verdict_without: Verdict,
+        summary: String,
+        mut tell: impl FnMut(&Candidate<P>) -> Anomaly,
+    ) -> Judgement {
+        let mut found = BTreeMap::new();
+        let mut candidates: Vec<Candidate<P>> = self.best.into_values().collect();
+        for candidate in &candidates {
+            *found.entry(candidate.kind).or_insert(0) += 1;
+        }
+        // The culprit and the kind make the order total, whatever the order of the hash map.
+        candidates.sort_by_key(|candidate| (candidate.rank, candidate.culprit, candidate.kind));
+        candidates.truncate(Judgement::ANOMALIES_MAX);
+        let anomalies: Vec<Anomaly> = candidates.iter().map(&mut tell).collect();
+        let (verdict, summary) = match anomalies.is_empty() {
+            true => (verdict_without, summary),
+            false => (Verdict::Fail, counted(&found)),
+        };
+        let checker = checker.to_string();
+        Judgement { checker, verdict, summary, anomalies, found, counts: BTreeMap::new() }
+    }
+}
+
+/// "2 stale-read, 1 phantom".
+fn counted(found: &BTreeMap<AnomalyKind, u64>) -> String {
+    let parts: Vec<String> = found.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    parts.join(", ")
+}

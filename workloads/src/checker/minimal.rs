@@ -1,0 +1,101 @@
+//! Minimal histories: of the few operations that prove an anomaly, a history of its own.
+//!
+//! It is a valid history file that shows the same anomaly to the same checker, and that is small
+//! enough for [`super::brute_force`]. The harness writes it beside a counterexample.
+//!
+//! Of a set, lists are cut down to the elements whose adds are part of the proof. That loses
+//! nothing and adds nothing: an order of the whole history is an order of this one, as every other
+//! element can be left out of the adds and the lists alike.
+
+use std::collections::BTreeSet;
+
+use rustc_hash::FxHashSet;
+
+use super::agreement::only_in;
+use super::{Checker, run};
+use crate::history::{History, Operation, OperationId};
+use crate::operation::{Op, Outcome, Reply, Value};
+use crate::verdict::{Anomaly, AnomalyKind, Verdict};
+
+/// Makes the minimal history of an anomaly that `checker` found in `history`.
+///
+/// It leaves out each operation (other than swaps) without which the checker still finds an anomaly
+/// of the same kind, one after the other. Sequence numbers, times, clients and nodes stay as they
+/// were, so that it can be laid beside the history; operations are numbered anew.
+///
+/// # Panics
+///
+/// If the anomaly names operations that the history does not have.
+pub fn minimal(history: &History, anomaly: &Anomaly, checker: &Checker) -> History {
+    let mut ids: BTreeSet<OperationId> = anomaly.operations.iter().copied().collect();
+    ids.extend(&anomaly.swaps);
+    let fabricated = fabricated(history, anomaly);
+    let part = |ids: &BTreeSet<OperationId>| restrict(history, ids, fabricated);
+    let shows = |part: &History| {
+        let judgement = run(checker, part);
+        judgement.verdict == Verdict::Fail && judgement.found.contains_key(&anomaly.kind)
+    };
+    if !shows(&part(&ids)) {
+        // The checker then contradicts itself; the brute force is to say so, of what it named.
+        return part(&ids);
+    }
+    for id in &anomaly.operations {
+        ids.remove(id);
+        // Without its write, a value would be a phantom and prove something else.
+        if *id == anomaly.culprit || ids.is_empty() || !shows(&part(&ids)) {
+            ids.insert(*id);
+        }
+    }
+    part(&ids)
+}
+
+/// The history of some operations alone.
+fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<Value>) -> History {
+    let added = |id: &OperationId| match &history.operation(*id).op {
+        Op::Write { value, .. } => Some(*value),
+        _ => None,
+    };
+    let mut kept: FxHashSet<Value> = ids.iter().filter_map(added).collect();
+    kept.extend(fabricated);
+    let operations = ids
+        .iter()
+        .enumerate()
+        .map(|(index, id)| {
+            let mut operation: Operation = history.operation(*id).clone();
+            operation.id = OperationId(index as u32);
+            if let Outcome::Ok(Reply::Listed(values)) = &mut operation.outcome {
+                values.retain(|value| kept.contains(value));
+            }
+            operation
+        })
+        .collect();
+    History { header: history.header.clone(), operations, complete: true }
+}
+
+/// The element that lists must keep although no add of it is part of the proof: the one that nobody
+/// added, or the one that two nodes disagree about.
+fn fabricated(history: &History, anomaly: &Anomaly) -> Option<Value> {
+    let mut lists =
+        anomaly.operations.iter().filter_map(|id| match history.operation(*id).reply() {
+            Some(Reply::Listed(values)) => Some(values.as_slice()),
+            _ => None,
+        });
+    match anomaly.kind {
+        AnomalyKind::Divergence => {
+            let (one, other) = (lists.next()?, lists.next()?);
+            only_in(one, other).first().or(only_in(other, one).first()).copied()
+        }
+        AnomalyKind::Phantom => {
+            let added: FxHashSet<Value> = history
+                .operations
+                .iter()
+                .filter_map(|operation| match &operation.op {
+                    Op::Write { value, .. } => Some(*value),
+                    _ => None,
+                })
+                .collect();
+            lists.next()?.iter().find(|value| !added.contains(value)).copied()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! Checkers: each reads a history, and nothing else, and says what may be said about it.
+//!
+//! | checker | decides | assumes |
+//! |---|---|---|
+//! | [`linearizable`] | whether one order of all operations explains every answer | nothing |
+//! | [`lost_write`] | which acknowledged writes are gone at the end | final reads are right |
+//! | [`agreement`] | whether all nodes hold the same at the end | local reads are local |
+//!
+//! [`minimal`] makes a history of the few operations that prove an anomaly, and [`brute_force`],
+//! which shares no code with any checker, judges that file again by trying every order.
+//! `workload` says which checkers a workload has and calls [`run_all`].
+
+pub mod agreement;
+pub mod brute_force;
+mod findings;
+pub mod linearizable;
+pub mod lost_write;
+pub mod minimal;
+mod story;
+mod versions;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::history::History;
+use crate::verdict::Judgement;
+
+/// A checker under the name by which judgements and reports call it.
+#[derive(Clone, Copy, Debug)]
+pub struct Checker {
+    /// The name.
+    pub name: &'static str,
+    /// Judges a complete history with at least one operation.
+    pub check: fn(&History) -> Judgement,
+}
+
+/// Judges a history with several checkers, in their order. An empty or cut-off history and a
+/// checker that panics give `unknown`.
+pub fn run_all(checkers: &[Checker], history: &History) -> Vec<Judgement> {
+    checkers.iter().map(|checker| run(checker, history)).collect()
+}
+
+fn run(checker: &Checker, history: &History) -> Judgement {
+    let count = history.operations.len();
+    if !history.complete {
+        return Judgement::unknown(
+            checker.name,
+            format!(
+                "the history is cut off after {count} operations: its trailer is missing or \
+                 counts other than its events"
+            ),
+        );
+    }
+    if count == 0 {
+        return Judgement::unknown(checker.name, "the history is empty: it holds no operation");
+    }
+    catch_unwind(AssertUnwindSafe(|| (checker.check)(history))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Judgement::unknown(checker.name, format!("the checker crashed: {text}"))
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

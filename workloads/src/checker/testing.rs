@@ -1,0 +1,364 @@
+//! What the tests of the checkers share: histories written by hand, and random small ones.
+
+use rand::RngExt;
+
+use crate::history::{
+    FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Stamp, jsonl,
+};
+use crate::operation::{ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Value};
+use crate::seed::Stream;
+
+/// Makes a history of lines such as these; times are milliseconds, and no two may be equal.
+///
+/// ```text
+/// c1 n1 10-20 write r1=5
+/// c2 n2 11-?  write r1=6            never answered
+/// c2 n2 11-15 write r1=7 fail
+/// c3 n1 21-25 cas r1 5>6            swapped
+/// c3 n1 21-25 cas r1 5>6 saw 9      refused
+/// c4 n3 30-31 read r1=5
+/// c4 n3 40-41 final local list s/ 1,2,3
+/// ```
+pub(crate) fn history(workload: &str, lines: &str) -> History {
+    let mut operations: Vec<Operation> =
+        lines.lines().map(str::trim).filter(|l| !l.is_empty()).map(line).collect();
+    let mut times: Vec<u64> = operations
+        .iter()
+        .flat_map(|it| [Some(it.invoked.at), it.completed.map(|stamp| stamp.at)])
+        .flatten()
+        .map(|at| at.0)
+        .collect();
+    times.sort_unstable();
+    let seq = |at: Micros| times.partition_point(|time| *time < at.0) as u64;
+    operations.sort_by_key(|operation| operation.invoked.at);
+    for (index, operation) in operations.iter_mut().enumerate() {
+        operation.id = OperationId(index as u32);
+        operation.invoked.seq = seq(operation.invoked.at);
+        if let Some(completed) = &mut operation.completed {
+            completed.seq = seq(completed.at);
+        }
+    }
+    History { header: header(workload), operations, complete: true }
+}
+
+pub(crate) fn header(workload: &str) -> Header {
+    Header { history: FORMAT_VERSION, workload: workload.to_string(), nodes: 3 }
+}
+
+fn line(text: &str) -> Operation {
+    let mut words = text.split_whitespace().peekable();
+    let mut word = || words.next().expect("a line has a client, a node, times and an operation");
+    let client = ClientId(word()[1..].parse().unwrap());
+    let node = Some(word().parse().unwrap());
+    let (from, to) = word().split_once('-').unwrap();
+    let stamp =
+        |text: &str| text.parse().ok().map(|ms: u64| Stamp { seq: 0, at: Micros(ms * 1000) });
+    let (invoked, completed) = (stamp(from).unwrap(), stamp(to));
+    let rest: Vec<&str> = words.collect();
+    let is_final = rest.contains(&"final");
+    let consistency =
+        if rest.contains(&"local") { Consistency::Local } else { Consistency::Linearizable };
+    let rest: Vec<&str> = rest.into_iter().filter(|it| !["final", "local"].contains(it)).collect();
+    let value = |text: &str| text.parse().ok().map(Value);
+    let pair = |text: &str, at: char| {
+        let (left, right) = text.split_once(at).unwrap();
+        (left.to_string(), value(right))
+    };
+    let (op, reply) = match rest.as_slice() {
+        ["read", it] => {
+            let (key, seen) = pair(it, '=');
+            (Op::Read { key: Key::new(key), consistency }, Reply::Read(seen))
+        }
+        ["write", it, ..] => {
+            let (key, written) = pair(it, '=');
+            (Op::Write { key: Key::new(key), value: written.unwrap() }, Reply::Written)
+        }
+        ["cas", key, it, saw @ ..] => {
+            let (expect, to) = pair(it, '>');
+            let expect = value(&expect);
+            let reply = match saw {
+                ["saw", saw] => Reply::Compared { swapped: false, observed: value(saw) },
+                _ => Reply::Compared { swapped: true, observed: expect },
+            };
+            (Op::CompareAndSet { key: Key::new(key), expect, value: to.unwrap() }, reply)
+        }
+        ["list", prefix, values @ ..] => {
+            let values = values.iter().flat_map(|it| it.split(',')).filter_map(value).collect();
+            (Op::List { prefix: Key::new(prefix), consistency }, Reply::Listed(values))
+        }
+        ["delete", key] => (Op::Delete { key: Key::new(key) }, Reply::Deleted),
+        other => panic!("cannot read {other:?}"),
+    };
+    let outcome = if completed.is_none() {
+        Outcome::Info(Reason::new("open"))
+    } else if rest.last() == Some(&"fail") {
+        Outcome::Fail(Reason::new("no-leader"))
+    } else {
+        Outcome::Ok(reply)
+    };
+    Operation { id: OperationId(0), client, node, op, is_final, invoked, completed, outcome }
+}
+
+/// The text of a history file.
+pub(crate) fn file(history: &History) -> String {
+    String::from_utf8(jsonl::write(history, Vec::new()).unwrap()).unwrap()
+}
+
+/// What a random history is made of.
+#[derive(Clone, Copy)]
+pub(crate) enum Model {
+    Registers { keys: usize },
+    Set,
+}
+
+/// A random history of a store that is right but for one bug in a while, then perhaps with one
+/// event moved or one answer altered. Every operation has a client of its own.
+pub(crate) fn random(random: &mut Stream, model: Model) -> History {
+    let count = random.random_range(3..=10);
+    let mut store = Store::new(random.random_range(0..3) == 0);
+    let mut pending: Vec<Pending> = Vec::new();
+    let mut operations: Vec<Operation> = Vec::new();
+    let mut seq = 0;
+    let width = random.random_range(2..=4);
+    while operations.len() < count || pending.iter().any(|it| !it.done) {
+        let open: Vec<usize> = (0..pending.len()).filter(|i| !pending[*i].done).collect();
+        let may_open = operations.len() < count && open.len() < width;
+        if may_open && (open.is_empty() || random.random_range(0..3) == 0) {
+            let op = store.operation(random, model);
+            let unknown = !op.is_read() && random.random_range(0..6) == 0;
+            let invoked = Stamp { seq, at: Micros(seq * 1000) };
+            seq += 1;
+            let id = OperationId(operations.len() as u32);
+            pending.push(Pending { reply: None, done: false, unknown });
+            operations.push(Operation {
+                id,
+                client: ClientId(id.0),
+                node: Some(NodeId(1 + (id.0 % 3) as u16)),
+                op,
+                is_final: false,
+                invoked,
+                completed: None,
+                outcome: Outcome::Info(Reason::new("open")),
+            });
+            continue;
+        }
+        let index = open[random.random_range(0..open.len())];
+        let it = &mut pending[index];
+        match it.reply.take() {
+            // An unknown operation may never happen.
+            None if it.unknown && random.random_range(0..2) == 0 => it.done = true,
+            None => it.reply = Some(store.answer(random, &operations[index].op)),
+            Some(reply) => {
+                it.done = true;
+                if !it.unknown {
+                    operations[index].completed = Some(Stamp { seq, at: Micros(seq * 1000) });
+                    operations[index].outcome = Outcome::Ok(reply);
+                    seq += 1;
+                }
+            }
+        }
+    }
+    let workload = match model {
+        Model::Registers { .. } => "register",
+        Model::Set => "set",
+    };
+    let mut history = History { header: header(workload), operations, complete: true };
+    if random.random_range(0..2) == 0 {
+        append_final_reads(random, &mut store, &mut history, seq, model);
+    }
+    for _ in 0..random.random_range(0..3) {
+        match random.random_range(0..2) {
+            0 => move_event(random, &mut history),
+            _ => alter_answer(random, &mut history, &store),
+        }
+    }
+    history
+}
+
+struct Pending {
+    reply: Option<Reply>,
+    done: bool,
+    unknown: bool,
+}
+
+/// A map that, if `broken`, at times loses a write or answers from an older state.
+struct Store {
+    states: Vec<Vec<(Key, Value)>>,
+    written: Vec<Value>,
+    broken: bool,
+}
+
+impl Store {
+    fn new(broken: bool) -> Self {
+        Store { states: vec![Vec::new()], written: Vec::new(), broken }
+    }
+
+    fn operation(&mut self, random: &mut Stream, model: Model) -> Op {
+        let value = Value(self.written.len() as i64 + 1);
+        let consistency = Consistency::Linearizable;
+        let op = match model {
+            Model::Set if random.random_range(0..10) < 4 => {
+                Op::List { prefix: Key::new("s/"), consistency }
+            }
+            Model::Set => Op::Write { key: Key::new(format!("s/{:03}", value.0)), value },
+            Model::Registers { keys } => {
+                let key = Key::new(format!("r{}", random.random_range(0..keys)));
+                let expect = match random.random_range(0..8) {
+                    0 => self.any_value(random),
+                    _ => self.state().iter().find(|it| it.0 == key).map(|it| it.1),
+                };
+                match random.random_range(0..10) {
+                    0..4 => Op::Read { key, consistency },
+                    4..7 => Op::Write { key, value },
+                    _ => Op::CompareAndSet { key, expect, value },
+                }
+            }
+        };
+        if !op.is_read() {
+            self.written.push(value);
+        }
+        op
+    }
+
+    fn state(&self) -> &Vec<(Key, Value)> {
+        self.states.last().unwrap()
+    }
+
+    /// A value that somebody sent, or now and then one that nobody did, or absence.
+    fn any_value(&self, random: &mut Stream) -> Option<Value> {
+        match random.random_range(0..12) {
+            0 => Some(Value(99)),
+            1 => None,
+            _ if self.written.is_empty() => None,
+            _ => Some(self.written[random.random_range(0..self.written.len())]),
+        }
+    }
+
+    fn answer(&mut self, random: &mut Stream, op: &Op) -> Reply {
+        let is_bug = self.broken && random.random_range(0..5) == 0;
+        let mut state = self.state().clone();
+        if is_bug {
+            state = self.states[random.random_range(0..self.states.len())].clone();
+        }
+        let held = state.iter().find(|it| it.0 == *op.key()).map(|it| it.1);
+        let mut put = |value: Value| {
+            state.retain(|it| it.0 != *op.key());
+            state.push((op.key().clone(), value));
+            state.sort();
+        };
+        let reply = match op {
+            Op::Read { .. } => return Reply::Read(held),
+            Op::List { .. } => return Reply::Listed(state.iter().map(|it| it.1).collect()),
+            Op::Write { value, .. } => {
+                put(*value);
+                Reply::Written
+            }
+            Op::CompareAndSet { expect, value, .. } => {
+                if held == *expect {
+                    put(*value);
+                }
+                Reply::Compared { swapped: held == *expect, observed: held }
+            }
+            Op::Delete { .. } => unreachable!("no random deletes"),
+        };
+        if !(is_bug && random.random_range(0..2) == 0) {
+            self.states.push(state);
+        }
+        reply
+    }
+}
+
+fn append_final_reads(
+    random: &mut Stream,
+    store: &mut Store,
+    history: &mut History,
+    mut seq: u64,
+    model: Model,
+) {
+    let consistency = Consistency::Linearizable;
+    let ops = match model {
+        Model::Set => vec![Op::List { prefix: Key::new("s/"), consistency }],
+        Model::Registers { keys } => {
+            (0..keys).map(|i| Op::Read { key: Key::new(format!("r{i}")), consistency }).collect()
+        }
+    };
+    for op in ops {
+        let id = OperationId(history.operations.len() as u32);
+        let reply = store.answer(random, &op);
+        history.operations.push(Operation {
+            id,
+            client: ClientId(id.0),
+            node: None,
+            op,
+            is_final: true,
+            invoked: Stamp { seq, at: Micros(seq * 1000) },
+            completed: Some(Stamp { seq: seq + 1, at: Micros(seq * 1000 + 1000) }),
+            outcome: Outcome::Ok(reply),
+        });
+        seq += 2;
+    }
+}
+
+/// Moves one event to another place in the order, and numbers all anew.
+fn move_event(random: &mut Stream, history: &mut History) {
+    let mut events: Vec<(usize, bool)> = Vec::new();
+    for (index, operation) in history.operations.iter().enumerate() {
+        events.push((index, false));
+        events.extend(operation.completed.map(|_| (index, true)));
+    }
+    events.sort_by_key(|(index, is_end)| {
+        let operation = &history.operations[*index];
+        if *is_end { operation.completed.unwrap().seq } else { operation.invoked.seq }
+    });
+    let from = random.random_range(0..events.len());
+    let event = events.remove(from);
+    let partner = events.iter().position(|other| other.0 == event.0);
+    let (low, high) = match (event.1, partner) {
+        (true, Some(partner)) => (partner + 1, events.len()),
+        (false, Some(partner)) => (0, partner),
+        (_, None) => (0, events.len()),
+    };
+    events.insert(random.random_range(low..=high), event);
+    for (seq, (index, is_end)) in events.into_iter().enumerate() {
+        let stamp = Stamp { seq: seq as u64, at: Micros(seq as u64 * 1000) };
+        if is_end {
+            history.operations[index].completed = Some(stamp);
+        } else {
+            history.operations[index].invoked = stamp;
+        }
+    }
+    history.operations.sort_by_key(|operation| operation.invoked.seq);
+    for (index, operation) in history.operations.iter_mut().enumerate() {
+        operation.id = OperationId(index as u32);
+    }
+}
+
+/// Alters what one operation saw.
+fn alter_answer(random: &mut Stream, history: &mut History, store: &Store) {
+    let index = random.random_range(0..history.operations.len());
+    let other = store.any_value(random);
+    match &mut history.operations[index].outcome {
+        Outcome::Ok(Reply::Read(seen)) => *seen = other,
+        Outcome::Ok(Reply::Compared { swapped, observed }) => match random.random_range(0..3) {
+            0 => *swapped = !*swapped,
+            _ => *observed = other,
+        },
+        Outcome::Ok(Reply::Listed(values)) => match random.random_range(0..4) {
+            0 if !values.is_empty() => {
+                values.remove(random.random_range(0..values.len()));
+            }
+            1 if !values.is_empty() => values.push(values[values.len() - 1]),
+            _ => {
+                values.extend(other);
+                values.sort();
+            }
+        },
+        outcome @ Outcome::Ok(Reply::Written) => {
+            *outcome = match random.random_range(0..2) {
+                0 => Outcome::Fail(Reason::new("refused")),
+                _ => Outcome::Info(Reason::new("timeout")),
+            };
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,66 @@
+//! Why a history could not be read: where, what was expected, what was found. Returned by every
+//! reader of `history`; the writers only have I/O errors.
+
+use std::io;
+
+use super::FORMAT_VERSION;
+
+/// Why bytes are not a history.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// There was not one byte.
+    #[error("the history is empty: expected at least a header line; nothing was recorded")]
+    Empty,
+    /// The file ends inside its first line.
+    #[error("line 1: the history is cut off inside its header; nothing in it can be judged")]
+    HeaderCutOff,
+    /// It was written in a format that this build does not know.
+    #[error(
+        "line 1: expected a history of version {FORMAT_VERSION}, got version {found}; help: use \
+         the release of splitbrain that wrote it"
+    )]
+    Version {
+        /// The version in the header.
+        found: u64,
+    },
+    /// The first line belongs to no format that can be read.
+    #[error(
+        "line 1: this is no history: expected a header such as \
+         {{\"history\":{FORMAT_VERSION},\"workload\":\"register\",\"nodes\":3}} or a line of \
+         jepsen.util, got {found}"
+    )]
+    UnknownFormat {
+        /// The beginning of the first line, quoted.
+        found: String,
+    },
+    /// One line is wrong.
+    #[error("{}: {what}", place(*line, *column))]
+    Malformed {
+        /// Counted from one.
+        line: u64,
+        /// In bytes, counted from one, where one byte can be blamed.
+        column: Option<u64>,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The input could not be read.
+    #[error("cannot read the history: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl HistoryError {
+    pub(super) fn at(line: u64, what: String) -> Self {
+        HistoryError::Malformed { line, column: None, what }
+    }
+
+    pub(super) fn at_column(line: u64, column: usize, what: String) -> Self {
+        HistoryError::Malformed { line, column: Some(column as u64), what }
+    }
+}
+
+fn place(line: u64, column: Option<u64>) -> String {
+    match column {
+        Some(column) => format!("line {line}, column {column}"),
+        None => format!("line {line}"),
+    }
+}

@@ -1,0 +1,219 @@
+//! Reads the text logs of early Jepsen runs against etcd: one register, one event per line.
+//!
+//! ```text
+//! INFO  jepsen.util - 4 :invoke :cas [3 0]
+//! INFO  jepsen.util - 4 :fail   :cas [3 0]
+//! ```
+//!
+//! The number is the process, which becomes the client; the order of the lines is the order of the
+//! events; there are no times, so every stamp says zero microseconds. `nil` is absent.
+//! A `:fail` of a compare-and-set means that the value was not the expected one, without saying
+//! what it was: it becomes `Fail("mismatch")`, see [`MISMATCH`]. The format has no trailer, so a
+//! log that ends is taken as complete. Called by [`super::read`].
+
+use std::io::BufRead;
+
+use rustc_hash::FxHashMap;
+
+use super::error::HistoryError;
+use super::{FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Stamp};
+use crate::operation::{ClientId, Consistency, Key, Op, Outcome, Reason, Reply, Value};
+
+/// The reason of a compare-and-set that was refused without saying what the key held. It had no
+/// effect, as with every failed operation, but it claims that the expectation did not hold, which
+/// the checkers do not decide.
+pub const MISMATCH: &str = "mismatch";
+
+/// The beginning of every line.
+pub(super) const LINE_START: &str = "INFO  jepsen.util - ";
+
+/// The name that the one register gets.
+const KEY: &str = "register";
+
+/// A line of this format is short; a longer one is another format.
+const LINE_MAX: u64 = 4096;
+
+/// Reads a log to its end.
+///
+/// # Errors
+///
+/// [`HistoryError`] for an empty log and for a line that is not of the format or contradicts an
+/// earlier one, with its number.
+pub fn read(mut input: impl BufRead) -> Result<History, HistoryError> {
+    let header = Header { history: FORMAT_VERSION, workload: "register".to_string(), nodes: 0 };
+    let history = History { header, operations: Vec::new(), complete: true };
+    let mut log = Log { history, open: FxHashMap::default(), key: Key::new(KEY), line: 0 };
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        let mut limited = std::io::Read::take(&mut input, LINE_MAX + 1);
+        if limited.read_until(b'\n', &mut bytes)? == 0 {
+            break;
+        }
+        log.line += 1;
+        if bytes.len() as u64 > LINE_MAX {
+            return Err(log.wrong(format!("the line is longer than {LINE_MAX} bytes")));
+        }
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|error| {
+                let column = error.valid_up_to() + 1;
+                HistoryError::at_column(log.line, column, "expected UTF-8".to_string())
+            })?
+            .trim_end();
+        if !text.is_empty() {
+            log.take(text)?;
+        }
+    }
+    if log.history.operations.is_empty() {
+        return Err(HistoryError::Empty);
+    }
+    Ok(log.history)
+}
+
+struct Log {
+    history: History,
+    /// The open operation of each process; `None` once it ended `:info`.
+    open: FxHashMap<ClientId, Option<OperationId>>,
+    key: Key,
+    line: u64,
+}
+
+impl Log {
+    fn take(&mut self, text: &str) -> Result<(), HistoryError> {
+        let Some(rest) = text.strip_prefix(LINE_START) else {
+            return Err(self.wrong(format!("expected a line that begins with \"{LINE_START}\"")));
+        };
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let [process, kind, function, arguments @ ..] = words.as_slice() else {
+            return Err(self.wrong(format!(
+                "expected a process, a type, an operation and a value, got \"{rest}\""
+            )));
+        };
+        let Ok(client) = process.parse().map(ClientId) else {
+            return Err(self.wrong(format!("expected the number of a process, got \"{process}\"")));
+        };
+        let stamp = Stamp { seq: self.line, at: Micros(0) };
+        match *kind {
+            ":invoke" => self.invoke(stamp, client, function, arguments),
+            ":ok" | ":fail" | ":info" => self.complete(stamp, client, kind, function, arguments),
+            other => {
+                Err(self.wrong(format!("expected :invoke, :ok, :fail or :info, got \"{other}\"")))
+            }
+        }
+    }
+
+    fn invoke(
+        &mut self,
+        invoked: Stamp,
+        client: ClientId,
+        function: &str,
+        arguments: &[&str],
+    ) -> Result<(), HistoryError> {
+        let op = self.operation(function, arguments)?;
+        let Ok(number) = u32::try_from(self.history.operations.len()) else {
+            return Err(self.wrong(format!("more than {} operations", u32::MAX)));
+        };
+        let id = OperationId(number);
+        match self.open.insert(client, Some(id)) {
+            None => {}
+            Some(Some(_)) => {
+                return Err(self.wrong(format!("process {} has an operation open", client.0)));
+            }
+            Some(None) => {
+                return Err(self.wrong(format!("process {} goes on after :info", client.0)));
+            }
+        }
+        self.history.operations.push(Operation {
+            id,
+            client,
+            node: None,
+            op,
+            is_final: false,
+            invoked,
+            completed: None,
+            outcome: Outcome::Info(Reason::new("open")),
+        });
+        Ok(())
+    }
+
+    fn complete(
+        &mut self,
+        stamp: Stamp,
+        client: ClientId,
+        kind: &str,
+        function: &str,
+        arguments: &[&str],
+    ) -> Result<(), HistoryError> {
+        let Some(Some(id)) = self.open.get(&client).copied() else {
+            return Err(self.wrong(format!("process {} has no operation open", client.0)));
+        };
+        let op = self.history.operations[id.0 as usize].op.clone();
+        let timed_out = arguments == [":timed-out"];
+        let outcome = match (kind, &op) {
+            (":ok", Op::Read { .. }) if function == ":read" => {
+                Outcome::Ok(Reply::Read(self.value(arguments.first().copied())?))
+            }
+            (":ok", Op::Write { .. }) if function == ":write" => Outcome::Ok(Reply::Written),
+            (":ok", Op::CompareAndSet { expect, .. }) if function == ":cas" => {
+                Outcome::Ok(Reply::Compared { swapped: true, observed: *expect })
+            }
+            (":fail", Op::CompareAndSet { .. }) if function == ":cas" && !timed_out => {
+                Outcome::Fail(Reason::new(MISMATCH))
+            }
+            (":fail", Op::Read { .. }) if function == ":read" => {
+                Outcome::Fail(Reason::new("timed-out"))
+            }
+            (":info", _) => Outcome::Info(Reason::new("timed-out")),
+            _ => {
+                let what = format!("\"{kind} {function}\" does not complete \"{op}\"");
+                return Err(self.wrong(what));
+            }
+        };
+        if matches!(outcome, Outcome::Info(_)) {
+            self.open.insert(client, None);
+        } else {
+            self.open.remove(&client);
+        }
+        let operation = &mut self.history.operations[id.0 as usize];
+        operation.completed = Some(stamp);
+        operation.outcome = outcome;
+        Ok(())
+    }
+
+    fn operation(&self, function: &str, arguments: &[&str]) -> Result<Op, HistoryError> {
+        let key = self.key.clone();
+        match (function, arguments) {
+            (":read", _) => Ok(Op::Read { key, consistency: Consistency::Linearizable }),
+            (":write", [value]) => match self.value(Some(*value))? {
+                Some(value) => Ok(Op::Write { key, value }),
+                None => Err(self.wrong("expected a value to write, got nil".to_string())),
+            },
+            (":cas", [from, to]) => {
+                let expect = self.value(from.strip_prefix('['))?;
+                match self.value(to.strip_suffix(']'))? {
+                    Some(value) => Ok(Op::CompareAndSet { key, expect, value }),
+                    None => Err(self.wrong("expected a value to set, got nil".to_string())),
+                }
+            }
+            _ => Err(self.wrong(format!(
+                "expected \":read nil\", \":write 1\" or \":cas [1 2]\", got \"{function} {}\"",
+                arguments.join(" ")
+            ))),
+        }
+    }
+
+    fn value(&self, text: Option<&str>) -> Result<Option<Value>, HistoryError> {
+        match text.map(|text| (text, text.parse())) {
+            Some(("nil", _)) => Ok(None),
+            Some((_, Ok(number))) => Ok(Some(Value(number))),
+            _ => Err(self.wrong(format!(
+                "expected a whole number or nil, got \"{}\"",
+                text.unwrap_or_default()
+            ))),
+        }
+    }
+
+    fn wrong(&self, what: String) -> HistoryError {
+        HistoryError::at(self.line, what)
+    }
+}
