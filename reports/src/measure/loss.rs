@@ -1,0 +1,138 @@
+//! Loss (RPO): acknowledged writes that are gone, and the window they span.
+//!
+//! Which writes are lost is for the checkers to say; this file gathers their culprits and lays
+//! them over time and faults. The window is the classic recovery point: from the invocation of
+//! the first lost write to the acknowledgement of the last.
+
+use std::collections::BTreeSet;
+
+use splitbrain_workloads::history::{History, Micros, OperationId};
+use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
+
+use super::Window;
+use crate::record::{FaultId, FaultRecord};
+
+/// Acknowledged writes that are lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// How many. At least the number of those that the checkers listed.
+    pub count: u64,
+    /// When the first of those listed was invoked.
+    pub first_invoked: Micros,
+    /// When the last of those listed was acknowledged.
+    pub last_acknowledged: Micros,
+    /// The faults, request to heal, during which one of them was invoked.
+    pub during: Vec<FaultId>,
+}
+
+/// The lost writes that the checkers listed, each once, in order of invocation. A checker lists
+/// at most [`Judgement::ANOMALIES_MAX`]; [`total`] knows of the rest.
+pub fn lost_writes(judgements: &[Judgement]) -> Vec<OperationId> {
+    let anomalies = judgements.iter().flat_map(|judgement| &judgement.anomalies);
+    let lost = anomalies.filter(|anomaly| anomaly.kind == AnomalyKind::LostWrite);
+    let culprits: BTreeSet<OperationId> = lost.map(|anomaly| anomaly.culprit).collect();
+    culprits.into_iter().collect()
+}
+
+/// How many writes are lost, listed or not. Two checkers may find the same writes, so it is the
+/// most that one of them found.
+pub fn total(judgements: &[Judgement]) -> u64 {
+    let found =
+        judgements.iter().filter_map(|judgement| judgement.found.get(&AnomalyKind::LostWrite));
+    found.copied().max().unwrap_or(0)
+}
+
+/// Lays lost writes over time and faults. `None` when none of them is in the history.
+pub fn of(
+    history: &History,
+    lost: &[OperationId],
+    judgements: &[Judgement],
+    faults: &[FaultRecord],
+) -> Option<Loss> {
+    let writes: Vec<_> =
+        lost.iter().filter_map(|id| history.operations.get(id.0 as usize)).collect();
+    let first_invoked = writes.iter().map(|write| write.invoked.at).min()?;
+    let last_acknowledged = writes
+        .iter()
+        .map(|write| write.completed.map_or(write.invoked.at, |stamp| stamp.at))
+        .max()?;
+    let during = faults
+        .iter()
+        .filter(|fault| {
+            Window::of_fault(fault)
+                .is_some_and(|window| writes.iter().any(|write| window.contains(write.invoked.at)))
+        })
+        .map(|fault| fault.id)
+        .collect();
+    let count = total(judgements).max(writes.len() as u64);
+    Some(Loss { count, first_invoked, last_acknowledged, during })
+}
+
+/// How many of the listed lost writes were invoked between the request and the heal of a fault.
+/// `None` when no checker decided, for then nobody knows that it is none.
+pub fn during(history: &History, judgements: &[Judgement], fault: &FaultRecord) -> Option<u64> {
+    if judgements.iter().all(|judgement| judgement.verdict == Verdict::Unknown) {
+        return None;
+    }
+    let window = Window::of_fault(fault)?;
+    let lost = lost_writes(judgements);
+    let writes = lost.iter().filter_map(|id| history.operations.get(id.0 as usize));
+    Some(writes.filter(|write| window.contains(write.invoked.at)).count() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{Tape, fault, judgement, lost_write};
+
+    fn tape() -> Tape {
+        let mut tape = Tape::new("set", 3);
+        tape.write(0, 1, "s/1", 1, 1_000_000, 1_001_000);
+        tape.write(0, 1, "s/2", 2, 2_100_000, 2_101_000);
+        tape.write(0, 1, "s/3", 3, 2_200_000, 2_203_000);
+        tape.write(0, 1, "s/4", 4, 5_000_000, 5_001_000);
+        tape
+    }
+
+    #[test]
+    fn the_window_spans_the_lost_writes_and_names_the_faults_over_it() {
+        let history = tape().history();
+        let lost = [lost_write(1, "s/2"), lost_write(2, "s/3")];
+        let judgements = [
+            judgement("lost-writes", Verdict::Fail, "2 lost", &lost),
+            judgement("linearizable", Verdict::Fail, "the same one", &lost[..1]),
+        ];
+        let faults = [
+            fault(1, "partition", &[1], 2_000_000, 3_000_000),
+            fault(2, "kill", &[2], 4_900_000, 6_000_000),
+        ];
+        let listed = lost_writes(&judgements);
+        assert_eq!(listed, [OperationId(1), OperationId(2)]);
+        let loss = of(&history, &listed, &judgements, &faults).unwrap();
+        assert_eq!(loss.count, 2);
+        assert_eq!(loss.first_invoked, Micros(2_100_000));
+        assert_eq!(loss.last_acknowledged, Micros(2_203_000));
+        assert_eq!(loss.during, [FaultId(1)]);
+        assert_eq!(during(&history, &judgements, &faults[0]), Some(2));
+        assert_eq!(during(&history, &judgements, &faults[1]), Some(0));
+    }
+
+    #[test]
+    fn what_a_checker_found_beyond_its_list_is_counted() {
+        let mut judged = judgement("lost-writes", Verdict::Fail, "", &[lost_write(1, "s/2")]);
+        judged.found.insert(AnomalyKind::LostWrite, 5_000);
+        let judgements = [judged];
+        let history = tape().history();
+        let loss = of(&history, &lost_writes(&judgements), &judgements, &[]).unwrap();
+        assert_eq!(loss.count, 5_000);
+        assert!(loss.during.is_empty());
+    }
+
+    #[test]
+    fn an_undecided_history_has_no_number_of_lost_writes() {
+        let judgements = [Judgement::unknown("lost-writes", "cut off")];
+        let kill = fault(1, "kill", &[1], 2_000_000, 3_000_000);
+        assert_eq!(during(&tape().history(), &judgements, &kill), None);
+        assert_eq!(of(&tape().history(), &[], &judgements, &[kill]), None);
+    }
+}

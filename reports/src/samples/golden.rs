@@ -1,0 +1,86 @@
+//! The reports of the sample suites against the files in `reports/samples/`.
+//!
+//! `SPLITBRAIN_UPDATE_SAMPLES=1 cargo test -p splitbrain-reports` writes them anew; the diff is
+//! what a reviewer reads.
+
+use std::path::PathBuf;
+
+use super::suites::{self, Sample};
+use crate::record::RunRecord;
+use crate::text::{self, Charset, Style};
+
+const PLAIN: Style = Style { charset: Charset::Unicode, color: false };
+
+fn render((suite, details): &Sample, style: &Style) -> String {
+    text::suite(suite, &|run: &RunRecord| details.get(&run.name).cloned(), style)
+}
+
+/// Compares a text with its file, and holds what every report promises of its form.
+fn golden(name: &str, text: &str) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= text::WIDTH, "{name}: too wide: {line}");
+        assert_eq!(line, line.trim_end(), "{name}: trailing blanks");
+        assert!(!line.contains('\x1b'), "{name}: an escape code without color");
+    }
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("samples").join(name);
+    if std::env::var_os("SPLITBRAIN_UPDATE_SAMPLES").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    if text != expected {
+        let differs = text.lines().zip(expected.lines()).position(|(got, was)| got != was);
+        panic!(
+            "{name} differs from line {}\nhelp: set SPLITBRAIN_UPDATE_SAMPLES=1 and read the diff\n{text}",
+            differs.unwrap_or(text.lines().count().min(expected.lines().count())) + 1
+        );
+    }
+}
+
+#[test]
+fn a_green_gate_says_what_was_proven_and_with_how_much_evidence() {
+    golden("pass.txt", &render(&suites::release_gate(), &PLAIN));
+}
+
+#[test]
+fn a_lost_write_is_told_from_fault_to_next_command() {
+    golden("fail.txt", &render(&suites::lost_write_on_raft(), &PLAIN));
+}
+
+#[test]
+fn a_fault_without_effect_is_undecided_and_says_why() {
+    golden("undecided.txt", &render(&suites::partition_without_effect(), &PLAIN));
+}
+
+#[test]
+fn seven_bits_are_enough_for_the_same_report() {
+    let ascii = Style { charset: Charset::Ascii, color: false };
+    let text = render(&suites::lost_write_on_raft(), &ascii);
+    assert!(text.is_ascii());
+    golden("fail-ascii.txt", &text);
+}
+
+#[test]
+fn a_checked_history_names_the_stale_read() {
+    golden("check.txt", &suites::stale_read_checked(&PLAIN));
+}
+
+#[test]
+fn color_changes_no_column() {
+    let sample = suites::lost_write_on_raft();
+    let painted = render(&sample, &Style { charset: Charset::Unicode, color: true });
+    assert!(painted.contains("\x1b[31mFAIL\x1b[0m"));
+    let mut bare = painted;
+    for code in ["\x1b[0m", "\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[33m"] {
+        bare = bare.replace(code, "");
+    }
+    assert_eq!(bare, render(&sample, &PLAIN));
+}
+
+#[test]
+fn a_run_whose_files_are_gone_still_has_its_story() {
+    let (suite, _) = suites::lost_write_on_raft();
+    let text = text::suite(&suite, &|_| None, &PLAIN);
+    assert!(text.contains("TIMELINE  not drawn"));
+    assert!(text.contains("COUNTEREXAMPLE"));
+    assert!(text.ends_with("exit 1: a violation was proven\n"));
+}

@@ -1,0 +1,105 @@
+//! The text of `splitbrain check FILE`: what the checkers say of one history, with nothing known
+//! of the run that it came from.
+
+use std::collections::BTreeSet;
+
+use splitbrain_workloads::history::History;
+use splitbrain_workloads::operation::{ClientId, NodeId};
+use splitbrain_workloads::verdict::{Anomaly, Judgement, Verdict};
+
+use super::lanes::Surroundings;
+use super::{Style, gates, lanes, next, table, theme, words};
+use crate::measure::operations;
+use crate::record::Recheck;
+use crate::units;
+
+/// One history and what the checkers say of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    /// The history's file, as the command line named it.
+    pub file: &'a str,
+    /// What was read from it.
+    pub history: &'a History,
+    /// What each checker says.
+    pub judgements: &'a [Judgement],
+    /// The independent second opinion on the first anomaly.
+    pub recheck: Option<&'a Recheck>,
+    /// The exit code of the command.
+    pub exit_code: u8,
+    /// The exit code in words.
+    pub exit_reason: &'a str,
+}
+
+/// The report of a check.
+pub fn checked(checked: &Checked<'_>, style: &Style) -> String {
+    let mut lines = head(checked);
+    lines.extend(gates::checkers(checked.judgements));
+    let listed: Vec<&Anomaly> =
+        checked.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
+    let around = Surroundings {
+        history: checked.history,
+        events: &[],
+        faults: &[],
+        recheck: checked.recheck,
+    };
+    let total = words::found(checked.judgements).values().sum();
+    lines.extend(lanes::section(&listed, total, around));
+    lines.extend(next::exit(checked.exit_code, checked.exit_reason));
+    theme::finish(&lines, style)
+}
+
+/// The verdict over all checkers; without one nothing was decided.
+fn verdict(judgements: &[Judgement]) -> Verdict {
+    let verdicts = judgements.iter().map(|judgement| judgement.verdict);
+    verdicts.reduce(Verdict::and).unwrap_or(Verdict::Unknown)
+}
+
+fn head(checked: &Checked<'_>) -> Vec<String> {
+    let history = checked.history;
+    let mut lines = table::wrapped("", &format!("history {}", checked.file));
+    let (word, sentence) = match verdict(checked.judgements) {
+        Verdict::Pass => ("PASS", "every checker passes this history".to_string()),
+        Verdict::Fail => {
+            let found = words::found(checked.judgements);
+            let found: Vec<String> =
+                found.iter().map(|(kind, number)| words::anomalies(*number, *kind)).collect();
+            (
+                "FAIL",
+                format!("this history is impossible for a correct store: {}", found.join(", ")),
+            )
+        }
+        Verdict::Unknown => {
+            ("UNDECIDED", "nothing is proven wrong, and not enough is proven right".to_string())
+        }
+    };
+    lines.push(String::new());
+    lines.extend(table::wrapped(&format!("{word}  "), &sentence));
+    lines.push(String::new());
+    let clients: BTreeSet<ClientId> = history.operations.iter().map(|op| op.client).collect();
+    let nodes: BTreeSet<NodeId> = history.operations.iter().filter_map(|op| op.node).collect();
+    lines.extend(table::wrapped(
+        "  workload    ",
+        &format!(
+            "{}, {} on {}",
+            history.header.workload,
+            units::counted(clients.len() as u64, "client"),
+            units::counted(nodes.len() as u64, "node"),
+        ),
+    ));
+    let counted: Vec<String> = operations::count(history)
+        .iter()
+        .map(|kind| {
+            let [ok, fail, info] = [kind.ok, kind.fail, kind.info].map(units::count);
+            format!("{} {ok} ok, {fail} failed, {info} unknown", kind.kind)
+        })
+        .collect();
+    let counted = if counted.is_empty() { "none".to_string() } else { counted.join("; ") };
+    lines.extend(table::wrapped("  operations  ", &counted));
+    let whole = if history.complete {
+        "yes, the trailer is there and its count is right"
+    } else {
+        "NO: the file is cut off, so it cannot pass"
+    };
+    lines.extend(table::wrapped("  complete    ", whole));
+    lines
+}

@@ -1,0 +1,92 @@
+//! The section FAULTS: what was injected, whom it hit, whether it bit, and what it cost.
+
+use splitbrain_workloads::history::Micros;
+
+use super::{RunDetail, table, words};
+use crate::measure::recovery::{self, Recovery, Service};
+use crate::record::{Effect, FaultRecord, RunRecord};
+use crate::units;
+
+/// How many cut links are named before the rest is only counted.
+const LINKS_MAX: usize = 6;
+
+/// The table of faults, under each its effect.
+pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
+    if run.faults.is_empty() {
+        return vec![String::new(), "FAULTS  none were planned".to_string()];
+    }
+    let (seen, planned) = words::faults_seen(run);
+    let title = format!("FAULTS  {seen} of {} took effect", units::count(planned));
+    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(fault, detail)).collect();
+    let header =
+        ["#", "fault", "hit", "in force", "writes stopped", "all nodes back", "writes lost"];
+    let mut laid_out = table::blank(&header, &rows, &[0], 1).into_iter();
+    let mut lines = vec![String::new(), title];
+    lines.extend(laid_out.next());
+    for (line, fault) in laid_out.zip(&run.faults) {
+        lines.push(line);
+        lines.extend(effect(fault));
+    }
+    lines
+}
+
+fn row(fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
+    let in_force = match (fault.in_force, fault.healed) {
+        (Some(from), Some(to)) => units::stretch(from, to),
+        (Some(from), None) => format!("{}, not healed", units::moment(from)),
+        (None, _) => "never".to_string(),
+    };
+    vec![
+        fault.id.0.to_string(),
+        format!("{} {}", fault.kind, fault.shape),
+        words::victims(fault),
+        in_force,
+        stopped(fault, detail),
+        back(fault, detail),
+        fault.lost_writes.map_or("-".to_string(), units::count),
+    ]
+}
+
+/// The record holds a time or nothing; the history tells which nothing it is.
+fn stopped(fault: &FaultRecord, detail: Option<&RunDetail>) -> String {
+    match (fault.unavailable, detail.map(|detail| recovery::service(&detail.history, fault))) {
+        (Some(time), _) => units::duration(time),
+        (None, Some(Service::NotRestored { .. })) => "for good".to_string(),
+        (None, Some(Service::Kept)) => "no".to_string(),
+        (None, _) => "-".to_string(),
+    }
+}
+
+fn back(fault: &FaultRecord, detail: Option<&RunDetail>) -> String {
+    match (fault.recovered_after, detail.map(|detail| recovery::recovery(&detail.history, fault))) {
+        (Some(time), _) => format!("after {}", units::duration(time)),
+        (None, Some(Recovery::Never { silent })) => format!("never: {}", words::nodes(&silent)),
+        (None, _) => "-".to_string(),
+    }
+}
+
+fn effect(fault: &FaultRecord) -> Vec<String> {
+    let effect = match &fault.effect {
+        Effect::Seen(evidence) => format!("effect: {evidence}"),
+        Effect::None(reason) => format!("NO EFFECT: {reason}"),
+        Effect::Skipped(reason) => format!("skipped: {reason}"),
+    };
+    let mut lines = table::wrapped("     ", &effect);
+    if !fault.links.is_empty() {
+        let mut links = fault.links.iter().take(LINKS_MAX).cloned().collect::<Vec<_>>().join(" ");
+        if fault.links.len() > LINKS_MAX {
+            links.push_str(&format!(" and {} more", fault.links.len() - LINKS_MAX));
+        }
+        lines.extend(table::wrapped("     ", &format!("cut: {links}")));
+    }
+    lines
+}
+
+/// The faults in force at a moment, with how long they had been: for the counterexample.
+pub(super) fn in_force_at(faults: &[FaultRecord], at: Micros) -> Vec<(&FaultRecord, Micros)> {
+    let in_force = faults.iter().filter_map(|fault| Some((fault, fault.in_force?)));
+    in_force
+        .filter(|(fault, from)| *from <= at && fault.healed.is_none_or(|healed| at < healed))
+        .map(|(fault, from)| (fault, Micros(at.0 - from.0)))
+        .collect()
+}

@@ -1,0 +1,380 @@
+//! The section COUNTEREXAMPLE: the few operations that prove an anomaly, each in a lane of its
+//! own, with the faults and leaders of each moment above them.
+//!
+//! The horizontal axis is the order of events, not a scale of time: proofs live from who came
+//! first, and milliseconds beside minutes would hide it. Where more than [`GAP`] passes between
+//! two neighbors the lanes are broken by `//`. Times stand at the ticks.
+
+use splitbrain_workloads::history::{History, Micros, Operation, OperationId};
+use splitbrain_workloads::operation::{Op, Outcome, Reply, Value};
+use splitbrain_workloads::verdict::Anomaly;
+
+use super::table::{shortened, wrapped};
+use super::{WIDTH, faults, words};
+use crate::measure::cluster::Cluster;
+use crate::record::{EventRecord, FaultRecord, Recheck};
+use crate::units;
+
+/// Neighbors further apart than this have a gap mark between them.
+const GAP: Micros = Micros(100_000);
+/// The least distance of two neighbors, in columns.
+const STEP: usize = 3;
+/// The distance of two neighbors with a gap mark between them.
+const GAP_STEP: usize = 6;
+/// The room for client and node.
+const WHO_MAX: usize = 12;
+/// The room for what was asked.
+const ASKED_MAX: usize = 22;
+/// How many further anomalies are named by one line each.
+const OTHERS_MAX: usize = 3;
+
+/// Whatever is known about the run around a counterexample.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) history: &'a History,
+    /// Empty for a history that was recorded elsewhere.
+    pub(super) events: &'a [EventRecord],
+    pub(super) faults: &'a [FaultRecord],
+    pub(super) recheck: Option<&'a Recheck>,
+}
+
+/// Draws the first of the anomalies and names some of the others.
+pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'_>) -> Vec<String> {
+    let Some(first) = anomalies.first() else { return Vec::new() };
+    let operations = operations(first, around.history);
+    let title = format!(
+        "COUNTEREXAMPLE  {} of \"{}\": {}",
+        first.kind.name().replace('-', " "),
+        first.key,
+        first.kind.meaning()
+    );
+    let mut lines = vec![String::new()];
+    lines.extend(
+        wrapped("", &title).into_iter().map(|line| line.replacen("EXAMPLE ", "EXAMPLE  ", 1)),
+    );
+    let smallest = format!(
+        "  {} of {} prove it",
+        units::counted(operations.len() as u64, "operation"),
+        units::count(around.history.operations.len() as u64)
+    );
+    lines.push(match first.swaps.len() {
+        0 => smallest,
+        swaps => format!(
+            "{smallest}, with {} (compare-and-sets) that carry one value on to the next",
+            units::counted(swaps as u64, "swap")
+        ),
+    });
+    lines.extend(draw(first, &operations, around));
+    lines.push(String::new());
+    for sentence in &first.story {
+        lines.extend(wrapped("  ", sentence));
+    }
+    lines.extend(who_led(first, around));
+    if let Some(recheck) = around.recheck {
+        let opinion = if recheck.confirmed { "confirmed" } else { "NOT CONFIRMED" };
+        let text = format!("re-judged by brute force: {opinion}, {}", recheck.how);
+        lines.extend(wrapped("  ", &text));
+    }
+    lines.extend(others(anomalies, total, around.history));
+    lines
+}
+
+/// The operations of an anomaly that the history has, by order of invocation.
+fn operations<'a>(anomaly: &Anomaly, history: &'a History) -> Vec<&'a Operation> {
+    let mut ids: Vec<OperationId> = anomaly.operations.clone();
+    ids.push(anomaly.culprit);
+    ids.sort_unstable();
+    ids.dedup();
+    ids.iter().filter_map(|id| history.operations.get(id.0 as usize)).collect()
+}
+
+/// One moment on the axis.
+#[derive(Clone, Copy)]
+struct Tick {
+    seq: u64,
+    at: Micros,
+    column: usize,
+    gap_before: bool,
+}
+
+fn draw(anomaly: &Anomaly, operations: &[&Operation], around: Surroundings<'_>) -> Vec<String> {
+    let who: Vec<String> = operations.iter().map(|operation| caller(operation)).collect();
+    let asked: Vec<String> = operations.iter().map(|operation| asked(operation)).collect();
+    let widest = |texts: &[String], max: usize| {
+        texts.iter().map(|text| text.chars().count()).max().unwrap_or(0).min(max)
+    };
+    let (who_width, asked_width) = (widest(&who, WHO_MAX).max(6), widest(&asked, ASKED_MAX));
+    let label = |who: &str, asked: &str| {
+        let (who, asked) = (shortened(who, WHO_MAX), shortened(asked, ASKED_MAX));
+        format!("  {who:who_width$}  {asked:asked_width$}  ")
+    };
+    let cluster = Cluster::of(around.history.header.nodes, around.events, around.faults);
+    let leads = |at| {
+        let leaders = cluster.leaders(at);
+        if leaders.is_empty() {
+            String::new()
+        } else {
+            words::nodes(&leaders).replace(" and ", " ")
+        }
+    };
+    let in_force = |at| {
+        let faults = faults::in_force_at(around.faults, at);
+        let named = faults.iter().map(|(fault, _)| format!("{} {}", fault.id.0, fault.kind));
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let mut ticks = ticks(operations);
+    let fault_runs = runs(&ticks, in_force);
+    let leader_runs = runs(&ticks, leads);
+    place(&mut ticks, &[&fault_runs, &leader_runs]);
+
+    let mut lines = vec![format!("{}{}", label("", "seconds"), times(&ticks))];
+    lines.push(format!("{}{}", label("", ""), scale(&ticks)));
+    if fault_runs.iter().any(|run| !run.text.is_empty()) {
+        lines.push(format!("{}{}", label("", "fault"), context(&ticks, &fault_runs)));
+    }
+    if leader_runs.iter().any(|run| !run.text.is_empty()) {
+        lines.push(format!("{}{}", label("", "leads"), context(&ticks, &leader_runs)));
+    }
+    let element = element(anomaly, around.history);
+    for ((operation, who), asked) in operations.iter().zip(&who).zip(&asked) {
+        let bar = bar(operation, &ticks);
+        let mut line = format!("{}{bar}  {}", label(who, asked), answered(operation, element));
+        if operation.id == anomaly.culprit {
+            line.push_str(&format!("  <- {}", anomaly.kind.name().replace('-', " ")));
+        }
+        lines.push(shortened(&line, WIDTH));
+    }
+    lines
+}
+
+fn caller(operation: &Operation) -> String {
+    match operation.node {
+        Some(node) => format!("{} -> {node}", operation.client),
+        None => operation.client.to_string(),
+    }
+}
+
+fn asked(operation: &Operation) -> String {
+    match (operation.is_final, operation.op.is_local()) {
+        (true, true) => format!("final local {}", operation.op),
+        (true, false) => format!("final {}", operation.op),
+        (false, true) => format!("local {}", operation.op),
+        (false, false) => operation.op.to_string(),
+    }
+}
+
+/// The value whose presence in a list proves or refutes: that of the culprit, if it wrote one.
+fn element(anomaly: &Anomaly, history: &History) -> Option<Value> {
+    match history.operations.get(anomaly.culprit.0 as usize)?.op {
+        Op::Write { value, .. } | Op::CompareAndSet { value, .. } => Some(value),
+        Op::Read { .. } | Op::Delete { .. } | Op::List { .. } => None,
+    }
+}
+
+fn answered(operation: &Operation, element: Option<Value>) -> String {
+    let value = |value: &Option<Value>| value.map_or("absent".to_string(), |v| v.to_string());
+    match &operation.outcome {
+        Outcome::Ok(Reply::Read(held)) => value(held),
+        Outcome::Ok(Reply::Written | Reply::Deleted) => "ok".to_string(),
+        Outcome::Ok(Reply::Compared { swapped: true, .. }) => "ok, swapped".to_string(),
+        Outcome::Ok(Reply::Compared { swapped: false, observed }) => {
+            format!("no match: {}", value(observed))
+        }
+        Outcome::Ok(Reply::Listed(values)) => match element {
+            Some(element) if values.contains(&element) => {
+                format!("{} elements, with {element}", units::count(values.len() as u64))
+            }
+            Some(element) => {
+                format!("{} elements, no {element}", units::count(values.len() as u64))
+            }
+            None => units::counted(values.len() as u64, "element"),
+        },
+        Outcome::Fail(reason) => format!("failed: {reason}"),
+        Outcome::Info(reason) => format!("unknown: {reason}"),
+    }
+}
+
+/// The beginnings and certain ends of the operations, in the one order of the run.
+fn ticks(operations: &[&Operation]) -> Vec<Tick> {
+    let began = operations.iter().map(|operation| operation.invoked);
+    let ended = operations
+        .iter()
+        .filter(|operation| operation.ended().is_some())
+        .filter_map(|operation| operation.completed);
+    let mut stamps: Vec<_> = began.chain(ended).collect();
+    stamps.sort_by_key(|stamp| stamp.seq);
+    let mut ticks: Vec<Tick> = Vec::new();
+    for stamp in stamps {
+        let gap_before =
+            ticks.last().is_some_and(|last| stamp.at.0.saturating_sub(last.at.0) > GAP.0);
+        ticks.push(Tick { seq: stamp.seq, at: stamp.at, column: 0, gap_before });
+    }
+    ticks
+}
+
+/// Neighboring ticks at which the same holds.
+struct Run {
+    first: usize,
+    text: String,
+}
+
+fn runs(ticks: &[Tick], what: impl Fn(Micros) -> String) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (index, tick) in ticks.iter().enumerate() {
+        let text = what(tick.at);
+        if runs.last().is_none_or(|run| run.text != text) {
+            runs.push(Run { first: index, text });
+        }
+    }
+    runs
+}
+
+/// Gives every tick its column, far enough apart for what is written between them.
+fn place(ticks: &mut [Tick], contexts: &[&[Run]]) {
+    for index in 1..ticks.len() {
+        let step = if ticks[index].gap_before { GAP_STEP } else { STEP };
+        let mut column = ticks[index - 1].column + step;
+        for runs in contexts {
+            // A run that ends here must have had the room for its words.
+            let ends_here = runs.iter().position(|run| run.first == index);
+            if let Some(before) = ends_here.and_then(|next| next.checked_sub(1)) {
+                let run = &runs[before];
+                column = column.max(ticks[run.first].column + run.text.chars().count() + 2);
+            }
+        }
+        ticks[index].column = column;
+    }
+}
+
+fn width(ticks: &[Tick]) -> usize {
+    ticks.last().map_or(0, |last| last.column + 1)
+}
+
+/// Seconds above the ticks, as many as have room.
+fn times(ticks: &[Tick]) -> String {
+    let mut line = String::new();
+    for tick in ticks {
+        let used = line.chars().count();
+        if used == 0 || used < tick.column {
+            line.push_str(&" ".repeat(tick.column - used));
+            line.push_str(&format!("{:.3}", tick.at.as_secs_f64()));
+        }
+    }
+    line
+}
+
+fn scale(ticks: &[Tick]) -> String {
+    let mut line = vec!['-'; width(ticks)];
+    for tick in ticks {
+        line[tick.column] = '|';
+    }
+    mark_gaps(&mut line, ticks);
+    line.into_iter().collect()
+}
+
+fn context(ticks: &[Tick], runs: &[Run]) -> String {
+    let mut line = vec![' '; width(ticks)];
+    for (index, run) in runs.iter().enumerate() {
+        if run.text.is_empty() {
+            continue;
+        }
+        let first = ticks[run.first].column;
+        let end = runs.get(index + 1).map_or(line.len(), |next| ticks[next.first].column);
+        line[first..end].fill('.');
+        let words = first + run.text.chars().count();
+        line.resize(line.len().max(words), ' ');
+        for (place, glyph) in run.text.chars().enumerate() {
+            line[first + place] = glyph;
+        }
+    }
+    line.into_iter().collect()
+}
+
+/// The bar of an operation from its beginning to its certain end; one that may still happen has
+/// an arrow for an end.
+fn bar(operation: &Operation, ticks: &[Tick]) -> String {
+    let column = |seq: u64| ticks.iter().find(|tick| tick.seq == seq).map(|tick| tick.column);
+    let first = column(operation.invoked.seq).unwrap_or(0);
+    let end = operation.ended().and_then(column);
+    let mut line = vec![' '; width(ticks)];
+    let last = end.unwrap_or(line.len() - 1);
+    line[first..=last].fill('=');
+    line[first] = '[';
+    line[last] = if end.is_some() { ']' } else { '>' };
+    mark_gaps(&mut line, ticks);
+    line.into_iter().collect()
+}
+
+fn mark_gaps(line: &mut [char], ticks: &[Tick]) {
+    for (before, after) in ticks.iter().zip(&ticks[1..]) {
+        if after.gap_before {
+            let middle = (before.column + after.column) / 2;
+            line[middle..middle + 2].fill('/');
+        }
+    }
+}
+
+/// Which faults were in force and who led when the violated operation began.
+fn who_led(anomaly: &Anomaly, around: Surroundings<'_>) -> Vec<String> {
+    let Some(culprit) = around.history.operations.get(anomaly.culprit.0 as usize) else {
+        return Vec::new();
+    };
+    if around.events.is_empty() && around.faults.is_empty() {
+        return Vec::new();
+    }
+    let at = culprit.invoked.at;
+    let cluster = Cluster::of(around.history.header.nodes, around.events, around.faults);
+    let leaders = cluster.leaders(at);
+    let verb = match leaders.len() {
+        0 | 1 => "led",
+        2 => "both took themselves for the leader",
+        _ => "all took themselves for the leader",
+    };
+    let in_force: Vec<String> = faults::in_force_at(around.faults, at)
+        .into_iter()
+        .map(|(fault, since)| {
+            let since = units::duration(since);
+            format!(
+                "fault {} ({}, {}) had been in force for {since}",
+                fault.id.0,
+                fault.kind,
+                words::victims(fault)
+            )
+        })
+        .collect();
+    let in_force =
+        if in_force.is_empty() { "no fault was in force".to_string() } else { in_force.join(", ") };
+    let leaders = words::nodes(&leaders);
+    let text = format!(
+        "At {}, when {} began: {leaders} {verb}; {in_force}.",
+        units::moment(at),
+        culprit.op
+    );
+    wrapped("  ", &text)
+}
+
+fn others(anomalies: &[&Anomaly], total: u64, history: &History) -> Vec<String> {
+    if total <= 1 {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("  {} more like this:", units::count(total - 1))];
+    let named = anomalies.iter().skip(1).take(OTHERS_MAX);
+    for anomaly in named {
+        let Some(culprit) = history.operations.get(anomaly.culprit.0 as usize) else { continue };
+        lines.push(format!(
+            "    {} {:10}  {}, {}",
+            units::moment(culprit.invoked.at),
+            caller(culprit),
+            asked(culprit),
+            anomaly.kind.name().replace('-', " ")
+        ));
+    }
+    let unnamed = (total - 1).saturating_sub(OTHERS_MAX as u64);
+    if unnamed > 0 {
+        lines.push(format!(
+            "    ... and {} (all that are listed: summary.json)",
+            units::count(unnamed)
+        ));
+    }
+    lines
+}

@@ -1,0 +1,70 @@
+//! What people read: plain text, at most [`WIDTH`] columns, a pure function of the records.
+//!
+//! One file per section, in the order in which they appear: [`summary`], [`gates`],
+//! [`operations`], [`timeline`], [`faults`], [`lanes`] (the counterexample), [`next`].
+//! [`suite`] puts them together for `run` and `report`, [`checked`] for `check`; [`progress`] is
+//! for the lines on stderr while a suite runs. Words for records are chosen in [`words`], glyphs
+//! and colors in [`theme`]. A section is built in the full character set and without color;
+//! [`theme`] turns the finished text into what the reader can show, so neither can move a column.
+//!
+//! The text is for people and changes when a better one is found; programs read `summary.json`.
+
+mod checked;
+mod faults;
+mod gates;
+mod lanes;
+mod next;
+mod operations;
+pub mod progress;
+mod run;
+mod summary;
+mod table;
+mod theme;
+mod timeline;
+mod words;
+
+use splitbrain_workloads::history::History;
+
+use crate::record::{EventRecord, RunRecord, SuiteRecord};
+
+pub use checked::{Checked, checked};
+pub use theme::{Charset, Style};
+
+/// No line of a report is longer, whatever the terminal: reports are compared and mailed.
+pub const WIDTH: usize = 100;
+
+/// What a run's folder holds beside its record, for timeline and counterexample.
+#[derive(Clone, Debug)]
+pub struct RunDetail {
+    /// `history.jsonl`.
+    pub history: History,
+    /// `events.jsonl`.
+    pub events: Vec<EventRecord>,
+}
+
+/// The report of a suite: after `run` and again by `report`, byte for byte the same.
+///
+/// `detail` is asked once for each run whose sections need it. `None`, for a run that never
+/// started or whose files are gone, leaves out timeline and lanes and says so.
+pub fn suite(
+    suite: &SuiteRecord,
+    detail: &dyn Fn(&RunRecord) -> Option<RunDetail>,
+    style: &Style,
+) -> String {
+    let mut lines = summary::head(suite);
+    lines.extend(summary::runs(suite));
+    lines.extend(summary::canaries(suite));
+    for run in in_reading_order(suite) {
+        lines.extend(run::block(suite, run, detail));
+    }
+    lines.extend(next::suite(suite));
+    lines.extend(next::exit(suite.exit_code, &suite.exit_reason));
+    theme::finish(&lines, style)
+}
+
+/// What went wrong stands last, where the eye is when a long text has scrolled by.
+fn in_reading_order(suite: &SuiteRecord) -> Vec<&RunRecord> {
+    let mut runs: Vec<&RunRecord> = suite.runs.iter().collect();
+    runs.sort_by_key(|run| run.result);
+    runs
+}

@@ -1,0 +1,33 @@
+//! The section NEXT: lines to copy, and the last line, which says the exit code.
+
+use crate::record::{RunRecord, RunResult, SuiteRecord};
+
+/// Where to look and what to type after a run that did not come out as expected, or a canary.
+pub(super) fn run(suite: &SuiteRecord, run: &RunRecord) -> Vec<String> {
+    let folder = format!("{}/{}", suite.directory, run.directory);
+    let mut lines = vec![String::new(), "NEXT".to_string()];
+    lines.push(format!("  check again   splitbrain check {folder}"));
+    lines.push(format!("  run again     splitbrain run {folder}/plan.yaml"));
+    if let Some(recheck) = &run.recheck {
+        lines.push(format!("  smallest      splitbrain check {folder}/{}", recheck.file));
+    }
+    if run.result != RunResult::Met {
+        let mut nodes: Vec<String> =
+            run.faults.iter().flat_map(|fault| &fault.victims).map(ToString::to_string).collect();
+        nodes.sort();
+        nodes.dedup();
+        let nodes = if let [one] = &nodes[..] { one.clone() } else { "n*".to_string() };
+        lines.push(format!("  node logs     {folder}/nodes/{nodes}/stderr.log"));
+    }
+    lines
+}
+
+/// How to see this text again.
+pub(super) fn suite(suite: &SuiteRecord) -> Vec<String> {
+    vec![String::new(), format!("Print this again: splitbrain report {}", suite.directory)]
+}
+
+/// The exit code and its reason.
+pub(super) fn exit(code: u8, reason: &str) -> Vec<String> {
+    vec![String::new(), format!("exit {code}: {reason}")]
+}

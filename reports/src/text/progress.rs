@@ -1,0 +1,92 @@
+//! The lines on stderr while a suite runs: one where something begins or ends, none in between,
+//! so that the log of a CI job stays short. Pure; `harness` prints them.
+//!
+//! Times in brackets count from the start of the run, as in its report.
+
+use splitbrain_workloads::history::Micros;
+use splitbrain_workloads::operation::NodeId;
+
+use super::{Style, theme, words};
+use crate::record::{FaultId, FaultStep, Part, Phase, RunRecord, TargetRecord};
+use crate::units;
+
+/// A run begins: `RUN 3 of 9  leader-killed  proof on store raft, register, 8 keys`.
+pub fn run_begins(
+    number: usize,
+    of: usize,
+    name: &str,
+    part: &Part,
+    target: &TargetRecord,
+    workload: &str,
+    style: &Style,
+) -> String {
+    let (part, target) = (words::part(part), words::target(target));
+    one(format!("RUN {number} of {of}  {name}  {part} on {target}, {workload}"), style)
+}
+
+/// A run enters a phase: `[  0.9 s]  load`.
+pub fn phase(at: Micros, phase: Phase, style: &Style) -> String {
+    let phase = match phase {
+        Phase::Start => "starting the nodes",
+        Phase::Ready => "every node is ready",
+        Phase::Load => "clients and faults begin",
+        Phase::CloseClients => "closing the clients",
+        Phase::Heal => "healing what is left",
+        Phase::Quiesce => "waiting for the replicas to catch up",
+        Phase::FinalReads => "reading what is left",
+        Phase::Stopped => "stopped",
+    };
+    one(format!("{}  {phase}", clock(at)), style)
+}
+
+/// A fault takes a step: `[  2.1 s]  fault 1  kill n1  in force   1 931 operations ok`.
+pub fn fault(
+    at: Micros,
+    id: FaultId,
+    kind: &str,
+    victims: &[NodeId],
+    step: &FaultStep,
+    operations_ok: u64,
+    style: &Style,
+) -> String {
+    let step = match step {
+        FaultStep::Requested { .. } => "requested".to_string(),
+        FaultStep::InForce => "in force".to_string(),
+        FaultStep::HealRequested => "heal requested".to_string(),
+        FaultStep::Healed => "healed".to_string(),
+        FaultStep::Skipped { reason } => format!("skipped: {reason}"),
+    };
+    let hit =
+        if victims.is_empty() { String::new() } else { format!(" {}", words::nodes(victims)) };
+    let ok = units::counted(operations_ok, "operation");
+    one(format!("{}  fault {}  {kind}{hit}  {step}   {ok} ok", clock(at), id.0), style)
+}
+
+/// A run ends: `MET        [  8.1 s]  leader-killed  4 106 operations  3 of 3 faults  nothing`.
+pub fn run_ends(run: &RunRecord, took: Micros, style: &Style) -> String {
+    let (seen, planned) = words::faults_seen(run);
+    let line = format!(
+        "{:11}{}  {}  {}  {seen} of {} took effect  found {}",
+        words::result(run.result),
+        clock(took),
+        run.name,
+        units::counted(words::operations(run), "operation"),
+        units::counted(planned, "fault"),
+        words::finding(run)
+    );
+    match run.result {
+        crate::record::RunResult::Met => one(line, style),
+        _ => {
+            theme::finish(&[line, format!("           {}", run.why)], style).trim_end().to_string()
+        }
+    }
+}
+
+fn clock(at: Micros) -> String {
+    format!("[{:>6.1} s]", at.as_secs_f64())
+}
+
+/// One line without its newline, which whoever prints adds.
+fn one(line: String, style: &Style) -> String {
+    theme::finish(&[line], style).trim_end().to_string()
+}

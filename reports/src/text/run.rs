@@ -1,0 +1,138 @@
+//! The block of one run: how much of it is shown depends on how it came out.
+//!
+//! What needs an explanation is shown whole: whatever did not come out as expected, and the only
+//! run of a suite. A proof that held shows what was tried on it; a canary that was caught shows
+//! its counterexample; what supports a canary needs two lines.
+
+use splitbrain_workloads::verdict::Anomaly;
+
+use super::lanes::Surroundings;
+use super::{RunDetail, faults, gates, lanes, next, operations, table, timeline, words};
+use crate::record::{Part, RunRecord, RunResult, SuiteRecord};
+use crate::units;
+
+/// How much of a run is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    Whole,
+    Proof,
+    Canary,
+    Support,
+}
+
+/// Everything about one run.
+pub(super) fn block(
+    suite: &SuiteRecord,
+    run: &RunRecord,
+    detail: &dyn Fn(&RunRecord) -> Option<RunDetail>,
+) -> Vec<String> {
+    let depth = depth(suite, run);
+    let mut lines = vec![String::new(), rule(run)];
+    lines.extend(about(run));
+    if depth == Depth::Support {
+        return lines;
+    }
+    let detail = detail(run);
+    lines.extend(gates::checkers(&run.judgements));
+    lines.extend(gates::gates(run));
+    if depth == Depth::Whole {
+        lines.extend(gates::evidence(run));
+        lines.extend(operations::section(run));
+    }
+    match &detail {
+        Some(detail) => lines.extend(timeline::section(run, detail)),
+        None => lines.extend([
+            String::new(),
+            "TIMELINE  not drawn: history.jsonl or events.jsonl of this run is missing".to_string(),
+        ]),
+    }
+    lines.extend(faults::section(run, detail.as_ref()));
+    lines.extend(counterexample(run, detail.as_ref()));
+    if depth != Depth::Proof {
+        lines.extend(next::run(suite, run));
+    }
+    lines
+}
+
+fn depth(suite: &SuiteRecord, run: &RunRecord) -> Depth {
+    if run.result != RunResult::Met || suite.runs.len() == 1 {
+        return Depth::Whole;
+    }
+    match run.part {
+        Part::Proof => Depth::Proof,
+        Part::Canary => Depth::Canary,
+        Part::Control { .. } | Part::Calm { .. } => Depth::Support,
+    }
+}
+
+/// A line across the page that begins a run: its name, its result and what it is for.
+fn rule(run: &RunRecord) -> String {
+    let head =
+        format!("==== {}  {}  {} ", run.name, words::result(run.result), words::part(&run.part));
+    format!("{head}{}", "=".repeat(super::WIDTH.saturating_sub(head.chars().count())))
+}
+
+/// The result's reason, what was run, and on how much evidence the result stands.
+fn about(run: &RunRecord) -> Vec<String> {
+    let mut lines = table::wrapped("", &run.why);
+    let settings = run.target.settings.iter().map(|(name, value)| format!("{name}: {value}"));
+    let settings: Vec<String> = settings.collect();
+    let mut target = format!("{} {}", run.target.name, run.target.version);
+    if !settings.is_empty() {
+        target.push_str(&format!(" ({})", settings.join(", ")));
+    }
+    let nodes = units::counted(run.target.nodes.into(), "node");
+    lines.extend(table::wrapped("  target    ", &format!("{target}, {nodes}")));
+    lines.extend(table::wrapped(
+        "  workload  ",
+        &format!("{}; {}", run.workload, operations::load(run)),
+    ));
+    lines.extend(table::wrapped("  evidence  ", &evidence(run)));
+    lines
+}
+
+fn evidence(run: &RunRecord) -> String {
+    let ok: u64 = run.operations.iter().map(|kind| kind.ok).sum();
+    let enough = run.audit.iter().filter(|question| question.enough).count();
+    let (seen, planned) = words::faults_seen(run);
+    let mut parts = vec![
+        format!(
+            "{} ok of {}",
+            units::counted(ok, "operation"),
+            units::count(words::operations(run) + run.shed)
+        ),
+        format!("{seen} of {} took effect", units::counted(planned, "fault")),
+        format!(
+            "{enough} of {} answered enough",
+            units::counted(run.audit.len() as u64, "audit question")
+        ),
+    ];
+    if let Some(time) = run.settled_after {
+        parts.push(format!("all replicas caught up {} after the last heal", units::duration(time)));
+    }
+    parts.join("; ")
+}
+
+/// The anomalies of a run, those that were expected first, and the first of them drawn.
+fn counterexample(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
+    let mut listed: Vec<&Anomaly> =
+        run.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
+    if let crate::record::Expectation::Fail(kind) = run.expectation {
+        listed.sort_by_key(|anomaly| anomaly.kind != kind);
+    }
+    let Some(first) = listed.first() else { return Vec::new() };
+    let Some(detail) = detail else {
+        let mut lines =
+            vec![String::new(), format!("COUNTEREXAMPLE  {} of \"{}\"", first.kind, first.key)];
+        lines.extend(first.story.iter().flat_map(|sentence| table::wrapped("  ", sentence)));
+        return lines;
+    };
+    let around = Surroundings {
+        history: &detail.history,
+        events: &detail.events,
+        faults: &run.faults,
+        recheck: run.recheck.as_ref(),
+    };
+    let total = words::found(&run.judgements).values().sum();
+    lanes::section(&listed, total, around)
+}

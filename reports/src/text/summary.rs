@@ -1,0 +1,166 @@
+//! The top of a report: the verdict in one sentence, every run in one line, every canary in a
+//! few. Somebody who reads no further knows what was proven, or where to look.
+
+use super::{table, words};
+use crate::record::{Expectation, Part, RunRecord, RunResult, SuiteRecord};
+use crate::units;
+
+/// What was run and what came of it.
+pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
+    let processors = units::counted(suite.host.processors.into(), "processor");
+    let mut lines = table::wrapped(
+        "",
+        &format!(
+            "splitbrain {} · suite {} · seed {} · {} · took {}",
+            suite.version,
+            suite.suite,
+            suite.seed,
+            suite.started,
+            units::duration(suite.took)
+        ),
+    );
+    lines.extend(table::wrapped(
+        "",
+        &format!("{} · {processors} · {}", suite.directory, suite.host.kernel),
+    ));
+    lines.push(String::new());
+    let word = words::verdict_of_suite(suite.result);
+    for (place, sentence) in sentences(suite).iter().enumerate() {
+        let first = if place == 0 { format!("{word}  ") } else { " ".repeat(word.len() + 2) };
+        lines.extend(table::wrapped(&first, sentence));
+    }
+    lines
+}
+
+/// The table of runs.
+pub(super) fn runs(suite: &SuiteRecord) -> Vec<String> {
+    if suite.runs.is_empty() {
+        return Vec::new();
+    }
+    let rows: Vec<Vec<String>> = suite
+        .runs
+        .iter()
+        .map(|run| {
+            let (seen, planned) = words::faults_seen(run);
+            vec![
+                words::result(run.result).to_string(),
+                run.name.clone(),
+                words::part(&run.part).to_string(),
+                words::target(&run.target),
+                units::count(words::operations(run)),
+                if planned == 0 { "none".to_string() } else { format!("{seen} of {planned}") },
+                words::finding(run),
+                units::duration(run.load),
+            ]
+        })
+        .collect();
+    let header = ["result", "run", "part", "target", "operations", "faults", "found", "load"];
+    let mut lines = vec![String::new(), "RUNS".to_string()];
+    lines.extend(table::blank(&header, &rows, &[4, 7], 1));
+    lines
+}
+
+/// For each canary what it lost, and whether its control and its calm twin vouch for it.
+pub(super) fn canaries(suite: &SuiteRecord) -> Vec<String> {
+    let canaries = suite.runs.iter().filter(|run| run.part == Part::Canary);
+    let mut lines = Vec::new();
+    for canary in canaries {
+        let Expectation::Fail(kind) = canary.expectation else { continue };
+        lines.extend(table::wrapped(&format!("  {}: ", canary.name), &caught(canary, kind.name())));
+        for run in &suite.runs {
+            let sentence = match &run.part {
+                Part::Control { of } if *of == canary.name => {
+                    let target = words::target(&run.target);
+                    format!("control, {target} under the same plan: {}", vouches(run))
+                }
+                Part::Calm { of } if *of == canary.name => {
+                    let target = words::target(&run.target);
+                    format!("calm, {target} without faults: {}", vouches(run))
+                }
+                _ => continue,
+            };
+            lines.extend(table::wrapped("    ", &sentence));
+        }
+    }
+    if !lines.is_empty() {
+        let title = "CANARIES  weakened on purpose; each must fail in the way that was predicted";
+        lines.splice(0..0, [String::new(), title.to_string()]);
+    }
+    lines
+}
+
+fn caught(canary: &RunRecord, expected: &str) -> String {
+    match canary.result {
+        RunResult::Met => {
+            let finding = words::finding(canary);
+            format!("{finding} on {}, as predicted ({expected})", words::target(&canary.target))
+        }
+        _ => format!("{}: {}", words::result(canary.result), canary.why),
+    }
+}
+
+fn vouches(run: &RunRecord) -> String {
+    match run.result {
+        RunResult::Met => "passed".to_string(),
+        other => format!("{}: {}", words::result(other), run.why),
+    }
+}
+
+/// What was proven, in plain words.
+fn sentences(suite: &SuiteRecord) -> Vec<String> {
+    let failing: Vec<&RunRecord> =
+        suite.runs.iter().filter(|run| run.result == suite.result).collect();
+    let all = units::counted(suite.runs.len() as u64, "run");
+    let mut sentences = match suite.result {
+        RunResult::Met => return proven(suite),
+        RunResult::NotMet => {
+            vec![format!("{} of {all} did not come out as required:", failing.len())]
+        }
+        RunResult::Undecided => vec![format!(
+            "nothing is proven wrong, but {} of {all} lacks the evidence to call it right:",
+            failing.len()
+        )],
+        RunResult::Environment => {
+            vec![format!("{} of {all} ended by the machine, not by the store:", failing.len())]
+        }
+        RunResult::HarnessBug => {
+            vec![format!("{} of {all} ended by a bug of splitbrain:", failing.len())]
+        }
+    };
+    if failing.is_empty() {
+        return vec![suite.exit_reason.clone()];
+    }
+    sentences.extend(failing.iter().map(|run| format!("{}: {}", run.name, run.why)));
+    sentences
+}
+
+fn proven(suite: &SuiteRecord) -> Vec<String> {
+    let proofs: Vec<&RunRecord> = suite.runs.iter().filter(|run| run.part == Part::Proof).collect();
+    let canaries = suite.runs.iter().filter(|run| run.part == Part::Canary).count() as u64;
+    let operations: u64 = proofs.iter().map(|run| words::operations(run)).sum();
+    let faults: u64 = proofs.iter().map(|run| words::faults_seen(run).0).sum();
+    let mut sentences = Vec::new();
+    if !proofs.is_empty() {
+        let mut targets: Vec<String> =
+            proofs.iter().map(|run| words::target(&run.target)).collect();
+        targets.sort();
+        targets.dedup();
+        sentences.push(format!(
+            "{} kept every promise in {}: {}, {} that took effect.",
+            targets.join(" and "),
+            units::counted(proofs.len() as u64, "run"),
+            units::counted(operations, "operation"),
+            units::counted(faults, "fault"),
+        ));
+    }
+    if canaries > 0 {
+        let (noun, verb) = if canaries == 1 { ("store", "was") } else { ("stores", "were") };
+        sentences.push(format!(
+            "{canaries} weakened {noun} {verb} caught as predicted, so this green could have been red."
+        ));
+    }
+    if sentences.is_empty() {
+        sentences.push(suite.exit_reason.clone());
+    }
+    sentences
+}

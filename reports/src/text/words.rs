@@ -1,0 +1,126 @@
+//! The words for records: one for each result, part, anomaly and target, used by every section.
+
+use std::collections::BTreeMap;
+
+use splitbrain_workloads::operation::NodeId;
+use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
+
+use crate::record::{Effect, FaultRecord, Part, RunRecord, RunResult, TargetRecord};
+use crate::units;
+
+/// The result of one run.
+pub(super) fn result(result: RunResult) -> &'static str {
+    match result {
+        RunResult::Met => "MET",
+        RunResult::Undecided => "UNDECIDED",
+        RunResult::Environment => "ENVIRONMENT",
+        RunResult::HarnessBug => "HARNESS BUG",
+        RunResult::NotMet => "NOT MET",
+    }
+}
+
+/// The result of a suite.
+pub(super) fn verdict_of_suite(result: RunResult) -> &'static str {
+    match result {
+        RunResult::Met => "PASS",
+        RunResult::NotMet => "FAIL",
+        other => self::result(other),
+    }
+}
+
+/// What a run is for.
+pub(super) fn part(part: &Part) -> &'static str {
+    match part {
+        Part::Proof => "proof",
+        Part::Canary => "canary",
+        Part::Control { .. } => "control",
+        Part::Calm { .. } => "calm",
+    }
+}
+
+/// A target in short: `store raft`, or `etcd` when nothing was set that has a name.
+pub(super) fn target(target: &TargetRecord) -> String {
+    match target.settings.get("profile") {
+        Some(profile) => format!("{} {profile}", target.name),
+        None => target.name.clone(),
+    }
+}
+
+/// A number of anomalies of a kind: `57 lost writes`.
+pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
+    let (one, many) = match kind {
+        AnomalyKind::LostWrite => ("lost write", "lost writes"),
+        AnomalyKind::StaleRead => ("stale read", "stale reads"),
+        AnomalyKind::FlipFlop => ("flip-flop", "flip-flops"),
+        AnomalyKind::FutureRead => ("future read", "future reads"),
+        AnomalyKind::Phantom => ("phantom", "phantoms"),
+        AnomalyKind::AbortedRead => ("aborted read", "aborted reads"),
+        AnomalyKind::LostUpdate => ("lost update", "lost updates"),
+        AnomalyKind::ChainOrder => ("chain out of order", "chains out of order"),
+        AnomalyKind::CyclicCas => ("cycle of swaps", "cycles of swaps"),
+        AnomalyKind::SpuriousMismatch => ("spurious mismatch", "spurious mismatches"),
+        AnomalyKind::Duplicate => ("duplicate", "duplicates"),
+        AnomalyKind::Resurrected => ("resurrected element", "resurrected elements"),
+        AnomalyKind::Divergence => ("divergence", "divergences"),
+    };
+    if number == 1 { format!("1 {one}") } else { format!("{} {many}", units::count(number)) }
+}
+
+/// How many anomalies of each kind were found. Two checkers may find the same ones, so of each
+/// kind it is the most that one checker found.
+pub(super) fn found(judgements: &[Judgement]) -> BTreeMap<AnomalyKind, u64> {
+    let mut found = BTreeMap::new();
+    for (kind, number) in judgements.iter().flat_map(|judgement| &judgement.found) {
+        let most: &mut u64 = found.entry(*kind).or_default();
+        *most = (*most).max(*number);
+    }
+    found
+}
+
+/// What was found, in a few words: `57 lost writes, 3 stale reads`, `nothing`, `undecided`.
+pub(super) fn finding(run: &RunRecord) -> String {
+    let mut found: Vec<_> = found(&run.judgements).into_iter().collect();
+    found.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+    match (run.verdict, &found[..]) {
+        (Verdict::Unknown, []) => "undecided".to_string(),
+        (_, []) => "nothing".to_string(),
+        (_, [(kind, number)]) => anomalies(*number, *kind),
+        (_, [(kind, number), others @ ..]) => {
+            format!(
+                "{}, +{}",
+                anomalies(*number, *kind),
+                units::counted(others.len() as u64, "kind")
+            )
+        }
+    }
+}
+
+/// All operations of a run that had an outcome, final reads left out.
+pub(super) fn operations(run: &RunRecord) -> u64 {
+    run.operations.iter().map(|kind| kind.ok + kind.fail + kind.info).sum()
+}
+
+/// How many faults of a run took hold, of how many.
+pub(super) fn faults_seen(run: &RunRecord) -> (u64, u64) {
+    let seen = run.faults.iter().filter(|fault| matches!(fault.effect, Effect::Seen(_))).count();
+    (seen as u64, run.faults.len() as u64)
+}
+
+/// The nodes a fault hit, each that led marked so: `n1 (leader), n3`.
+pub(super) fn victims(fault: &FaultRecord) -> String {
+    let named = fault.victims.iter().map(|node| {
+        if fault.leaders.contains(node) { format!("{node} (leader)") } else { node.to_string() }
+    });
+    let named: Vec<String> = named.collect();
+    if named.is_empty() { "-".to_string() } else { named.join(", ") }
+}
+
+/// Nodes in a row: `n1`, `n1 and n3`, `n1, n2 and n3`.
+pub(super) fn nodes(nodes: &[NodeId]) -> String {
+    let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+    match &names[..] {
+        [] => "no node".to_string(),
+        [one] => one.clone(),
+        [most @ .., last] => format!("{} and {last}", most.join(", ")),
+    }
+}
