@@ -19,8 +19,11 @@ mod problem;
 pub mod schedule;
 mod tagged;
 pub mod target;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod units;
 mod validate;
+pub mod workload;
 mod yaml;
 
 use serde::{Deserialize, Serialize};
