@@ -58,3 +58,20 @@ fn every_shipped_suite_makes_sense_and_heals_its_faults_before_the_end() {
     }
     assert!(count >= 3, "only {count} suites");
 }
+
+#[test]
+fn one_file_alone_calls_the_archived_yaml_crate() {
+    fn sources(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if fs::read_to_string(&path).is_ok_and(|text| text.contains("serde_yaml::")) {
+                found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert_eq!(found, ["yaml.rs"]);
+}

@@ -58,7 +58,8 @@ fn render_run(out: &mut String, run: &PlannedRun) {
     }
     line(out, format_args!("  faults"));
     let starts: Vec<String> = run.faults.iter().map(|fault| fault.start.to_string()).collect();
-    let width = starts.iter().map(String::len).max().unwrap_or(0);
+    // Times stand in a column; the words of a condition may stick out.
+    let width = starts.iter().map(String::len).filter(|len| *len <= 12).max().unwrap_or(0);
     for (fault, start) in run.faults.iter().zip(starts) {
         let kind = fault.fault.kind();
         line(out, format_args!("    {:>3}  {start:<width$}  {kind} {}", fault.id.0, fault.shape()));

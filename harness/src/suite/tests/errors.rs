@@ -126,11 +126,38 @@ fn mistakes_of_meaning_are_shown_at_their_place() {
     );
     check(
         "unknown_switch",
-        "suite: s\ntarget: { store: { set: { fence: off } } }\nruns:\n- { name: a, workload: set }\n",
+        "suite: s\ntarget: { store: { set: { fence: off } } }\n\
+         runs:\n- { name: a, workload: set }\n",
     );
     check("no_target", "suite: s\nruns:\n- { name: a, workload: set }\n");
     check("bad_name", "suite: s\ntarget: store\nruns:\n- { name: a/b, workload: set }\n");
     check("out_of_range", &in_run("clients: 0\nrate: 1000000\nduration: 2h\ntimeout: 1ms"));
+}
+
+#[test]
+fn conditions_and_controls_that_cannot_be_are_refused() {
+    check(
+        "condition_on_an_unknown_node",
+        &faults("kill: { node: leader, when: { leader_is: n4 }, for: 1s, at_most: 4s }"),
+    );
+    check("empty_condition", &faults("kill: { node: leader, at: 1s, until: {}, at_most: 4s }"));
+    check(
+        "control_with_two_switches",
+        &in_run(
+            "target: { store: { profile: async } }\n\
+             faults:\n  - kill: { node: leader, at: 2s, for: 1s }\n\
+         expect: { fail: lost-write }\ncontrol: { store: { set: { fsync: always } } }",
+        ),
+    );
+    check(
+        "follower_of_nobody",
+        &faults("kill: { node: follower, at: 1s, for: 1s }").replace("nodes: 3", "nodes: 1"),
+    );
+    check(
+        "minority_of_two",
+        &faults("partition: { leader-side: minority, at: 1s, for: 1s }")
+            .replace("nodes: 3", "nodes: 2"),
+    );
 }
 
 #[test]

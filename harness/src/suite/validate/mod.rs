@@ -169,7 +169,7 @@ fn check_canary(
 }
 
 fn lacking(spec: &TargetSpec, kinds: &[TargetKind], workload: &WorkloadSpec) -> Vec<Capability> {
-    let Some(kind) = kinds.iter().find(|kind| kind.name == spec.kind) else { return Vec::new() };
+    let Some(kind) = spec.kind_in(kinds) else { return Vec::new() };
     let mut needs = workload::needs(workload);
     needs.retain(|need| !kind.capabilities.contains(need));
     needs

@@ -173,7 +173,7 @@ fn check_condition(findings: &mut Findings, path: &Path, condition: &Condition, 
     if let Some(node) = condition.leader_is.filter(|node| node.0 > nodes) {
         findings
             .add(path.key("leader_is"), format!("the cluster has no node `{node}`"))
-            .label(format!("it has {nodes}"));
+            .label(format!("expected a node from `n1` to `n{nodes}`"));
     }
     if condition.other_leader && nodes == 1 {
         findings.add(

@@ -6,7 +6,7 @@ use crate::suite::problem::similar;
 use crate::suite::target::{TargetKind, TargetSpec};
 
 pub(super) fn check(findings: &mut Findings, path: &Path, spec: &TargetSpec, kinds: &[TargetKind]) {
-    let Some(kind) = kinds.iter().find(|kind| kind.name == spec.kind) else {
+    let Some(kind) = spec.kind_in(kinds) else {
         let finding = findings
             .add(path.name(&spec.kind), format!("unknown target `{}`", spec.kind))
             .label(one_of(kinds.iter().map(|kind| kind.name.as_str())));
