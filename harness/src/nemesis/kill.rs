@@ -33,6 +33,10 @@ Expect    no acknowledged write is lost, unless a store acknowledges before its
         self.node.to_string()
     }
 
+    fn victim_serves(&self) -> bool {
+        false
+    }
+
     fn problems(&self, nodes: u16) -> Vec<Problem> {
         self.node.problems(nodes, &["node"])
     }

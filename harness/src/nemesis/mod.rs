@@ -18,6 +18,8 @@ mod kill;
 mod partition;
 mod pause;
 mod selector;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::time::Duration;
@@ -49,6 +51,9 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
     /// The parameters in words, such as "leader" or "leader from peers and clients". Reports add
     /// how long.
     fn shape(&self) -> String;
+
+    /// Whether clients still hear from the victims while the fault is in force.
+    fn victim_serves(&self) -> bool;
 
     /// Everything that makes no sense for a cluster of so many nodes; empty when all is well.
     fn problems(&self, nodes: u16) -> Vec<Problem>;
@@ -112,6 +117,11 @@ macro_rules! registry {
             /// [`Fault::shape`].
             pub fn shape(&self) -> String {
                 match self { $(AnyFault::$fault(fault) => fault.shape(),)+ }
+            }
+
+            /// [`Fault::victim_serves`].
+            pub fn victim_serves(&self) -> bool {
+                match self { $(AnyFault::$fault(fault) => fault.victim_serves(),)+ }
             }
 
             /// [`Fault::problems`].

@@ -104,9 +104,9 @@ isolate      cuts each of the nodes meant off from every other node.
 halves       splits the nodes in two: `random`, or the nodes of one side.
 leader-side  splits them into minority and majority, the leader on that side.
 one-way      cuts what a node sends (outbound) or what it is sent (inbound).
-scope        `peers` (the default) cuts links between nodes; `peers+clients` also
-             those between the victims and their clients. The victims are the
-             nodes meant, the side named, or the minority.
+scope        `peers` (the default) cuts links between nodes; `peers+clients`
+             also those between the victims and their clients. The victims are
+             the nodes meant, the side named, or the minority.
 
 Bytes on a cut link are held by the harness's proxy, above TCP: the kernel still
 acknowledges them. They arrive late after the heal, or die with the connection.
@@ -132,6 +132,10 @@ Expect    the side without a majority stops serving; a store that lets it go on
             Scope::Peers => form,
             Scope::PeersAndClients => format!("{form}, clients too"),
         }
+    }
+
+    fn victim_serves(&self) -> bool {
+        self.scope == Scope::Peers
     }
 
     fn problems(&self, nodes: u16) -> Vec<Problem> {

@@ -33,6 +33,10 @@ Expect    a store that trusts its clock or its memory of having been elected
         self.node.to_string()
     }
 
+    fn victim_serves(&self) -> bool {
+        false
+    }
+
     fn problems(&self, nodes: u16) -> Vec<Problem> {
         self.node.problems(nodes, &["node"])
     }

@@ -56,9 +56,20 @@ impl Selector {
 
     /// What makes no sense in a cluster of so many nodes; `keys` lead to the selector.
     pub fn problems(self, nodes: u16, keys: &[&'static str]) -> Vec<Problem> {
-        let Selector::Node(node) = self else { return Vec::new() };
+        let node = match self {
+            Selector::Node(node) => node,
+            Selector::Follower if nodes == 1 => {
+                return vec![Problem {
+                    keys: keys.to_vec(),
+                    message: "a cluster of one node has no follower".to_string(),
+                    help: Some("raise `nodes` of the target".to_string()),
+                }];
+            }
+            Selector::Leader | Selector::Follower | Selector::Random | Selector::All => {
+                return Vec::new();
+            }
+        };
         let mut problems = unknown_node(node, nodes, keys);
-        // A role helps nobody who has mistyped a number, but somebody who copied a suite.
         for problem in &mut problems {
             problem.help = Some("or name a role: `leader`, `follower`, `random`, `all`".into());
         }

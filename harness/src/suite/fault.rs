@@ -231,7 +231,7 @@ impl<'de, K: DeserializeSeed<'de>> Visitor<'de> for EitherKey<K> {
                 .map(|known| format!("`{known}`"))
                 .collect();
             let known = known.join(", ");
-            return Err(E::custom(format!("unknown field `{key}`, expected one of {known}")));
+            return Err(E::custom(format!("unknown key `{key}`, expected one of {known}")));
         }
         self.own.deserialize(serde::de::value::StrDeserializer::new(key)).map(Key::Own)
     }

@@ -19,8 +19,11 @@ mod problem;
 pub mod schedule;
 mod tagged;
 pub mod target;
+#[cfg(test)]
+pub(crate) mod tests;
 pub mod units;
 mod validate;
+pub mod workload;
 mod yaml;
 
 use serde::{Deserialize, Serialize};
@@ -61,7 +64,7 @@ pub struct Suite {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetSpec>,
     /// What every run takes that does not say otherwise.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Defaults::is_default")]
     pub defaults: Defaults,
     /// The runs, in the order in which they are run.
     pub runs: Vec<Run>,
@@ -98,6 +101,12 @@ impl Default for Defaults {
             duration: limits::DURATION,
             timeout: limits::TIMEOUT,
         }
+    }
+}
+
+impl Defaults {
+    fn is_default(&self) -> bool {
+        *self == Defaults::default()
     }
 }
 

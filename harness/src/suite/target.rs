@@ -64,12 +64,16 @@ impl TargetSpec {
         }
     }
 
+    /// Its kind among those there are.
+    pub fn kind_in<'k>(&self, kinds: &'k [TargetKind]) -> Option<&'k TargetKind> {
+        kinds.iter().find(|kind| kind.name == self.kind)
+    }
+
     /// The same target with the kind's default for every setting that is absent, so that two
     /// targets are equal when they mean the same.
     pub fn with_defaults(&self, kinds: &[TargetKind]) -> TargetSpec {
         let mut full = self.clone();
-        for setting in kinds.iter().filter(|kind| kind.name == self.kind).flat_map(|k| &k.settings)
-        {
+        for setting in self.kind_in(kinds).into_iter().flat_map(|kind| &kind.settings) {
             full.settings.entry(setting.name.clone()).or_insert_with(|| setting.default.clone());
         }
         full

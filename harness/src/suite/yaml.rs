@@ -70,13 +70,42 @@ fn of_form(text: &str, error: &Error) -> Problem {
         .and_then(|at| full.strip_suffix(&format!(" at line {} column {}", at.line(), at.column())))
         .unwrap_or(&full);
     let message = without_path(message);
+    let message = in_words(message);
     let (message, label) = match message.split_once(", expected ") {
         Some((message, expected)) => (message.to_string(), format!("expected {}", plain(expected))),
         None => (message.to_string(), String::new()),
     };
-    let names = quoted(&label);
-    let help = quoted(&message).first().and_then(|got| similar(got, names.iter().copied()));
-    Problem { message, span, at, label, help }
+    Problem {
+        help: advice(text, start_of_line(text, at.0), &message, &label),
+        message,
+        span,
+        at,
+        label,
+    }
+}
+
+/// What to do about an error of form: the nearest name, or the usual cause.
+fn advice(text: &str, line: &str, message: &str, label: &str) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some("the file is empty; a suite has `suite`, `target` and `runs`".to_string());
+    }
+    if line.trim_start_matches(' ').starts_with('\t') {
+        return Some("YAML is indented with spaces, never with tabs".to_string());
+    }
+    let mut names = quoted(message);
+    let expected = quoted(label);
+    if expected.is_empty() && message.starts_with("expected ") {
+        let got = names.pop()?;
+        return similar(
+            got,
+            names.into_iter().filter(|name| name.chars().all(char::is_alphabetic)),
+        );
+    }
+    similar(names.first()?, expected)
+}
+
+fn start_of_line(text: &str, line: usize) -> &str {
+    text.lines().nth(line - 1).unwrap_or("")
 }
 
 /// The message without the path that serde_yaml puts in front: the frame shows the place.
@@ -89,6 +118,25 @@ fn without_path(message: &str) -> &str {
             }
         }
         _ => message,
+    }
+}
+
+/// The message without words that only a programmer of Rust knows.
+fn in_words(message: &str) -> String {
+    let words = [
+        ("unknown field ", "unknown key "),
+        ("missing field ", "missing key "),
+        ("unknown variant ", "unknown name "),
+        ("invalid type: unit value", "nothing is given"),
+        ("invalid type: Option value", "nothing is given"),
+        ("invalid type: sequence", "a list is given"),
+        ("invalid type: map", "a map is given"),
+        ("invalid type: ", "unexpected "),
+        ("invalid value: ", "unexpected "),
+    ];
+    match words.iter().find_map(|(rust, word)| Some((word, message.strip_prefix(rust)?))) {
+        Some((word, rest)) => format!("{word}{rest}"),
+        None => message.to_string(),
     }
 }
 
@@ -118,18 +166,23 @@ fn quoted(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// Bytes to underline, and line and column, of a location; the start of the text without one.
+/// Bytes to underline, and line and column, of a location; the start of the text without one. A
+/// location behind the end, where the parser misses something, counts as the end.
 fn place(text: &str, location: Option<&Location>) -> (Range<usize>, (usize, usize)) {
     let (line, column) = location.map_or((1, 1), |at| (at.line(), at.column()));
-    let mut start = 0;
-    for before in text.split_inclusive('\n').take(line - 1) {
-        start += before.len();
-    }
-    let rest = text[start..].lines().next().unwrap_or("");
+    let mut lines = text.split_inclusive('\n');
+    let mut start: usize = lines.by_ref().take(line - 1).map(str::len).sum();
+    let mut rest = lines.next().unwrap_or("");
     // The parser counts characters, the frame counts bytes.
-    let offset = rest.char_indices().nth(column - 1).map_or(rest.len(), |(offset, _)| offset);
+    let mut offset = rest.char_indices().nth(column - 1).map_or(rest.len(), |(offset, _)| offset);
+    if rest.is_empty() {
+        start = text.trim_end().rfind('\n').map_or(0, |end| end + 1);
+        rest = text[start..].trim_end();
+        offset = rest.len();
+    }
+    let at = (text[..start].matches('\n').count() + 1, rest[..offset].chars().count() + 1);
     let start = start + offset;
-    (start..start + token(&rest[offset..]), (line, column))
+    (start..start + token(rest[offset..].trim_end()), at)
 }
 
 /// The length of the scalar, the key or the bracketed group that a line's rest begins with.

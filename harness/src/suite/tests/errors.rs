@@ -1,0 +1,197 @@
+//! What a bad suite is told: golden texts, one for each mistake.
+
+use super::kinds;
+use crate::suite::parse;
+
+/// Puts one run's lines into an otherwise sound suite.
+fn in_run(lines: &str) -> String {
+    let indented: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "suite: failover\ntarget: {{ store: {{ nodes: 3 }} }}\ndefaults: {{ duration: 10s }}\n\
+         runs:\n  - name: first\n    workload: register\n{indented}"
+    )
+}
+
+fn faults(fault: &str) -> String {
+    in_run(&format!("faults:\n  - {fault}"))
+}
+
+#[track_caller]
+fn check(name: &str, text: &str) {
+    let error = parse("suite.yaml", text, &kinds()).expect_err("a bad suite was taken");
+    let (line, column) = error.problems[0].at;
+    assert!(error.to_string().contains(&format!("suite.yaml:{line}:{column}")), "{error}");
+    insta::assert_snapshot!(name, error.to_string());
+}
+
+#[test]
+fn mistakes_of_form_are_shown_at_their_place() {
+    check("unknown_key_of_a_fault", &faults("kill: { nodee: leader, at: 2s, for: 1s }"));
+    check("unknown_key_of_a_run", &in_run("fault: []"));
+    check("unknown_fault", &faults("kil: { node: leader, at: 2s, for: 1s }"));
+    check("missing_key_of_a_fault", &faults("kill: { at: 2s, for: 1s }"));
+    check("no_such_time", &faults("kill: { node: leader, at: 2sec, for: 1s }"));
+    check("no_such_selector", &faults("kill: { node: lead, at: 2s, for: 1s }"));
+    check("negative_time", &faults("kill: { node: leader, at: 2s, for: -1s }"));
+    check("duplicate_key", &faults("kill: { node: leader, at: 2s, at: 3s, for: 1s }"));
+    check("duplicate_gate", &in_run("gates: { p99: \"<= 1s\", p99: \"<= 2s\" }"));
+    check("unknown_metric", &in_run("gates: { p999: \"<= 3s\" }"));
+    check("rule_without_comparison", &in_run("gates: { p99: 3s }"));
+    check("rule_on_the_wrong_side", &in_run("gates: { availability: \"<= 80%\" }"));
+    check("percent_out_of_range", &in_run("gates: { availability: \">= 180%\" }"));
+    check("unknown_anomaly", &in_run("expect: { fail: lost-writes }"));
+    check(
+        "two_forms_of_partition",
+        &faults("partition: { isolate: leader, halves: random, at: 2s, for: 1s }"),
+    );
+    check(
+        "unknown_direction",
+        &faults("partition: { one-way: { node: leader, direction: out }, at: 2s, for: 1s }"),
+    );
+    check(
+        "second_fault_in_one_entry",
+        &faults(
+            "kill: { node: leader, at: 2s, for: 1s }\n    pause: { node: leader, at: 4s, for: 1s }",
+        ),
+    );
+    check(
+        "unknown_condition",
+        &faults("pause: { node: leader, at: 2s, until: { other-leader: true }, at_most: 4s }"),
+    );
+    check("list_instead_of_map", &in_run("gates: [p99]"));
+    check("nothing_given", &in_run("faults:\n  - kill:"));
+    check("negative_count", &in_run("clients: -3"));
+    check("wrong_type", &in_run("clients: many"));
+    check("unknown_workload", "suite: s\ntarget: store\nruns:\n- name: a\n  workload: regster\n");
+    check("bad_seed", &in_run("seed: 0xzz"));
+    check("no_yaml", "suite: s\nruns: [\n");
+    check("tab", "suite: s\nruns:\n\t- name: a\n");
+    check("empty", "");
+    check("no_runs_key", "suite: s\ntarget: store\n");
+    check("after_letters_beyond_ascii", &in_run("# é\nexpect: { \"füil\": lost-write }"));
+}
+
+#[test]
+fn mistakes_of_meaning_are_shown_at_their_place() {
+    check("unknown_node", &faults("kill: { node: n7, at: 2s, for: 1s }"));
+    check(
+        "partition_of_one_node",
+        &faults("partition: { isolate: leader, at: 2s, for: 1s }").replace("nodes: 3", "nodes: 1"),
+    );
+    check("zero_time", &faults("kill: { node: leader, at: 2s, for: 0s }"));
+    check("after_the_end", &faults("kill: { node: leader, at: 10s, for: 1s }"));
+    check("every_less_than_for", &faults("kill: { node: leader, every: 1s, for: 2s }"));
+    check("never_begins", &faults("kill: { node: leader, for: 2s }"));
+    check("never_ends", &faults("kill: { node: leader, at: 2s }"));
+    check(
+        "unbounded_condition",
+        &faults("pause: { node: leader, at: 2s, until: { other_leader: true } }"),
+    );
+    check(
+        "victim_cannot_acknowledge",
+        &faults(
+            "pause: { node: leader, at: 2s, until: { acknowledged_by_victim: 5 }, at_most: 4s }",
+        ),
+    );
+    check(
+        "victim_before_the_fault",
+        &faults("kill: { node: leader, when: { other_leader: true }, for: 1s, at_most: 4s }"),
+    );
+    check("does_not_fit", &faults("kill: { node: leader, at: 8s, every: 5s, for: 2s }"));
+    check("too_many_faults", &faults("kill: { node: leader, every: 3ms, for: 2ms }"));
+    check(
+        "whole_cluster_on_one_side",
+        &faults("partition: { halves: [n1, n2, n3], at: 2s, for: 1s }"),
+    );
+    check(
+        "canary_without_control",
+        &in_run(
+            "faults:\n  - kill: { node: leader, at: 2s, for: 1s }\nexpect: { fail: lost-write }",
+        ),
+    );
+    check(
+        "control_equal_to_target",
+        &in_run(
+            "faults:\n  - kill: { node: leader, at: 2s, for: 1s }\nexpect: { fail: lost-write }\n\
+         control: { store: { nodes: 3, profile: raft } }",
+        ),
+    );
+    check("control_of_a_passing_run", &in_run("control: store"));
+    check("gate_without_samples", &in_run("gates: { recovery: \"<= 3s\" }"));
+    check("missing_capability", "suite: s\ntarget: cache\nruns:\n- { name: a, workload: set }\n");
+    check("unknown_target", "suite: s\ntarget: stroe\nruns:\n- { name: a, workload: set }\n");
+    check(
+        "unknown_profile",
+        "suite: s\ntarget: { store: { profile: rafd } }\nruns:\n- { name: a, workload: set }\n",
+    );
+    check(
+        "unknown_switch",
+        "suite: s\ntarget: { store: { set: { fence: off } } }\n\
+         runs:\n- { name: a, workload: set }\n",
+    );
+    check("no_target", "suite: s\nruns:\n- { name: a, workload: set }\n");
+    check("bad_name", "suite: s\ntarget: store\nruns:\n- { name: a/b, workload: set }\n");
+    check("out_of_range", &in_run("clients: 0\nrate: 1000000\nduration: 2h\ntimeout: 1ms"));
+}
+
+#[test]
+fn conditions_and_controls_that_cannot_be_are_refused() {
+    check(
+        "condition_on_an_unknown_node",
+        &faults("kill: { node: leader, when: { leader_is: n4 }, for: 1s, at_most: 4s }"),
+    );
+    check("empty_condition", &faults("kill: { node: leader, at: 1s, until: {}, at_most: 4s }"));
+    check(
+        "control_with_two_switches",
+        &in_run(
+            "target: { store: { profile: async } }\n\
+             faults:\n  - kill: { node: leader, at: 2s, for: 1s }\n\
+         expect: { fail: lost-write }\ncontrol: { store: { set: { fsync: always } } }",
+        ),
+    );
+    check(
+        "follower_of_nobody",
+        &faults("kill: { node: follower, at: 1s, for: 1s }").replace("nodes: 3", "nodes: 1"),
+    );
+    check(
+        "minority_of_two",
+        &faults("partition: { leader-side: minority, at: 1s, for: 1s }")
+            .replace("nodes: 3", "nodes: 2"),
+    );
+}
+
+#[test]
+fn all_mistakes_of_meaning_are_shown_at_once() {
+    check(
+        "many_at_once",
+        "suite: s\ntarget: { store: { nodes: 30, profil: raft } }\ndefaults: { clients: 5000 }\n\
+         runs:\n  - name: a\n    workload: set\n  - name: a\n    workload: set\n    faults:\n      \
+         - kill: { node: n31, at: 30s, for: 1s }\n",
+    );
+}
+
+#[test]
+fn no_text_makes_the_reader_panic() {
+    use rand::RngExt;
+    use splitbrain_workloads::seed::Seed;
+    let sound = include_str!("everything.yaml");
+    let mut rng = Seed(1).stream("mutations");
+    for _ in 0..3000 {
+        let mut chars: Vec<char> = sound.chars().collect();
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(0..chars.len());
+            match rng.random_range(0..3) {
+                0 => drop(chars.remove(at)),
+                1 => chars.insert(
+                    at,
+                    ['{', '}', '\n', ' ', ':', '0', 'ü', '"', '&', '*'][rng.random_range(0..10)],
+                ),
+                _ => chars.truncate(at.max(1)),
+            }
+        }
+        let text: String = chars.into_iter().collect();
+        if let Err(error) = parse("suite.yaml", &text, &kinds()) {
+            assert!(!error.to_string().is_empty());
+        }
+    }
+}

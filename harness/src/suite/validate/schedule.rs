@@ -1,0 +1,201 @@
+//! Whether the faults of a run make sense: their parameters, and that each has a beginning and an
+//! end within the run.
+
+use super::finding::{Findings, Path};
+use crate::suite::fault::FaultSpec;
+use crate::suite::schedule::Condition;
+use crate::suite::units::Time;
+use crate::suite::{Run, limits, plan};
+
+pub(super) fn check(
+    findings: &mut Findings,
+    run_path: &Path,
+    run: &Run,
+    nodes: u16,
+    duration: Time,
+) {
+    let mut planned = 0_usize;
+    for (index, spec) in run.faults.iter().enumerate() {
+        let kind = spec.fault.kind();
+        let path = run_path.key("faults").index(index).key(kind);
+        for problem in spec.fault.problems(nodes) {
+            let place = problem.keys.iter().fold(path.clone(), |path, key| path.key(key));
+            findings.add(place, problem.message).help = problem.help;
+        }
+        check_start(findings, &path, spec, duration);
+        check_end(findings, &path, spec, duration);
+        check_conditions(findings, &path, spec, nodes);
+        planned = planned.saturating_add(plan::repetitions(&spec.schedule, duration));
+    }
+    if planned > limits::FAULTS_MAX {
+        let message = format!("{planned} faults are planned");
+        findings
+            .add(run_path.key("faults"), message)
+            .label(format!("expected at most {} in one run", limits::FAULTS_MAX))
+            .help("make `every` longer: so many cannot be told apart in a report");
+    }
+}
+
+fn check_start(findings: &mut Findings, path: &Path, spec: &FaultSpec, duration: Time) {
+    let kind = spec.fault.kind();
+    let schedule = &spec.schedule;
+    if schedule.at.is_none() && schedule.every.is_none() && schedule.when.is_none() {
+        findings
+            .add(path.clone(), format!("this {kind} never begins"))
+            .label("expected one of `at`, `every`, `when`".to_string())
+            .help("for example `at: 2s`");
+    }
+    if let Some(at) = schedule.at.filter(|at| *at >= duration) {
+        findings
+            .add(path.key("at"), format!("this {kind} would begin at {at}, after the end"))
+            .label(format!("expected less than the duration of the load, {duration}"));
+    }
+    if schedule.every.is_some() && schedule.when.is_some() {
+        findings
+            .add(path.name("when"), "`when` and `every` exclude each other".to_string())
+            .label("a repetition has times, a condition has none".to_string())
+            .help("write the fault several times, each with its own `when`");
+    }
+    if let (Some(_), None) = (schedule.jitter, schedule.every) {
+        findings
+            .add(path.name("jitter"), "`jitter` shifts nothing".to_string())
+            .label("expected only beside `every`".to_string());
+    }
+    let Some(every) = schedule.every else { return };
+    if every.is_zero() {
+        zero(findings, path, "every");
+        return;
+    }
+    let span = plan::longest(schedule);
+    let busy = span.plus(schedule.jitter.unwrap_or(Time::ZERO));
+    if every <= busy {
+        findings
+            .add(path.key("every"), format!("this {kind} would begin again before it has ended"))
+            .label(format!("expected more than {busy}, its time in force and its jitter"));
+    } else if plan::repetitions(schedule, duration) == 0 && schedule.when.is_none() {
+        let first = schedule.at.unwrap_or(limits::LEAD_IN);
+        findings
+            .add(path.key("every"), format!("this {kind} does not fit into the run even once"))
+            .label(format!(
+                "the first, at {first} for {span}, must end {} before the end at {duration}",
+                limits::TAIL
+            ))
+            .help("make the run longer or the fault shorter, or give it a single `at`");
+    }
+}
+
+fn check_end(findings: &mut Findings, path: &Path, spec: &FaultSpec, duration: Time) {
+    let kind = spec.fault.kind();
+    let schedule = &spec.schedule;
+    match (schedule.lasts, &schedule.until) {
+        (None, None) => {
+            findings
+                .add(path.clone(), format!("this {kind} never ends"))
+                .label("expected `for`, or `until` with `at_most`".to_string())
+                .help("for example `for: 1s`; every fault is healed before the run ends");
+        }
+        (Some(_), Some(_)) => {
+            findings
+                .add(path.name("until"), "`for` and `until` exclude each other".to_string())
+                .label("expected one of them".to_string())
+                .help("`until` is bounded by `at_most`");
+        }
+        _ => {}
+    }
+    if schedule.lasts.is_some_and(Time::is_zero) {
+        zero(findings, path, "for");
+    }
+    if schedule.at_most.is_some_and(Time::is_zero) {
+        zero(findings, path, "at_most");
+    }
+    let conditional = schedule.when.is_some() || schedule.until.is_some();
+    match (schedule.at_most, conditional) {
+        (None, true) => {
+            let key = if schedule.until.is_some() { "until" } else { "when" };
+            findings
+                .add(path.name(key), format!("`{key}` has no bound"))
+                .label("expected `at_most` beside it".to_string())
+                .help("a condition may never hold; `at_most: 10s` says when to give up");
+        }
+        (Some(_), false) => {
+            findings
+                .add(path.name("at_most"), "`at_most` bounds nothing".to_string())
+                .label("expected only beside `when` or `until`".to_string());
+        }
+        _ => {}
+    }
+    for (key, time) in [("for", schedule.lasts), ("at_most", schedule.at_most)] {
+        if let Some(time) = time.filter(|time| *time > duration) {
+            findings
+                .add(path.key(key), format!("`{key}` of {time} is longer than the run"))
+                .label(format!("expected at most the duration of the load, {duration}"));
+        }
+    }
+}
+
+fn check_conditions(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
+    let conditions = [("when", &spec.schedule.when), ("until", &spec.schedule.until)];
+    for (key, condition) in conditions {
+        let Some(condition) = condition else { continue };
+        let path = path.key(key);
+        check_condition(findings, &path, condition, nodes);
+        if key == "when" {
+            let victim = [
+                ("acknowledged_by_victim", condition.acknowledged_by_victim.is_some()),
+                ("other_leader", condition.other_leader),
+            ];
+            for (name, _) in victim.iter().filter(|(_, given)| *given) {
+                findings
+                    .add(path.name(name), format!("`{name}` cannot be waited for before a fault"))
+                    .label("there is no victim yet".to_string())
+                    .help("use it with `until`");
+            }
+        }
+        let acknowledges = condition.acknowledged_by_victim.is_some() && key == "until";
+        if acknowledges && !spec.fault.victim_serves() {
+            findings
+                .add(
+                    path.name("acknowledged_by_victim"),
+                    format!("no client hears from the victim of this {}", spec.fault.kind()),
+                )
+                .label("this never holds".to_string())
+                .help("use a partition of scope `peers`, whose victim's clients still reach it");
+        }
+    }
+}
+
+fn check_condition(findings: &mut Findings, path: &Path, condition: &Condition, nodes: u16) {
+    if condition.is_empty() {
+        findings
+            .add(path.clone(), "a condition asks for nothing".to_string())
+            .label("expected such as `{ other_leader: true }`".to_string());
+    }
+    if let Some(node) = condition.leader_is.filter(|node| node.0 > nodes) {
+        findings
+            .add(path.key("leader_is"), format!("the cluster has no node `{node}`"))
+            .label(format!("expected a node from `n1` to `n{nodes}`"));
+    }
+    if condition.other_leader && nodes == 1 {
+        findings.add(
+            path.name("other_leader"),
+            "a cluster of one node has no other leader".to_string(),
+        );
+    }
+    let counts = [
+        ("acknowledged", condition.acknowledged),
+        ("acknowledged_by_victim", condition.acknowledged_by_victim),
+    ];
+    for (key, count) in counts {
+        if count.is_some_and(|count| !(1..=limits::ACKNOWLEDGED_MAX).contains(&count)) {
+            findings
+                .add(path.key(key), format!("`{key}` is out of range"))
+                .label(format!("expected 1 to {}", limits::ACKNOWLEDGED_MAX));
+        }
+    }
+}
+
+fn zero(findings: &mut Findings, path: &Path, key: &str) {
+    findings
+        .add(path.key(key), format!("`{key}` is no time at all"))
+        .label("expected more than 0s".to_string());
+}

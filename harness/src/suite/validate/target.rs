@@ -1,0 +1,102 @@
+//! Whether a target is one that there is, and a control the twin of its canary.
+
+use super::finding::{Findings, Path};
+use crate::suite::limits;
+use crate::suite::problem::similar;
+use crate::suite::target::{TargetKind, TargetSpec};
+
+pub(super) fn check(findings: &mut Findings, path: &Path, spec: &TargetSpec, kinds: &[TargetKind]) {
+    let Some(kind) = spec.kind_in(kinds) else {
+        let finding = findings
+            .add(path.name(&spec.kind), format!("unknown target `{}`", spec.kind))
+            .label(one_of(kinds.iter().map(|kind| kind.name.as_str())));
+        finding.help = similar(&spec.kind, kinds.iter().map(|kind| kind.name.as_str()));
+        return;
+    };
+    let path = path.key(&spec.kind);
+    if !(1..=limits::NODES_MAX).contains(&spec.nodes) {
+        findings
+            .add(path.key("nodes"), format!("a cluster of {} nodes is out of range", spec.nodes))
+            .label(format!("expected 1 to {}", limits::NODES_MAX))
+            .help("each node is a process on this machine");
+    }
+    for (name, value) in &spec.settings {
+        let Some(setting) = kind.settings.iter().find(|setting| setting.name == *name) else {
+            let mut known = vec!["nodes"];
+            known.extend(kind.settings.iter().map(|setting| setting.name.as_str()));
+            known.extend(kind.switches.is_some().then_some("set"));
+            findings
+                .add(path.name(name), format!("the target `{}` has no `{name}`", kind.name))
+                .label(one_of(known.iter().copied()))
+                .help = similar(name, known.iter().copied());
+            continue;
+        };
+        let values: Vec<&str> = setting.values.iter().map(String::as_str).collect();
+        if !values.is_empty() && !values.contains(&value.as_str()) {
+            findings
+                .add(path.key(name), format!("unknown {name} `{value}`"))
+                .label(one_of(values.iter().copied()))
+                .help = similar(value, values.iter().copied());
+        }
+    }
+    check_switches(findings, &path, spec, kind);
+}
+
+fn check_switches(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind: &TargetKind) {
+    let known: Vec<&str> = kind.switches.iter().flatten().map(String::as_str).collect();
+    for name in spec.set.keys().filter(|name| !known.contains(&name.as_str())) {
+        let finding = findings.add(
+            path.key("set").name(name),
+            format!("the target `{}` has no switch `{name}`", kind.name),
+        );
+        if !known.is_empty() {
+            finding.label(one_of(known.iter().copied()));
+        }
+        finding.help = similar(name, known.iter().copied());
+    }
+}
+
+/// A control is its canary with one setting or switch different.
+pub(super) fn check_control(
+    findings: &mut Findings,
+    path: &Path,
+    canary: &TargetSpec,
+    control: &TargetSpec,
+    kinds: &[TargetKind],
+) {
+    let (canary, control) = (canary.with_defaults(kinds), control.with_defaults(kinds));
+    if canary.kind != control.kind || canary.nodes != control.nodes {
+        findings
+            .add(path.clone(), format!("the control is no twin of its canary: {control}"))
+            .label(format!("expected one switch different from {canary}"));
+        return;
+    }
+    let differ = |a: &std::collections::BTreeMap<String, String>,
+                  b: &std::collections::BTreeMap<String, String>| {
+        let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
+        names.sort();
+        names.dedup();
+        names.into_iter().filter(|name| a.get(*name) != b.get(*name)).count()
+    };
+    let different = differ(&canary.settings, &control.settings) + differ(&canary.set, &control.set);
+    if different == 0 {
+        findings
+            .add(path.clone(), "the control is equal to its canary's target".to_string())
+            .label(format!("expected one switch different from {canary}"))
+            .help("turn on the protection that the canary lacks");
+    } else if different > 1 {
+        findings
+            .add(path.clone(), format!("the control differs in {different} switches: {control}"))
+            .label(format!("expected one switch different from {canary}"))
+            .help("with several, nobody knows which of them protects");
+    }
+}
+
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => "there is none".to_string(),
+        [only] => format!("expected {only}"),
+        _ => format!("expected one of {}", names.join(", ")),
+    }
+}

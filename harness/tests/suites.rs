@@ -1,0 +1,77 @@
+//! Every suite that ships with the project makes sense.
+
+use std::fs;
+use std::path::Path;
+
+use splitbrain::suite::target::{Setting, TargetKind};
+use splitbrain::suite::{plan, units::Time};
+use splitbrain_workloads::operation::Capability;
+use splitbrain_workloads::seed::Seed;
+
+fn kind(name: &str, settings: Vec<Setting>) -> TargetKind {
+    TargetKind {
+        name: name.to_string(),
+        summary: String::new(),
+        capabilities: vec![
+            Capability::CompareAndSet,
+            Capability::Delete,
+            Capability::AtomicList,
+            Capability::LocalRead,
+        ],
+        settings,
+        switches: None,
+    }
+}
+
+fn kinds() -> Vec<TargetKind> {
+    let profile = Setting {
+        name: "profile".to_string(),
+        default: "raft".to_string(),
+        values: vec!["raft".to_string(), "async".to_string()],
+        meaning: String::new(),
+    };
+    vec![kind("store", vec![profile]), kind("etcd", Vec::new())]
+}
+
+#[test]
+fn every_shipped_suite_makes_sense_and_heals_its_faults_before_the_end() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/suites");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let file = path.file_name().unwrap().to_str().unwrap();
+        let suite = splitbrain::suite::parse(file, &text, &kinds())
+            .unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(file, format!("{}.yaml", suite.suite), "a suite's file has its name");
+        for run in plan::expand(&suite, &kinds(), Seed(1), None).unwrap() {
+            for fault in &run.faults {
+                let latest = match &fault.end {
+                    plan::End::After(time) => *time,
+                    plan::End::Until { at_most, .. } => *at_most,
+                };
+                let healed = fault.start.earliest().plus(latest).plus(Time::from_millis(500));
+                assert!(healed <= run.duration, "{file}: {}: fault {:?}", run.name, fault.id);
+            }
+        }
+        count += 1;
+    }
+    assert!(count >= 3, "only {count} suites");
+}
+
+#[test]
+fn one_file_alone_calls_the_archived_yaml_crate() {
+    fn sources(folder: &Path, found: &mut Vec<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if fs::read_to_string(&path).is_ok_and(|text| text.contains("serde_yaml::")) {
+                found.push(path.file_name().unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert_eq!(found, ["yaml.rs"]);
+}
