@@ -30,8 +30,13 @@ pub struct Thresholds {
 }
 
 /// The thresholds of every run.
-pub const THRESHOLDS: Thresholds =
-    Thresholds { of_each_kind: 10, lists: 2, of_each_branch: 2, by_each_node: 1, into_each_fault: 1 };
+pub const THRESHOLDS: Thresholds = Thresholds {
+    of_each_kind: 10,
+    lists: 2,
+    of_each_branch: 2,
+    by_each_node: 1,
+    into_each_fault: 1,
+};
 
 /// What the audit asks of.
 pub struct Evidence<'a> {
@@ -88,10 +93,14 @@ fn operations(evidence: &Evidence<'_>) -> AuditRecord {
 
 fn branches(history: &History) -> AuditRecord {
     let count = |wanted: bool| {
-        let took = |reply: &Reply| {
-            matches!(reply, Reply::Compared { swapped, .. } if *swapped == wanted)
-        };
-        history.operations.iter().filter_map(|operation| operation.reply()).filter(|r| took(r)).count()
+        let took =
+            |reply: &Reply| matches!(reply, Reply::Compared { swapped, .. } if *swapped == wanted);
+        history
+            .operations
+            .iter()
+            .filter_map(|operation| operation.reply())
+            .filter(|r| took(r))
+            .count()
     };
     let (swaps, mismatches) = (count(true) as u64, count(false) as u64);
     AuditRecord {

@@ -1,5 +1,6 @@
-//! Holds the rules of a run against what was observed: what the checkers say, whether nodes
-//! crashed, whether the cluster came to rest, and the suite's own gates on measures.
+//! Holds the rules of a run against what was observed: whether nodes crashed, whether the cluster
+//! came to rest, and the suite's own gates on measures. What the checkers say needs no rule of its
+//! own.
 //!
 //! A rule without a sample is `not evaluated`, never held. What the outcomes come to is decided in
 //! `result`.
@@ -27,26 +28,11 @@ pub struct Observed<'a> {
     pub traces: &'a Traces,
 }
 
-/// Evaluates every gate: those of every run first, then the suite's own.
+/// Evaluates every gate: those that every run has, then the suite's own.
 pub fn evaluate(gates: &Gates, observed: &Observed<'_>) -> Vec<GateRecord> {
-    let mut records: Vec<GateRecord> = observed.judgements.iter().map(of_checker).collect();
-    records.push(crashes(observed.traces));
-    records.push(settled(observed.traces));
+    let mut records = vec![crashes(observed.traces), settled(observed.traces)];
     records.extend(gates.iter().map(|gate| of_measure(gate, observed)));
     records
-}
-
-fn of_checker(judgement: &Judgement) -> GateRecord {
-    GateRecord {
-        name: judgement.checker.clone(),
-        rule: "no violation".to_string(),
-        observed: judgement.summary.clone(),
-        outcome: match judgement.verdict {
-            Verdict::Pass => GateOutcome::Held,
-            Verdict::Fail => GateOutcome::Broken,
-            Verdict::Unknown => GateOutcome::NotEvaluated,
-        },
-    }
 }
 
 /// A node that ends by itself breaks a promise of its own, whatever the history says.
@@ -110,12 +96,7 @@ fn of_measure(gate: &Gate, observed: &Observed<'_>) -> GateRecord {
         // Suites are read by metric, so a bound always has its metric's unit.
         (_, bound) => unreachable!("{} is bounded by {bound}", gate.metric),
     };
-    GateRecord {
-        name: gate.metric.to_string(),
-        rule: gate.to_string(),
-        observed: text,
-        outcome,
-    }
+    GateRecord { name: gate.metric.to_string(), rule: gate.to_string(), observed: text, outcome }
 }
 
 fn sample(metric: Metric, observed: &Observed<'_>) -> Sample {
@@ -174,7 +155,7 @@ fn latency(history: &History, share: f64) -> Sample {
 }
 
 fn lost_writes(observed: &Observed<'_>) -> Sample {
-    let judged = observed.judgements.iter().find(|judgement| judgement.checker == "lost-writes");
+    let judged = observed.judgements.iter().find(|judgement| judgement.checker == "lost-write");
     match judged {
         Some(judgement) if judgement.verdict != Verdict::Unknown => {
             Sample::Count(splitbrain_reports::measure::loss::total(observed.judgements))

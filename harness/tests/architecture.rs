@@ -82,7 +82,8 @@ fn workloads_and_reports_are_pure() {
             assert!(!world.contains(&name.as_str()), "{member} depends on {name}");
         }
         let sources = sources(&[&format!("{member}/src")]);
-        for word in ["std::time::Instant", "SystemTime", "std::process", "std::net", "std::thread"] {
+        for word in ["std::time::Instant", "SystemTime", "std::process", "std::net", "std::thread"]
+        {
             let bad = offenders(&sources, |source| source.text.contains(word));
             assert_eq!(bad, Vec::<&str>::new(), "{word} in a pure crate");
         }
@@ -101,7 +102,8 @@ fn only_the_command_links_the_node() {
 fn only_the_command_prints() {
     // The node's library prints its own description; its log is a log.
     let bad = offenders(&sources(&["harness/src", "reports/src", "workloads/src"]), |source| {
-        let may = source.path.starts_with("harness/src/cli") || source.path == "harness/src/main.rs";
+        let may =
+            source.path.starts_with("harness/src/cli") || source.path == "harness/src/main.rs";
         let prints = ["println!(", "print!(", "eprintln!(", "eprint!(", "io::stdout()"];
         let code = source.text.split("#[cfg(test)]").next().unwrap_or_default();
         !may && prints.iter().any(|print| code.contains(print))
@@ -163,9 +165,22 @@ fn every_file_says_what_it_is_and_is_one_idea() {
 #[test]
 fn the_top_level_is_what_the_readme_says() {
     let allowed = [
-        "ARCHITECTURE.md", "CHANGELOG.md", "Cargo.lock", "Cargo.toml", "LICENSE", "README.md",
-        "clippy.toml", "docs", "harness", "node", "reports", "runs", "rustfmt.toml", "scripts",
-        "target", "workloads",
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "Cargo.lock",
+        "Cargo.toml",
+        "LICENSE",
+        "README.md",
+        "clippy.toml",
+        "docs",
+        "harness",
+        "node",
+        "reports",
+        "runs",
+        "rustfmt.toml",
+        "scripts",
+        "target",
+        "workloads",
     ];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use splitbrain_reports::record::Expectation;
 use splitbrain_reports::text::{self, Checked};
 use splitbrain_workloads::history::{self, History};
 use splitbrain_workloads::verdict::{Judgement, Verdict};
@@ -35,8 +36,8 @@ fn one(path: &Path, args: &CheckArgs) -> Ended {
     let (history, judgements) = judge(path, args)?;
     let verdict = overall(&judgements);
     let code = code(verdict);
-    let recheck = examine::first_anomaly(&judgements)
-        .map(|anomaly| examine::second_opinion(&history, anomaly))
+    let recheck = examine::shown(&judgements, &Expectation::Pass)
+        .map(|shown| examine::second_opinion(&history, shown))
         .transpose()?;
     let disagrees = recheck.as_ref().is_some_and(|recheck| !recheck.confirmed);
     let code = if disagrees { ExitCode::HarnessBug } else { code };

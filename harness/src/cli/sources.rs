@@ -6,7 +6,7 @@ use crate::result::ExitCode;
 use crate::suite::{self, Suite};
 use crate::target;
 
-use super::Failure;
+use super::{Failure, style};
 
 /// Reads and checks suites; without a path, the built-in release gate. All errors of all files
 /// are told at once.
@@ -28,7 +28,7 @@ pub(super) fn suites(paths: &[PathBuf]) -> Result<Vec<Suite>, Failure> {
     for (name, text) in texts {
         match suite::parse(&name, &text, &kinds) {
             Ok(suite) => suites.push(suite),
-            Err(error) => errors.push(error.to_string()),
+            Err(error) => errors.push(error.render(style::stderr_color())),
         }
     }
     match errors.is_empty() {

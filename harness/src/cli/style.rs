@@ -9,12 +9,20 @@ use super::{Drawing, When};
 
 /// The style of what goes to stdout.
 pub(super) fn stdout(drawing: Drawing) -> Style {
-    Style { charset: charset(drawing.ascii), color: color(drawing.color, std::io::stdout().is_terminal()) }
+    Style {
+        charset: charset(drawing.ascii),
+        color: color(drawing.color, std::io::stdout().is_terminal()),
+    }
 }
 
 /// The style of a report file: it travels, so it never has escape codes.
 pub(super) fn file(drawing: Drawing) -> Style {
     Style { color: false, ..stdout(drawing) }
+}
+
+/// Whether error messages, which go to stderr, are colored.
+pub(super) fn stderr_color() -> bool {
+    color(When::Auto, std::io::stderr().is_terminal())
 }
 
 fn charset(ascii: bool) -> Charset {

@@ -107,9 +107,8 @@ impl Before {
 
 impl During {
     pub(super) fn look(hands: &dyn Hands, action: &Action) -> During {
-        let stopped = |node: &NodeId| {
-            (*node, hands.process(*node).is_some_and(|process| process.is_still()))
-        };
+        let stopped =
+            |node: &NodeId| (*node, hands.process(*node).is_some_and(|process| process.is_still()));
         During {
             stopped: action.victims().iter().map(stopped).collect(),
             traffic: action

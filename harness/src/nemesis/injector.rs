@@ -12,7 +12,7 @@ use std::time::Duration;
 use splitbrain_reports::record::{Effect, Event, FaultRecord, FaultStep};
 use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
-use splitbrain_workloads::seed::{Seed, Stream};
+use splitbrain_workloads::seed::Stream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -21,7 +21,7 @@ use super::{Action, ROLE_WAIT_AT_MOST, View};
 use crate::run::journal::Journal;
 use crate::run::recorder::{Clock, Recorder};
 use crate::run::roles::{self, Picture};
-use crate::suite::plan::{End, PlannedFault, Start};
+use crate::suite::plan::{End, PlannedFault, PlannedRun, Start};
 use crate::suite::schedule::Condition;
 
 /// Time between two looks at a condition that counts acknowledged writes. Roles are waited for
@@ -40,8 +40,6 @@ pub struct Injector {
     pub journal: Arc<Journal>,
     /// The clock of the run.
     pub clock: Clock,
-    /// Randomness of what is drawn at injection.
-    pub seed: Seed,
 }
 
 /// The faults of a run at work.
@@ -52,16 +50,13 @@ pub struct Injection {
 
 impl Injector {
     /// Begins to carry out a plan; its times count from now.
-    pub fn start(self, plan: &[PlannedFault]) -> Injection {
+    pub fn start(self, plan: &PlannedRun) -> Injection {
         let (over, is_over) = watch::channel(false);
-        let shared = Arc::new(Shared {
-            began: self.clock.now(),
-            faulted: Mutex::default(),
-            injector: self,
-        });
+        let shared =
+            Arc::new(Shared { began: self.clock.now(), faulted: Mutex::default(), injector: self });
         let mut tasks = JoinSet::new();
-        for fault in plan.iter().cloned() {
-            let rng = shared.injector.seed.stream(&format!("fault-{}", fault.id.0));
+        for fault in plan.faults.iter().cloned() {
+            let rng = plan.injection(fault.id);
             let task = Task { shared: shared.clone(), over: is_over.clone(), fault, rng };
             tasks.spawn(task.run());
         }
@@ -166,15 +161,11 @@ impl Task {
     }
 
     fn planned(&self) -> FaultRecord {
-        let PlannedFault { id, fault, start, end } = &self.fault;
-        let lasts = match end {
-            End::After(time) => format!("for {time}"),
-            End::Until { condition, at_most } => format!("until {condition}, at most {at_most}"),
-        };
+        let PlannedFault { id, fault, start, .. } = &self.fault;
         FaultRecord {
             id: *id,
             kind: fault.kind().to_string(),
-            shape: format!("{}, {lasts}", fault.shape()),
+            shape: self.fault.shape(),
             victims: Vec::new(),
             leaders: Vec::new(),
             links: Vec::new(),
@@ -232,11 +223,7 @@ impl Task {
         }
     }
 
-    async fn carry_out(
-        &mut self,
-        action: &Action,
-        record: &mut FaultRecord,
-    ) -> anyhow::Result<()> {
+    async fn carry_out(&mut self, action: &Action, record: &mut FaultRecord) -> anyhow::Result<()> {
         let shared = self.shared.clone();
         let (hands, clock) = (&*shared.injector.hands, shared.injector.clock);
         record.victims = action.victims().to_vec();

@@ -14,6 +14,8 @@
 //! A new fault is one file with an implementation of [`Fault`], and one line in the registry at the
 //! end of this file; reading, writing, `validate`, `list`, `explain` and the timeline follow.
 
+mod hands;
+mod injector;
 mod kill;
 mod partition;
 mod pause;
@@ -28,6 +30,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize};
 use splitbrain_workloads::seed::Stream;
 
+pub use hands::Hands;
+pub use injector::{Injection, Injector};
 pub use kill::Kill;
 pub use partition::{Direction, Halves, OneWay, Partition, PartitionForm, Scope, Side};
 pub use pause::Pause;

@@ -118,11 +118,7 @@ pub struct Load {
 impl Load {
     /// Keeps the clients at work until `stop` says so or the time is over, then waits for the
     /// operations that are open; each ends within its time-out. Returns when arrivals were shed.
-    pub async fn drive(
-        self,
-        duration: Duration,
-        mut stop: watch::Receiver<bool>,
-    ) -> Vec<Micros> {
+    pub async fn drive(self, duration: Duration, mut stop: watch::Receiver<bool>) -> Vec<Micros> {
         let end = Instant::now() + duration;
         let generator = Arc::new(Mutex::new(self.generator));
         let (free, mut freed) = mpsc::unbounded_channel();
@@ -140,7 +136,7 @@ impl Load {
                 Some(rate) => {
                     let arrivals = Arrivals { rate, random: self.arrivals, clock: self.clock };
                     open_loop(&turns, &mut freed, arrivals, &mut shed).await
-                },
+                }
                 None => closed_loop(&turns, &mut freed).await,
             }
         };

@@ -5,16 +5,16 @@
 //! files come to the same verdict on another machine.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter};
+use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context as _;
 use splitbrain_reports::measure::{Measured, RunMeasures, Window};
-use splitbrain_reports::record::{Recheck, RunRecord, RunResult, TargetRecord};
+use splitbrain_reports::record::{Expectation, Recheck, RunRecord, RunResult, TargetRecord};
 use splitbrain_workloads::checker::brute_force;
 use splitbrain_workloads::history::{History, Micros, jsonl};
-use splitbrain_workloads::minimal;
 use splitbrain_workloads::verdict::{Anomaly, Judgement, Verdict};
+use splitbrain_workloads::workload;
 
 use super::Traces;
 use super::directory::RunDirectory;
@@ -118,9 +118,13 @@ fn judged(
         history,
     };
     let (result, why) = with_trouble(result::decide(&facts), &traces);
-    let recheck = first_anomaly(&judgements)
-        .map(|anomaly| recheck(directory, history, anomaly))
-        .and_then(|recheck| recheck.map_err(|error| tracing::warn!("{error:#}")).ok());
+    let recheck = shown(&judgements, &plan.expect).map(|shown| {
+        recheck(directory, history, shown).unwrap_or_else(|error| Recheck {
+            file: String::new(),
+            confirmed: false,
+            how: format!("{error:#}"),
+        })
+    });
     let (result, why) = match &recheck {
         Some(Recheck { confirmed: false, how, .. }) => {
             let why = format!("the brute force disagrees with the checker: {how}; before: {why}");
@@ -164,26 +168,61 @@ fn with_trouble((result, why): result::Decision, traces: &Traces) -> result::Dec
     }
 }
 
-/// The anomaly that is shown: the first of the first checker that failed.
-pub fn first_anomaly(judgements: &[Judgement]) -> Option<&Anomaly> {
-    judgements.iter().find_map(|judgement| judgement.anomalies.first())
+/// The anomaly that is shown, and whose it is.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    /// Of the checker that found it.
+    pub judgement: &'a Judgement,
+    /// The clearest that it found.
+    pub anomaly: &'a Anomaly,
 }
 
-/// Writes the minimal history of an anomaly and has it judged by the brute force, which reads the
-/// file and nothing else.
+/// The anomaly that the report draws: the first of the expected kind, else the first of all.
+pub fn shown<'a>(judgements: &'a [Judgement], expected: &Expectation) -> Option<Shown<'a>> {
+    let all = || {
+        judgements.iter().flat_map(|judgement| {
+            judgement.anomalies.iter().map(move |anomaly| Shown { judgement, anomaly })
+        })
+    };
+    let of_kind = match expected {
+        Expectation::Fail(kind) => all().find(|shown| shown.anomaly.kind == *kind),
+        Expectation::Pass => None,
+    };
+    of_kind.or_else(|| all().next())
+}
+
+/// Writes the minimal history of an anomaly beside the run's and has it judged.
 fn recheck(
     directory: &RunDirectory,
     history: &History,
-    anomaly: &Anomaly,
+    shown: Shown<'_>,
 ) -> anyhow::Result<Recheck> {
     let path = directory.minimal();
-    let minimal = minimal::history(history, anomaly);
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    jsonl::write(&minimal, BufWriter::new(file))
-        .with_context(|| format!("cannot write {}", path.display()))?;
+    let bytes = minimal_history(history, shown)?;
+    fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     let text = fs::read_to_string(&path)?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(match brute_force::judge_file(&text) {
+    Ok(opinion(file, &text))
+}
+
+/// The independent second opinion on an anomaly of a history that has no folder of its own.
+///
+/// # Errors
+///
+/// When the minimal history cannot be written to memory, which is a bug.
+pub fn second_opinion(history: &History, shown: Shown<'_>) -> anyhow::Result<Recheck> {
+    let text = String::from_utf8(minimal_history(history, shown)?)?;
+    Ok(opinion(String::new(), &text))
+}
+
+fn minimal_history(history: &History, shown: Shown<'_>) -> anyhow::Result<Vec<u8>> {
+    let minimal = workload::minimal(history, shown.judgement, shown.anomaly);
+    jsonl::write(&minimal, Vec::new()).context("cannot write the minimal history")
+}
+
+/// Has the text of a minimal history judged by the brute force, which reads it and nothing else.
+fn opinion(file: String, text: &str) -> Recheck {
+    match brute_force::judge_file(text) {
         Ok(judged) => Recheck {
             file,
             confirmed: !judged.possible,
@@ -196,5 +235,5 @@ fn recheck(
             },
         },
         Err(error) => Recheck { file, confirmed: false, how: error },
-    })
+    }
 }

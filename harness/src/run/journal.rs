@@ -6,19 +6,22 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use splitbrain_reports::json;
 use splitbrain_reports::record::{Event, EventRecord};
 
-use super::recorder::Clock;
+use super::recorder::{Clock, Recorder};
+
+/// Told of each event as it comes, and how many operations have succeeded by then.
+pub type Listener = Box<dyn Fn(&EventRecord, u64) + Send + Sync>;
 
 /// Takes events of a run, in the order in which they are reported.
 pub struct Journal {
     clock: Clock,
+    recorder: Arc<Recorder>,
     lines: Mutex<Lines>,
-    /// Shown as they come; the command line prints them as progress.
-    listener: Box<dyn Fn(&EventRecord) + Send + Sync>,
+    listener: Listener,
 }
 
 struct Lines {
@@ -36,12 +39,13 @@ impl Journal {
     pub fn create(
         path: &Path,
         clock: Clock,
-        listener: Box<dyn Fn(&EventRecord) + Send + Sync>,
+        recorder: Arc<Recorder>,
+        listener: Listener,
     ) -> io::Result<Journal> {
         let file = File::create(path)?;
         json::write_events_header(&file)?;
         let lines = Mutex::new(Lines { file, events: Vec::new(), broken: None });
-        Ok(Journal { clock, lines, listener })
+        Ok(Journal { clock, recorder, lines, listener })
     }
 
     /// Reports an event. Events are rare, so each is written at once.
@@ -51,15 +55,15 @@ impl Journal {
             let record = EventRecord { us: self.clock.now(), event };
             // One write a line, so that a killed run tears at most its last one.
             let mut line = Vec::new();
-            let written = json::write_event(&record, &mut line)
-                .and_then(|()| lines.file.write_all(&line));
+            let written =
+                json::write_event(&record, &mut line).and_then(|()| lines.file.write_all(&line));
             if let (Err(error), None) = (written, &lines.broken) {
                 lines.broken = Some(error);
             }
             lines.events.push(record.clone());
             record
         };
-        (self.listener)(&record);
+        (self.listener)(&record, self.recorder.succeeded());
     }
 
     /// All events so far.

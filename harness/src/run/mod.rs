@@ -14,8 +14,8 @@ pub mod examine;
 pub mod journal;
 pub mod recorder;
 pub mod roles;
+pub mod series;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use self::clients::{Callers, Load};
 use self::cluster::Cluster;
 use self::directory::RunDirectory;
-use self::journal::Journal;
+use self::journal::{Journal, Listener};
 use self::recorder::{Clock, Recorder};
 use self::roles::Sampler;
 use crate::cluster::process::{Cause, Exit, Processes};
@@ -69,7 +69,7 @@ pub struct Surroundings {
     /// Where the run leaves what it saw.
     pub directory: RunDirectory,
     /// Told of every event, as it happens.
-    pub listener: Box<dyn Fn(&EventRecord) + Send + Sync>,
+    pub listener: Listener,
     /// Becomes true when the run must end early.
     pub interrupt: watch::Receiver<bool>,
 }
@@ -138,12 +138,14 @@ async fn phases(
     let recorder = Recorder::create(&directory.history(), &header, clock)
         .with_context(unwritable(directory.history()))?;
     let recorder = Arc::new(recorder);
-    let journal = Journal::create(&directory.events(), clock, listener)
+    let journal = Journal::create(&directory.events(), clock, recorder.clone(), listener)
         .with_context(unwritable(directory.events()))?;
     let journal = Arc::new(journal);
 
     journal.report(Event::Phase(Phase::Start));
-    let token = format!("splitbrain-{}-{:08x}", std::process::id(), rand::random::<u32>());
+    // Process ids come round, times do not.
+    let born = chrono::Utc::now().timestamp_micros();
+    let token = format!("splitbrain-{}-{born}", std::process::id());
     let run = Run { plan, target, clock, recorder, journal, interrupt };
     let started =
         Cluster::start(run.target.clone(), processes, directory, run.journal.clone(), token).await;
@@ -168,13 +170,8 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn on_cluster(
-        &self,
-        cluster: Arc<Cluster>,
-        traces: &mut Traces,
-    ) -> anyhow::Result<()> {
-        let sampler =
-            Sampler::start(self.target.clone(), cluster.wiring(), self.journal.clone());
+    async fn on_cluster(&self, cluster: Arc<Cluster>, traces: &mut Traces) -> anyhow::Result<()> {
+        let sampler = Sampler::start(self.target.clone(), cluster.wiring(), self.journal.clone());
         let result = self.with_leader(&cluster, &sampler, traces).await;
         sampler.stop().await;
         traces.ends = cluster.unasked_ends();
@@ -197,11 +194,8 @@ impl Run<'_> {
             }
         }
         let flusher = self.flusher();
-        let callers = Callers::new(
-            self.target.clone(),
-            self.recorder.clone(),
-            self.plan.timeout.duration(),
-        );
+        let callers =
+            Callers::new(self.target.clone(), self.recorder.clone(), self.plan.timeout.duration());
         let callers = Arc::new(callers);
         let result = self.load_and_heal(cluster, sampler, &callers, traces).await;
         flusher.abort();
@@ -286,9 +280,8 @@ impl Run<'_> {
             recorder: self.recorder.clone(),
             journal: self.journal.clone(),
             clock: self.clock,
-            seed: self.plan.seed,
         };
-        let injection = injector.start(&self.plan.faults);
+        let injection = injector.start(self.plan);
         traces.shed = load.drive(self.plan.duration.duration(), self.interrupt.clone()).await;
         traces.load = Some((began, self.clock.now()));
         Ok(injection)
@@ -369,15 +362,4 @@ async fn answer_locally(caller: &mut clients::Caller, op: &Op) {
             return;
         }
     }
-}
-
-/// The error of a full disk or the like, told apart from a bug of ours.
-pub fn is_environment(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::ReadOnlyFilesystem
-            | io::ErrorKind::PermissionDenied
-    )
 }

@@ -44,6 +44,7 @@ pub struct Recorder {
     order: Mutex<Order>,
     /// Acknowledged writes by node, `n1` first.
     acknowledged: Vec<AtomicU64>,
+    succeeded: AtomicU64,
 }
 
 struct Order {
@@ -64,7 +65,7 @@ impl Recorder {
         let writer = Writer::new(BufWriter::new(File::create(path)?), header.clone())?;
         let acknowledged = (0..header.nodes).map(|_| AtomicU64::new(0)).collect();
         let order = Mutex::new(Order { next: 0, writer: Some(writer), broken: None });
-        Ok(Recorder { clock, order, acknowledged })
+        Ok(Recorder { clock, order, acknowledged, succeeded: AtomicU64::new(0) })
     }
 
     /// Records that a client is about to send the first byte of an operation.
@@ -80,6 +81,9 @@ impl Recorder {
             Outcome::Ok(_) => !op.is_read(),
             Outcome::Fail(_) | Outcome::Info(_) => false,
         };
+        if matches!(outcome, Outcome::Ok(_)) {
+            self.succeeded.fetch_add(1, Ordering::Relaxed);
+        }
         if wrote {
             self.acknowledged[usize::from(node.0 - 1)].fetch_add(1, Ordering::Relaxed);
         }
@@ -91,6 +95,11 @@ impl Recorder {
             Some(node) => self.acknowledged[usize::from(node.0 - 1)].load(Ordering::Relaxed),
             None => self.acknowledged.iter().map(|count| count.load(Ordering::Relaxed)).sum(),
         }
+    }
+
+    /// How many operations have ended ok.
+    pub fn succeeded(&self) -> u64 {
+        self.succeeded.load(Ordering::Relaxed)
     }
 
     /// Hands what is buffered to the operating system.
@@ -117,10 +126,7 @@ impl Recorder {
         }
     }
 
-    fn write(
-        &self,
-        line: impl FnOnce(&mut Writer<BufWriter<File>>, Stamp) -> io::Result<()>,
-    ) {
+    fn write(&self, line: impl FnOnce(&mut Writer<BufWriter<File>>, Stamp) -> io::Result<()>) {
         let mut order = self.order.lock().expect("no holder of this lock panics");
         // The time is read under the lock, so that it grows with the number.
         let stamp = Stamp { seq: order.next, at: self.clock.now() };

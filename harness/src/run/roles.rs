@@ -35,7 +35,7 @@ pub struct Sampler {
 impl Sampler {
     /// Begins to sample all nodes.
     pub fn start(target: Arc<dyn Target>, wiring: Arc<Wiring>, journal: Arc<Journal>) -> Sampler {
-        let silent = wiring.nodes.keys().map(|node| (*node, None)).collect();
+        let silent: Picture = wiring.nodes.keys().map(|node| (*node, None)).collect();
         let (sender, picture) = watch::channel(silent);
         let sender = Arc::new(sender);
         let mut tasks = JoinSet::new();

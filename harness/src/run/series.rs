@@ -169,7 +169,12 @@ impl Series {
             .create(target.nodes)
             .with_context(|| format!("cannot make {}", directory.path().display()))?;
         let header = [
-            format!("splitbrain {}, seed {}, {}", env!("CARGO_PKG_VERSION"), self.seed, self.started),
+            format!(
+                "splitbrain {}, seed {}, {}",
+                env!("CARGO_PKG_VERSION"),
+                self.seed,
+                self.started
+            ),
             format!("{} {}, binary {}", target.name, target.version, target.binary),
             format!("made by: {}", self.command),
             "this file is a suite: splitbrain run plan.yaml does the same again".to_string(),

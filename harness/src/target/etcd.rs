@@ -21,7 +21,9 @@ use splitbrain_workloads::operation::{
     Capability, Consistency, NodeId, Op, Outcome, Reason, Reply, Value,
 };
 
-use super::{Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, find_on_path, http};
+use super::{
+    Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, find_on_path, http,
+};
 use crate::suite::target::{TargetKind, TargetSpec};
 
 /// Answers after which the operation certainly never happens: etcd refuses them before it
@@ -146,7 +148,10 @@ impl Target for Etcd {
     }
 
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {
-        Box::new(EtcdClient { client: http::client(limit), base: format!("http://{address}/v3/kv") })
+        Box::new(EtcdClient {
+            client: http::client(limit),
+            base: format!("http://{address}/v3/kv"),
+        })
     }
 }
 
@@ -205,11 +210,14 @@ struct RangeResponse {
 impl EtcdClient {
     fn request(&self, op: &Op) -> reqwest::RequestBuilder {
         let (path, body) = match op {
-            Op::Read { key, consistency } => {
-                ("range", json!({ "key": encode(key.as_str()), "serializable": local(consistency) }))
-            }
+            Op::Read { key, consistency } => (
+                "range",
+                json!({ "key": encode(key.as_str()), "serializable": local(consistency) }),
+            ),
             Op::Write { key, value } => ("put", put(key.as_str(), *value)),
-            Op::CompareAndSet { key, expect, value } => ("txn", swap(key.as_str(), *expect, *value)),
+            Op::CompareAndSet { key, expect, value } => {
+                ("txn", swap(key.as_str(), *expect, *value))
+            }
             Op::Delete { key } => ("deleterange", json!({ "key": encode(key.as_str()) })),
             Op::List { prefix, consistency } => (
                 "range",
@@ -237,7 +245,11 @@ impl Client for EtcdClient {
         }
         let error = body.error.unwrap_or_default();
         let reason = Reason::new(word(&error));
-        if DEFINITE.contains(&error.as_str()) { Outcome::Fail(reason) } else { Outcome::Info(reason) }
+        if DEFINITE.contains(&error.as_str()) {
+            Outcome::Fail(reason)
+        } else {
+            Outcome::Info(reason)
+        }
     }
 }
 
@@ -277,9 +289,7 @@ fn reply(op: &Op, body: &Body) -> Option<Reply> {
             Reply::Compared { swapped: false, observed: first(&range.kvs)? }
         }
         Op::Delete { .. } => Reply::Deleted,
-        Op::List { .. } => {
-            Reply::Listed(body.kvs.iter().map(number).collect::<Option<Vec<_>>>()?)
-        }
+        Op::List { .. } => Reply::Listed(body.kvs.iter().map(number).collect::<Option<Vec<_>>>()?),
     })
 }
 

@@ -210,9 +210,11 @@ impl StoreClient {
 
     fn request(&self, op: &Op) -> reqwest::RequestBuilder {
         let request = match op {
-            Op::Read { key, consistency } => self
-                .client
-                .get(format!("{}?consistency={}", self.key_url("kv", key), word(*consistency))),
+            Op::Read { key, consistency } => self.client.get(format!(
+                "{}?consistency={}",
+                self.key_url("kv", key),
+                word(*consistency)
+            )),
             Op::Write { key, value } => self
                 .client
                 .put(self.key_url("kv", key))

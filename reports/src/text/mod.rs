@@ -62,6 +62,12 @@ pub fn suite(
     theme::finish(&lines, style)
 }
 
+/// The counterexample of a run alone, for a file of its own; `None` without an anomaly.
+pub fn counterexample(run: &RunRecord, detail: &RunDetail, style: &Style) -> Option<String> {
+    let lines = run::counterexample(run, Some(detail));
+    (!lines.is_empty()).then(|| theme::finish(&lines, style))
+}
+
 /// What went wrong stands last, where the eye is when a long text has scrolled by.
 fn in_reading_order(suite: &SuiteRecord) -> Vec<&RunRecord> {
     let mut runs: Vec<&RunRecord> = suite.runs.iter().collect();

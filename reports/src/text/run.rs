@@ -114,7 +114,7 @@ fn evidence(run: &RunRecord) -> String {
 }
 
 /// The anomalies of a run, those that were expected first, and the first of them drawn.
-fn counterexample(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
+pub(super) fn counterexample(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
     let mut listed: Vec<&Anomaly> =
         run.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
     if let crate::record::Expectation::Fail(kind) = run.expectation {

@@ -16,9 +16,9 @@ pub use set::SetSpec;
 
 use crate::checker::{self, Checker};
 use crate::history::History;
-use crate::operation::{Capability, ClientId, Op, Outcome};
+use crate::operation::{Capability, ClientId, Op, OpKind, Outcome};
 use crate::seed::Seed;
-use crate::verdict::Judgement;
+use crate::verdict::{Anomaly, Judgement};
 
 /// A workload and its parameters, as a suite writes them: `set`, or `register: { keys: 8 }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +114,14 @@ impl WorkloadSpec {
         checker::run_all(self.checkers(), history)
     }
 
+    /// The kinds of operation that clients of this workload make, final reads left out.
+    pub fn kinds(&self) -> Vec<OpKind> {
+        match self {
+            WorkloadSpec::Register(spec) => spec.kinds(),
+            WorkloadSpec::Set(_) => vec![OpKind::Write, OpKind::List],
+        }
+    }
+
     fn checkers(&self) -> &'static [Checker] {
         match self {
             WorkloadSpec::Register(_) => register::CHECKERS,
@@ -125,19 +133,44 @@ impl WorkloadSpec {
 /// Judges a history by the name of the workload in its header, as `splitbrain check` does, with
 /// nothing but the file at hand. A name that no workload has gives one `unknown` judgement.
 pub fn judge(history: &History) -> Vec<Judgement> {
-    match history.header.workload.as_str() {
-        register::NAME => checker::run_all(register::CHECKERS, history),
-        set::NAME => checker::run_all(set::CHECKERS, history),
-        other => vec![Judgement::unknown(
+    let name = history.header.workload.as_str();
+    match checkers_of(name) {
+        Some(checkers) => checker::run_all(checkers, history),
+        None => vec![Judgement::unknown(
             "workload",
             format!(
-                "the history is of a workload \"{other}\", whose checkers this build does not \
+                "the history is of a workload \"{name}\", whose checkers this build does not \
                  know: expected \"{}\" or \"{}\"",
                 register::NAME,
                 set::NAME
             ),
         )],
     }
+}
+
+fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
+    match workload {
+        register::NAME => Some(register::CHECKERS),
+        set::NAME => Some(set::CHECKERS),
+        _ => None,
+    }
+}
+
+/// Every workload's name and one line of what its clients do, for `list`.
+pub const WORKLOADS: [(&str, &str); 2] =
+    [(register::NAME, register::SUMMARY), (set::NAME, set::SUMMARY)];
+
+/// The minimal history of an anomaly that a judgement holds: what [`checker::minimal`] makes with
+/// the checker that found it.
+///
+/// # Panics
+///
+/// If the judgement is not of a checker of this build, or the anomaly not of this history.
+pub fn minimal(history: &History, judgement: &Judgement, anomaly: &Anomaly) -> History {
+    let checkers = checkers_of(&history.header.workload).unwrap_or_default();
+    let checker = checkers.iter().find(|checker| checker.name == judgement.checker);
+    let checker = checker.expect("a judgement is of a checker of its workload");
+    checker::minimal::minimal(history, anomaly, checker)
 }
 
 #[cfg(test)]

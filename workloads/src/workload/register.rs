@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::Generator;
 use crate::checker::{self, Checker};
-use crate::operation::{Capability, ClientId, Consistency, Key, Op, Outcome, Reply, Value};
+use crate::operation::{Capability, ClientId, Consistency, Key, Op, OpKind, Outcome, Reply, Value};
 use crate::seed::{Seed, Stream};
 
 /// The name in suites and headers.
 pub(super) const NAME: &str = "register";
+
+/// What clients do, in one line.
+pub(super) const SUMMARY: &str = "reads, writes and compare-and-sets of a few keys";
 
 /// What must hold of a history of registers.
 pub(super) const CHECKERS: &[Checker] = &[
@@ -83,6 +86,18 @@ impl RegisterSpec {
 
     pub(super) fn needs(&self) -> Vec<Capability> {
         if self.compare_and_sets > 0 { vec![Capability::CompareAndSet] } else { Vec::new() }
+    }
+
+    pub(super) fn kinds(&self) -> Vec<OpKind> {
+        let writes = 100 - self.reads.saturating_add(self.compare_and_sets).min(100);
+        [
+            (OpKind::Read, self.reads),
+            (OpKind::Write, writes),
+            (OpKind::CompareAndSet, self.compare_and_sets),
+        ]
+        .into_iter()
+        .filter_map(|(kind, share)| (share > 0).then_some(kind))
+        .collect()
     }
 
     pub(super) fn generator(&self, seed: Seed) -> RegisterGenerator {

@@ -11,6 +11,9 @@ use crate::operation::{ClientId, Consistency, Key, Op, Outcome, Value};
 /// The name in suites and headers.
 pub(super) const NAME: &str = "set";
 
+/// What clients do, in one line.
+pub(super) const SUMMARY: &str = "adds of unique elements, now and then a read of all";
+
 /// What must hold of a history of a set.
 pub(super) const CHECKERS: &[Checker] = &[
     Checker { name: "linearizable", check: checker::linearizable::check_set },
