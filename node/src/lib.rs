@@ -5,6 +5,7 @@
 //! where the core meets disk, sockets and clock.
 
 mod api;
+mod archive;
 mod args;
 pub mod config;
 pub mod log;

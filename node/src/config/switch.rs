@@ -4,9 +4,7 @@
 
 use std::time::Duration;
 
-use super::{
-    ConfigError, Demote, Election, Fsync, Reads, Replication, Routing, Settings,
-};
+use super::{ConfigError, Demote, Election, Fsync, Reads, Replication, Routing, Settings};
 
 /// One switch.
 #[derive(Debug)]
@@ -111,11 +109,13 @@ pub static SWITCHES: &[Switch] = &[
     on_off!("completeness", completeness, "the winner must hold the best log of a majority"),
     on_off!("durable-vote", durable_vote, "a vote is on disk before it is given"),
     on_off!(
-        "log-matching", log_matching,
+        "log-matching",
+        log_matching,
         "entries are accepted only behind the very entry they follow at the leader"
     ),
     on_off!(
-        "commit-own-epoch", commit_own_epoch,
+        "commit-own-epoch",
+        commit_own_epoch,
         "a leader begins with an entry of its own and commits older ones only through it"
     ),
     on_off!("fencing", fencing, "a promise to a later epoch refuses earlier leaders"),
@@ -156,15 +156,18 @@ pub static SWITCHES: &[Switch] = &[
     ),
     span!("heartbeat", heartbeat, "how often a leader makes itself heard"),
     span!(
-        "election-timeout", election_timeout,
+        "election-timeout",
+        election_timeout,
         "the shortest silence after which a leader is suspected; the longest is twice this"
     ),
     span!(
-        "ask-window", ask_window,
+        "ask-window",
+        ask_window,
         "how long a node that would claim leadership waits for the positions of others"
     ),
     span!(
-        "start-grace", start_grace,
+        "start-grace",
+        start_grace,
         "the same for a node that has met no leader since it started"
     ),
 ];

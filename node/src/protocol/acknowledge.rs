@@ -1,11 +1,9 @@
 //! When a write is committed, and so applied and acknowledged: `replication`, `commit-own-epoch`.
 
-use std::sync::Arc;
-
 use super::leader::Origin;
 use super::{Core, Effect, Message, NodeId, Outcome, Role, reached_by};
 use crate::config::Replication;
-use crate::state::{Answer, Command};
+use crate::state::Answer;
 
 impl Core {
     /// Called whenever a position that may count has moved: decides how far the leader has
@@ -47,7 +45,7 @@ impl Core {
                 return;
             };
             let id = entry.id;
-            let answer = self.state.apply(next, decode(&entry.command.0));
+            let answer = self.state.apply(next, entry.command.decode());
             self.counters.applied += 1;
             let Role::Leader(leader) = &mut self.role else { continue };
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)
@@ -75,19 +73,4 @@ impl Core {
     fn forwarded(&mut self, to: NodeId, id: u64, outcome: Outcome) {
         self.send(to, Message::Forwarded { id, outcome });
     }
-}
-
-/// The bytes of a command.
-pub(super) fn encode(command: &Command) -> Arc<[u8]> {
-    // Encoding plain data into memory cannot fail.
-    Arc::from(postcard::to_allocvec(command).expect("a command encodes"))
-}
-
-/// The command of an entry.
-///
-/// # Panics
-/// When the bytes are no command: they were written by this version (every record carries it) and
-/// have passed a checksum, so no state can be computed that other nodes would agree with.
-pub(super) fn decode(bytes: &[u8]) -> Command {
-    postcard::from_bytes(bytes).expect("an entry of this version holds a command")
 }

@@ -5,7 +5,6 @@
 //! message cuts nothing; a different entry at the same index proves that this log has diverged from
 //! there, so the rest is archived, cut, and the state machine is rebuilt from what is left.
 
-use super::acknowledge::decode;
 use super::entry::{Claim, Entry, EntryId};
 use super::{Core, Effect, Held, Message, Note, Report, Role};
 use crate::state::State;
@@ -115,7 +114,7 @@ impl Core {
     fn rebuild(&mut self, index: u64) {
         let mut state = State::default();
         for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
-            state.apply(entry.id.index, decode(&entry.command.0));
+            state.apply(entry.id.index, entry.command.decode());
         }
         self.state = state;
     }

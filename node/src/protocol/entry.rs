@@ -11,6 +11,8 @@ use std::sync::Arc;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::state::Command;
+
 /// One node of the cluster, counted from one and written `n1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NodeId(pub u16);
@@ -87,6 +89,25 @@ pub struct Entry {
 /// Bytes shared between the log in memory, the log on disk and the frames on their way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded(pub Arc<[u8]>);
+
+impl Encoded {
+    /// Encodes a command.
+    ///
+    /// # Panics
+    /// Never: encoding plain data into memory cannot fail.
+    pub fn new(command: &Command) -> Self {
+        Encoded(Arc::from(postcard::to_allocvec(command).expect("a command encodes")))
+    }
+
+    /// The command.
+    ///
+    /// # Panics
+    /// When the bytes are no command. They were written by this version (frames and records carry
+    /// it) and have passed a checksum, so there is no state that other nodes would agree with.
+    pub fn decode(&self) -> Command {
+        postcard::from_bytes(&self.0).expect("an entry of this version holds a command")
+    }
+}
 
 impl Serialize for Encoded {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::acknowledge::encode;
 use super::read::Reads;
 use super::{
-    Claim, Core, Effect, Encoded, Entry, EntryId, Failure, FailureKind, Held, HardState, Message,
-    NodeId, Note, Now, Outcome, PerFollower, Report, RequestId, Role,
+    Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
+    Note, Now, Outcome, PerFollower, Report, RequestId, Role,
 };
 use crate::config::Election;
 use crate::state::Command;
@@ -65,8 +64,7 @@ impl Core {
     /// Takes the lead. The claim must be on disk, or the votes for it must.
     pub(super) fn become_leader(&mut self, claim: Claim) {
         let next = self.entries.last_index() + 1;
-        let progress =
-            Progress { next, matched: 0, round: 0, heard: self.now, probing: false };
+        let progress = Progress { next, matched: 0, round: 0, heard: self.now, probing: false };
         self.write_hard(HardState { claim, ..self.hard });
         self.role = Role::Leader(Box::new(Leader {
             claim,
@@ -113,7 +111,7 @@ impl Core {
             _ => unreachable!("only a leader appends"),
         };
         let id = EntryId { claim, index: self.entries.last_index() + 1 };
-        let entry = Entry { id, command: Encoded(encode(command)) };
+        let entry = Entry { id, command: Encoded::new(command) };
         self.entries.push(entry.clone());
         self.barrier.write(Note::Entry(entry));
         self.counters.appended += 1;
@@ -185,8 +183,10 @@ impl Core {
 
     pub(super) fn leadership_lost(&mut self, origin: Origin, is_write: bool) {
         let message = "the leader lost its leadership before the request was confirmed";
-        let failure =
-            Failure { definite: !is_write, ..Failure::indefinite(FailureKind::LeadershipLost, message) };
+        let failure = Failure {
+            definite: !is_write,
+            ..Failure::indefinite(FailureKind::LeadershipLost, message)
+        };
         self.reply(origin, Outcome::Failed(failure));
     }
 
@@ -204,10 +204,5 @@ impl Core {
     /// Whether votes decide.
     pub(super) fn votes(&self) -> bool {
         self.settings.election == Election::Raft
-    }
-
-    #[cfg(test)]
-    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
     }
 }

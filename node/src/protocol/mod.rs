@@ -69,9 +69,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 pub use barrier::Token;
 pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
-pub use message::{
-    Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
-};
+pub use message::{Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source};
 pub use view::{Counters, FollowerView, View};
 
 use crate::config::Settings;

@@ -1,0 +1,90 @@
+//! `GET /metrics`: counters and gauges as Prometheus text (exposition format 0.0.4).
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+
+use super::Shared;
+use crate::protocol::RoleName;
+
+/// Every metric begins with `splitbrain_`.
+pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], render(&shared))
+}
+
+fn render(shared: &Shared) -> String {
+    let view = shared.view().clone();
+    let counters = view.counters;
+    let mut text = String::new();
+    let flushes = shared.flushes.load(Relaxed);
+    let truncated = shared.archived_before + counters.truncated;
+    for (name, help, count) in [
+        ("elections_started_total", "elections this node started", counters.elections_started),
+        ("elections_won_total", "elections this node won", counters.elections_won),
+        ("election_messages_total", "messages sent for elections", counters.election_messages),
+        (
+            "false_suspicions_total",
+            "times a suspected leader was heard again in the same epoch",
+            counters.false_suspicions,
+        ),
+        ("entries_appended_total", "entries appended to the log", counters.appended),
+        ("entries_committed_total", "entries known to be committed", counters.committed),
+        ("entries_applied_total", "entries applied to the state", counters.applied),
+        ("entries_truncated_total", "entries cut and archived in lost+found", truncated),
+        ("log_flushes_total", "batches the log has put on disk", flushes),
+        ("requests_forwarded_total", "requests passed on to the leader", counters.forwarded),
+        ("requests_redirected_total", "requests answered with who leads", counters.redirected),
+        ("requests_rejected_total", "requests turned away untried", counters.rejected),
+    ] {
+        metric(&mut text, name, "counter", help, count);
+    }
+    let leads = u64::from(view.role == RoleName::Leader);
+    for (name, help, value) in [
+        ("epoch", "the epoch the node is in", view.epoch),
+        ("is_leader", "whether the node leads", leads),
+        ("received_index", "last entry in memory", view.received),
+        ("durable_index", "last entry on disk", view.durable),
+        ("committed_index", "last entry known to be committed", view.committed),
+        ("applied_index", "last entry applied", view.applied),
+        ("requests_in_flight", "client requests at work", shared.in_flight.load(Relaxed) as u64),
+    ] {
+        metric(&mut text, name, "gauge", help, value);
+    }
+    links(&mut text, shared);
+    text
+}
+
+fn links(text: &mut String, shared: &Shared) {
+    let columns: [(&str, &str, &str, fn(&crate::peer::LinkState) -> u64); 4] = [
+        ("link_connected", "gauge", "whether the link to a peer has a connection", |link| {
+            u64::from(link.connected.load(Relaxed))
+        }),
+        ("link_connections_total", "counter", "connections made to a peer", |link| {
+            link.connections.load(Relaxed)
+        }),
+        ("link_sent_total", "counter", "messages sent to a peer", |link| link.sent.load(Relaxed)),
+        ("link_dropped_total", "counter", "messages to a peer dropped unsent", |link| {
+            link.dropped.load(Relaxed)
+        }),
+    ];
+    for (name, kind, help, read) in columns {
+        header(text, name, kind, help);
+        for (peer, link) in &shared.links {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "splitbrain_{name}{{peer=\"{peer}\"}} {}", read(link));
+        }
+    }
+}
+
+fn metric(text: &mut String, name: &str, kind: &str, help: &str, value: u64) {
+    header(text, name, kind, help);
+    let _ = writeln!(text, "splitbrain_{name} {value}");
+}
+
+fn header(text: &mut String, name: &str, kind: &str, help: &str) {
+    let _ = writeln!(text, "# HELP splitbrain_{name} {help}\n# TYPE splitbrain_{name} {kind}");
+}

@@ -1,0 +1,86 @@
+//! HTTP/1.1 with JSON for clients: keys, status, metrics. One page describes it: `docs/http-api.md`.
+//!
+//! The API decides nothing. It checks what a client sent, hands it to the core, waits for the
+//! outcome or the deadline, and says of every failure whether it is definite.
+
+mod error;
+mod kv;
+mod metrics;
+mod status;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::peer::LinkState;
+use crate::protocol::{NodeId, Outcome, Request, View};
+
+/// Most requests of clients that this node works on at a time. Beyond it they are turned away,
+/// definitely not done, instead of waiting in memory for a deadline.
+const IN_FLIGHT_MAX: usize = 4096;
+
+/// Largest body: a value and an expectation of the largest size, every byte escaped.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+/// A request on its way to the core.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What is asked.
+    pub(crate) request: Request,
+    /// How long the client waits.
+    pub(crate) patience: Duration,
+    /// Where the outcome goes. Nobody may be there any more.
+    pub(crate) outcome: oneshot::Sender<Outcome>,
+}
+
+/// What the API knows of the node.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The node's own words on itself, renewed after every batch of inputs.
+    pub(crate) view: Mutex<View>,
+    /// The cluster's name.
+    pub(crate) cluster: String,
+    /// The profile's name, for reports.
+    pub(crate) profile: String,
+    /// Every switch with its value.
+    pub(crate) settings: Map<String, Value>,
+    /// The links from this node.
+    pub(crate) links: BTreeMap<NodeId, Arc<LinkState>>,
+    /// Batches that the log reported to be on disk.
+    pub(crate) flushes: AtomicU64,
+    /// Entries archived in `lost+found` before this process started.
+    pub(crate) archived_before: u64,
+    /// Where requests go.
+    pub(crate) jobs: mpsc::UnboundedSender<Job>,
+    /// Requests that are being worked on.
+    pub(crate) in_flight: AtomicUsize,
+}
+
+impl Shared {
+    /// The node as of its last batch of inputs.
+    pub(crate) fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All routes.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/kv", get(kv::list))
+        .route("/kv/{*key}", get(kv::get).put(kv::put).delete(kv::delete))
+        .route("/compare-and-set/{*key}", post(kv::compare_and_set))
+        .route("/health", get(async || "ok\n"))
+        .route("/status", get(status::status))
+        .route("/metrics", get(metrics::metrics))
+        .fallback(error::no_such_page)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(shared)
+}

@@ -1,0 +1,50 @@
+//! `GET /status`: what a node says of itself, at once and without asking anybody.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::Shared;
+
+/// See `docs/http-api.md` for every field.
+pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let view = shared.view().clone();
+    let followers: Vec<Value> = view
+        .followers
+        .iter()
+        .map(|follower| {
+            json!({
+                "node": follower.node.to_string(),
+                "matched": follower.matched,
+                "lag_entries": follower.lag_entries,
+                "silent_ms": u64::try_from(follower.silent.as_millis()).unwrap_or(u64::MAX),
+            })
+        })
+        .collect();
+    Json(json!({
+        "node": view.node.to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "cluster": shared.cluster,
+        "profile": shared.profile,
+        "settings": shared.settings,
+        "role": view.role.name(),
+        "epoch": view.epoch,
+        "leader": view.leader.map(|leader| leader.to_string()),
+        "received": view.received,
+        "durable": view.durable,
+        "applied": view.applied,
+        "committed": view.committed,
+        "last_entry": {
+            "epoch": view.last_entry.claim.epoch,
+            "leader": match view.last_entry.index {
+                0 => Value::Null,
+                _ => Value::String(view.last_entry.claim.leader.to_string()),
+            },
+            "index": view.last_entry.index,
+        },
+        "followers": followers,
+        "truncated": shared.archived_before + view.counters.truncated,
+    }))
+}

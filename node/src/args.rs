@@ -1,0 +1,179 @@
+//! The command line of a node, for `splitbrain-node` and for `splitbrain node`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+
+use crate::config::{Settings, describe};
+use crate::peer::Peer;
+use crate::protocol::NodeId;
+use crate::runtime::{NodeConfig, serve};
+
+/// Most nodes of a cluster. A leader sends every entry to each follower itself, and the state of
+/// the art is 3 to 7.
+const NODES_MAX: usize = 31;
+
+/// One node of the built-in store.
+///
+/// A cluster of one:
+///
+///   splitbrain-node --id n1 --data-dir d1 --client-listen 127.0.0.1:7001
+///   curl -X PUT 127.0.0.1:7001/kv/color -d '{"value":"blue"}'
+#[derive(Args, Clone, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct NodeArgs {
+    /// Name of this node: n1, n2, ...
+    #[arg(long, value_name = "NODE", required_unless_present = "describe")]
+    id: Option<NodeId>,
+
+    /// Name of the cluster; nodes and data directories of another one are refused
+    #[arg(long, value_name = "TEXT", default_value = "splitbrain")]
+    cluster: String,
+
+    /// Where the node keeps its log, created when missing
+    #[arg(long, value_name = "DIR", required_unless_present = "describe")]
+    data_dir: Option<PathBuf>,
+
+    /// Where clients reach the node over HTTP
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "describe")]
+    client_listen: Option<SocketAddr>,
+
+    /// Where other nodes reach it; not needed in a cluster of one
+    #[arg(long, value_name = "ADDRESS")]
+    peer_listen: Option<SocketAddr>,
+
+    /// Another node and where to dial it, such as n2=127.0.0.1:7102; once for each
+    #[arg(long = "peer", value_name = "NODE=ADDRESS")]
+    peers: Vec<PeerArg>,
+
+    /// Which row of protections to start from: raft or async (see --describe)
+    #[arg(long, value_name = "NAME", default_value = "raft")]
+    profile: String,
+
+    /// Override one protection of the profile, such as fencing=off; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    overrides: Vec<String>,
+
+    /// Allow addresses beyond this machine. There is no encryption and no authentication
+    #[arg(long)]
+    allow_remote: bool,
+
+    /// Print every profile and switch as JSON and exit
+    #[arg(long)]
+    describe: bool,
+}
+
+/// `n2=127.0.0.1:7102`
+#[derive(Clone, Copy, Debug)]
+struct PeerArg(Peer);
+
+impl FromStr for PeerArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (node, address) =
+            text.split_once('=').ok_or_else(|| format!("expected NODE=ADDRESS, got \"{text}\""))?;
+        let address = address.parse().map_err(|_| {
+            format!("expected an address such as 127.0.0.1:7102 behind \"=\", got \"{address}\"")
+        })?;
+        Ok(PeerArg(Peer { node: node.parse()?, address }))
+    }
+}
+
+/// Runs a node until it is told to stop, or prints the description. Blocks; builds its own
+/// runtime. Exit codes: 0 after SIGTERM or SIGINT, 2 when the configuration is refused, 1 when the
+/// node cannot start or go on, [`crate::log::EXIT_LOG_FAILED`] when its log could not be written.
+pub fn run(args: NodeArgs) -> ExitCode {
+    if args.describe {
+        #[expect(clippy::print_stdout, reason = "this is the command's output")]
+        {
+            println!("{:#}", describe());
+        }
+        return ExitCode::SUCCESS;
+    }
+    log_to_stderr();
+    let config = match args.check() {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("refused to start: {error:#}");
+            return ExitCode::from(2);
+        }
+    };
+    match run_to_end(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("stopped: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_to_end(config: NodeConfig) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(serve(config))
+}
+
+/// One line per event, with the wall clock as a label.
+fn log_to_stderr() {
+    // Whoever linked the node may have set up its own log.
+    let _ = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .try_init();
+}
+
+impl NodeArgs {
+    fn check(self) -> Result<NodeConfig> {
+        let settings = Settings::resolve(&self.profile, &self.overrides)?;
+        let id = self.id.context("--id: expected a node such as n1, got nothing")?;
+        let data_dir = self.data_dir.context("--data-dir: expected a folder, got nothing")?;
+        let client_listen =
+            self.client_listen.context("--client-listen: expected an address, got nothing")?;
+        let peers: Vec<Peer> = self.peers.into_iter().map(|PeerArg(peer)| peer).collect();
+        let peer_listen = match self.peer_listen {
+            Some(address) => address,
+            // Nobody will dial it.
+            None if peers.is_empty() => SocketAddr::from(([127, 0, 0, 1], 0)),
+            None => bail!("--peer-listen: expected an address, since there are peers"),
+        };
+        ensure!(
+            peers.len() < NODES_MAX,
+            "--peer: expected at most {} peers, got {}",
+            NODES_MAX - 1,
+            peers.len()
+        );
+        for (at, peer) in peers.iter().enumerate() {
+            let node = peer.node;
+            ensure!(node != id, "--peer: {node} is this node; help: name the others only");
+            let twice = peers[..at].iter().any(|other| other.node == node);
+            ensure!(!twice, "--peer: {node} is given twice");
+        }
+        let addresses = peers.iter().map(|peer| peer.address);
+        for address in addresses.chain([client_listen, peer_listen]) {
+            ensure!(
+                self.allow_remote || address.ip().is_loopback(),
+                "{address}: expected a loopback address, because there is no encryption and no \
+                 authentication; help: --allow-remote"
+            );
+        }
+        let (cluster, profile) = (self.cluster, self.profile);
+        Ok(NodeConfig {
+            id,
+            cluster,
+            data_dir,
+            client_listen,
+            peer_listen,
+            peers,
+            profile,
+            settings,
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! The receiving ends of all links to this node.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+use super::Inbox;
+use super::frame::{
+    FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Hello, decode_hello, decode_message, read,
+};
+use crate::protocol::{Input, NodeId};
+
+/// Who dials must say hello within this time, so that silent strangers cost nothing for long.
+const HELLO_WITHIN: Duration = Duration::from_secs(2);
+
+/// Most connections at a time. A peer has one, and for a while after a fault a few old ones.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Bytes read from the kernel at a time.
+const READ_BYTES: usize = 256 << 10;
+
+/// Open connections by peer. A peer's last one closing is worth a hint to the core.
+type Open = Rc<RefCell<BTreeMap<NodeId, usize>>>;
+
+/// Accepts connections from peers and hands their messages on. Ends when nobody takes them.
+pub(crate) async fn listen(
+    listener: TcpListener,
+    cluster: u64,
+    me: NodeId,
+    peers: Vec<NodeId>,
+    inbox: Inbox,
+) {
+    let open: Open = Rc::default();
+    let mut connections = JoinSet::new();
+    while !inbox.is_closed() {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of file descriptors, for example: others may be closed meanwhile.
+                    warn!("cannot accept a connection from a peer: {error}");
+                    sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            Some(_) = connections.join_next() => continue,
+        };
+        if connections.len() >= CONNECTIONS_MAX {
+            warn!("refused a connection: expected at most {CONNECTIONS_MAX} at a time");
+            continue;
+        }
+        let (peers, inbox, open) = (peers.clone(), inbox.clone(), Rc::clone(&open));
+        connections.spawn_local(receive(stream, cluster, me, peers, inbox, open));
+    }
+}
+
+async fn receive(
+    stream: TcpStream,
+    cluster: u64,
+    me: NodeId,
+    peers: Vec<NodeId>,
+    inbox: Inbox,
+    open: Open,
+) {
+    let mut stream = BufReader::with_capacity(READ_BYTES, stream);
+    let from = match timeout(HELLO_WITHIN, greet(&mut stream, cluster, me, &peers)).await {
+        Ok(Ok(from)) => from,
+        // Somebody connected and left; a proxy does so whose other side is gone.
+        Ok(Err(FrameError::Io(_))) | Err(_) => return,
+        Ok(Err(error)) => return warn!("refused a connection: {error}"),
+    };
+    *open.borrow_mut().entry(from).or_default() += 1;
+    match pass_on(&mut stream, from, &inbox).await {
+        FrameError::Io(_) => {}
+        error => warn!("closed the connection from {from}: {error}"),
+    }
+    let left = {
+        let mut open = open.borrow_mut();
+        let count = open.entry(from).or_default();
+        *count = count.saturating_sub(1);
+        *count
+    };
+    if left == 0 {
+        // If the core is gone, so is whoever wants to know.
+        let _ = inbox.send(Input::Closed(from)).await;
+    }
+}
+
+async fn greet(
+    stream: &mut BufReader<TcpStream>,
+    cluster: u64,
+    me: NodeId,
+    peers: &[NodeId],
+) -> Result<NodeId, FrameError> {
+    let mut payload = Vec::new();
+    read(stream, &mut payload, HELLO_BYTES_MAX).await?;
+    let hello: Hello = decode_hello(&payload)?;
+    hello.check(cluster, me)?;
+    if !peers.contains(&hello.from) {
+        return Err(FrameError::Unknown { got: hello.from });
+    }
+    Ok(hello.from)
+}
+
+/// Hands messages on until the connection ends, which it does with an error in any case.
+async fn pass_on(stream: &mut BufReader<TcpStream>, from: NodeId, inbox: &Inbox) -> FrameError {
+    let mut payload = Vec::new();
+    loop {
+        if let Err(error) = read(stream, &mut payload, FRAME_BYTES_MAX).await {
+            return error;
+        }
+        let message = match decode_message(&payload) {
+            Ok(message) => message,
+            Err(error) => return error,
+        };
+        if inbox.send(Input::Message { from, message }).await.is_err() {
+            return FrameError::Io(std::io::ErrorKind::BrokenPipe.into());
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! Where effects become I/O: one task feeds the core from sockets, log, clients and the clock, and
+//! carries out what it says, in order.
+//!
+//! A node is one thread for everything but the disk, and the log's writer thread. Inputs that have
+//! gathered while the last batch was handled are handled together, so that under load one frame
+//! per follower and one write to the log carry many requests.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustc_hash::FxHashMap;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+use tokio::time::sleep_until;
+use tracing::{info, warn};
+
+use crate::api::{self, Job, Shared};
+use crate::archive::Archive;
+use crate::config::{self, Settings};
+use crate::log::{self, Identity, Options, Record, Writer};
+use crate::peer::{Hello, Link, LinkState, Peer, listen};
+use crate::protocol::{
+    Core, Effect, Input, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Token,
+};
+
+/// Everything a node needs to know to run.
+#[derive(Debug)]
+pub(crate) struct NodeConfig {
+    pub(crate) id: NodeId,
+    pub(crate) cluster: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) client_listen: std::net::SocketAddr,
+    pub(crate) peer_listen: std::net::SocketAddr,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) profile: String,
+    pub(crate) settings: Settings,
+}
+
+/// Messages from peers that wait for the core. A full inbox holds up the sockets, and so the
+/// senders, instead of filling memory.
+const INBOX: usize = 1024;
+
+/// Most inputs of one kind in one batch, so that a flood of one kind does not starve the others.
+const BATCH: usize = 1024;
+
+/// Runs a node until it is told to stop or cannot go on.
+pub(crate) async fn serve(config: NodeConfig) -> Result<()> {
+    LocalSet::new().run_until(serve_locally(config)).await
+}
+
+async fn serve_locally(config: NodeConfig) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot await SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot await SIGINT")?;
+    let api_listener = bind("client-listen", config.client_listen).await?;
+    let peer_listener = bind("peer-listen", config.peer_listen).await?;
+
+    let (node, shared) = Node::open(&config)?;
+    let inbox = node.inbox.clone();
+    let peers = config.peers.iter().map(|peer| peer.node).collect();
+    let cluster = cluster_number(&config.cluster);
+    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, peers, inbox));
+    let api = axum::serve(NoDelay(api_listener), api::router(shared));
+    info!(
+        "{} serves clients at {} with profile {}",
+        config.id, config.client_listen, config.profile
+    );
+    tokio::select! {
+        result = api.into_future() => result.context("the client API ended"),
+        result = node.run() => result,
+        _ = terminate.recv() => Ok(info!("stopping: SIGTERM")),
+        _ = interrupt.recv() => Ok(info!("stopping: SIGINT")),
+    }
+}
+
+async fn bind(what: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("--{what} {address}: cannot listen; help: is it in use?"))
+}
+
+/// Answers are small and somebody waits for each, so they are never held back to be gathered.
+struct NoDelay(TcpListener);
+
+impl axum::serve::Listener for NoDelay {
+    type Io = tokio::net::TcpStream;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+        // A connection that is closed already refuses; its next read says so.
+        let _ = stream.set_nodelay(true);
+        (stream, address)
+    }
+
+    fn local_addr(&self) -> io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+/// The core with everything it acts on.
+struct Node {
+    core: Core,
+    started: Instant,
+    writer: Writer,
+    archive: Archive,
+    links: BTreeMap<NodeId, Link>,
+    shared: Arc<Shared>,
+    /// Clients that wait, by the number the core knows them by.
+    clients: FxHashMap<RequestId, oneshot::Sender<Outcome>>,
+    next_client: RequestId,
+    inbox: mpsc::Sender<Input>,
+    inputs: mpsc::Receiver<Input>,
+    jobs: mpsc::UnboundedReceiver<Job>,
+    flushed: mpsc::UnboundedReceiver<Token>,
+}
+
+impl Node {
+    /// Reads the data directory and starts the links.
+    fn open(config: &NodeConfig) -> Result<(Node, Arc<Shared>)> {
+        let cluster = cluster_number(&config.cluster);
+        let (writer, remembered, flushed) = open_log(config, cluster)?;
+        let archive = Archive::open(&config.data_dir.join("lost+found"))?;
+        info!(
+            "{} remembers {} entries, {} more are archived in lost+found",
+            config.id,
+            remembered.last_index(),
+            archive.entries()
+        );
+        let (inbox, inputs) = mpsc::channel(INBOX);
+        let (links, link_states) = start_links(config, cluster, &inbox);
+        let peers = config.peers.iter().map(|peer| peer.node).collect();
+        let settings = config.settings.clone();
+        let core = Core::new(config.id, peers, settings, remembered, entropy()?, Duration::ZERO);
+        let (job_sender, jobs) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            view: Mutex::new(core.view()),
+            cluster: config.cluster.clone(),
+            profile: config.profile.clone(),
+            settings: config.settings.values(),
+            links: link_states,
+            flushes: Default::default(),
+            archived_before: archive.entries(),
+            jobs: job_sender,
+            in_flight: Default::default(),
+        });
+        let node = Node {
+            core,
+            started: Instant::now(),
+            writer,
+            archive,
+            links,
+            shared: Arc::clone(&shared),
+            clients: FxHashMap::default(),
+            next_client: 0,
+            inbox,
+            inputs,
+            jobs,
+            flushed,
+        };
+        Ok((node, shared))
+    }
+
+    /// Handles batches of inputs for ever, or until something on disk fails.
+    async fn run(mut self) -> Result<()> {
+        let (mut inputs, mut jobs, mut flushed) = (Vec::new(), Vec::new(), Vec::new());
+        loop {
+            let timer = tokio::time::Instant::from_std(self.started + self.core.next_timer());
+            // Messages come before the timer: a leader that was heard is not suspected.
+            tokio::select! {
+                biased;
+                count = self.inputs.recv_many(&mut inputs, BATCH) => {
+                    anyhow::ensure!(count > 0, "the links to other nodes have ended");
+                }
+                count = self.flushed.recv_many(&mut flushed, BATCH) => {
+                    anyhow::ensure!(count > 0, "the log's writer has ended");
+                }
+                count = self.jobs.recv_many(&mut jobs, BATCH) => {
+                    anyhow::ensure!(count > 0, "the client API has ended");
+                }
+                () = sleep_until(timer) => {}
+            }
+            gather(&mut self.inputs, &mut inputs);
+            while flushed.len() < BATCH
+                && let Ok(token) = self.flushed.try_recv()
+            {
+                flushed.push(token);
+            }
+            while jobs.len() < BATCH
+                && let Ok(job) = self.jobs.try_recv()
+            {
+                jobs.push(job);
+            }
+            self.handle(&mut inputs, &mut jobs, &mut flushed)?;
+        }
+    }
+
+    fn handle(
+        &mut self,
+        inputs: &mut Vec<Input>,
+        jobs: &mut Vec<Job>,
+        flushed: &mut Vec<Token>,
+    ) -> Result<()> {
+        let now = self.now();
+        for input in inputs.drain(..) {
+            self.core.step(now, input);
+        }
+        self.shared.flushes.fetch_add(flushed.len() as u64, Relaxed);
+        for token in flushed.drain(..) {
+            self.core.step(now, Input::Flushed(token));
+        }
+        for Job { request, patience, outcome } in jobs.drain(..) {
+            let id = self.next_client;
+            self.next_client += 1;
+            self.clients.insert(id, outcome);
+            self.core.step(now, Input::Request { id, request, deadline: now + patience });
+        }
+        if now >= self.core.next_timer() {
+            self.core.step(now, Input::Tick);
+            self.clients.retain(|_, outcome| !outcome.is_closed());
+        }
+        // A forward that cannot be sent is an input again; it has no effects but a reply.
+        let mut effects = self.core.finish(now);
+        while !effects.is_empty() {
+            for unsent in self.carry_out(effects)? {
+                self.core.step(now, Input::Unsent(unsent));
+            }
+            effects = self.core.finish(now);
+        }
+        *self.shared.view() = self.core.view();
+        Ok(())
+    }
+
+    /// Does what the core says, in its order. Returns the forwards that were not sent.
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<Vec<RequestId>> {
+        let mut unsent = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } => {
+                    if let Some(link) = self.links.get(&to) {
+                        unsent.extend(link.send(&message));
+                    }
+                }
+                Effect::Persist { notes, token } => {
+                    let records = notes.iter().map(record).collect();
+                    self.writer.submit(records, log::Token(token.0));
+                }
+                Effect::Archive { entries, committed, upstream } => {
+                    self.archive.keep(&entries, committed, upstream)?;
+                }
+                Effect::Reply { id, outcome } => {
+                    if let Some(client) = self.clients.remove(&id) {
+                        // The client may have given up.
+                        let _ = client.send(outcome);
+                    }
+                }
+                Effect::Report(report) => print(&report),
+            }
+        }
+        Ok(unsent)
+    }
+
+    fn now(&self) -> Now {
+        self.started.elapsed()
+    }
+}
+
+fn gather(receiver: &mut mpsc::Receiver<Input>, inputs: &mut Vec<Input>) {
+    while inputs.len() < BATCH
+        && let Ok(input) = receiver.try_recv()
+    {
+        inputs.push(input);
+    }
+}
+
+fn open_log(
+    config: &NodeConfig,
+    cluster: u64,
+) -> Result<(Writer, Remembered, mpsc::UnboundedReceiver<Token>)> {
+    let fsync = match config.settings.fsync {
+        config::Fsync::Always => log::Fsync::Always,
+        config::Fsync::Never => log::Fsync::Never,
+    };
+    let dir = config.data_dir.join("log");
+    let options = Options { fsync, ..Options::default() };
+    let identity = Identity { cluster, node: config.id.0 };
+    let (log, recovered) = log::open(&dir, identity, &options)?;
+    if recovered.torn_bytes > 0 {
+        warn!("the log had a torn tail of {} bytes, which was cut", recovered.torn_bytes);
+    }
+    let notes: Result<Vec<Note>, _> = recovered
+        .records
+        .iter()
+        .enumerate()
+        .map(|(at, record)| Note::decode(at, record.kind, &record.payload))
+        .collect();
+    let remembered = notes
+        .and_then(Remembered::replay)
+        .with_context(|| format!("cannot replay the log in {}", dir.display()))?;
+    let (sender, flushed) = mpsc::unbounded_channel();
+    let writer = Writer::spawn(log, move |token| {
+        // When the core is gone the process is ending.
+        let _ = sender.send(Token(token.0));
+    });
+    Ok((writer, remembered, flushed))
+}
+
+type Links = (BTreeMap<NodeId, Link>, BTreeMap<NodeId, Arc<LinkState>>);
+
+fn start_links(config: &NodeConfig, cluster: u64, inbox: &mpsc::Sender<Input>) -> Links {
+    let mut links = BTreeMap::new();
+    let mut states = BTreeMap::new();
+    for peer in &config.peers {
+        let state = Arc::<LinkState>::default();
+        let hello = Hello::new(cluster, config.id, peer.node);
+        let link = Link::start(hello, *peer, Arc::clone(&state), inbox.clone());
+        links.insert(peer.node, link);
+        states.insert(peer.node, state);
+    }
+    (links, states)
+}
+
+fn record(note: &Note) -> Record {
+    let (kind, payload) = note.encode();
+    Record { kind, payload }
+}
+
+/// The number of a cluster's name: FNV-1a, 64 bits, fixed by its specification because it is
+/// written into every log.
+fn cluster_number(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+fn entropy() -> Result<u64> {
+    let mut bytes = [0; 8];
+    let mut random = std::fs::File::open("/dev/urandom").context("cannot open /dev/urandom")?;
+    io::Read::read_exact(&mut random, &mut bytes).context("cannot read /dev/urandom")?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn print(report: &Report) {
+    match report {
+        Report::Leads(claim) => info!("leads in epoch {}", claim.epoch),
+        Report::Follows(claim) => info!("follows {} in epoch {}", claim.leader, claim.epoch),
+        Report::StepsDown { claim, why } => info!("no longer leads epoch {}: {why}", claim.epoch),
+        Report::Outranked { own, by } => {
+            warn!("leads epoch {} and has met {by}: goes on serving until it gives way", own.epoch)
+        }
+        Report::Suspects(Some(claim)) => info!("misses its leader {}", claim.leader),
+        Report::Suspects(None) => info!("misses a leader"),
+        Report::Truncated { after, entries, committed } => warn!(
+            "TRUNCATED: cut {entries} entries after entry {after}, {committed} of them committed \
+             here; they are archived in lost+found"
+        ),
+        Report::SharedEpoch(one, other) => warn!("two leaders share an epoch: {one}, {other}"),
+    }
+}
