@@ -13,10 +13,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use tokio::net::TcpStream;
@@ -37,9 +39,15 @@ const HOLD: usize = 1 << 20;
 /// unless its queue is full, because it is paused.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// The connection cannot go on; both ends are to be reset.
-#[derive(Debug)]
-struct Broken;
+/// A direction cannot go on, and what it had is lost: in the end both sockets are to be reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gone {
+    /// The source ended without a good end, and its link is open for the news.
+    Source,
+    /// The sink takes no more. What it said before may still be on its way back, and so is the
+    /// news of its end.
+    Sink,
+}
 
 /// What a client lane wants to know of its connections.
 #[derive(Debug, Default)]
@@ -68,7 +76,7 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: SocketAddr, way: Way, ta
         cut.count_dial(Dial::Held);
         match hold_dial(&dialler, &way).await {
             Ok(bytes) => held = bytes,
-            Err(Broken) => return,
+            Err(_) => return,
         }
     }
     let acceptor = match timeout(CONNECT, TcpStream::connect(upstream)).await {
@@ -78,8 +86,9 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: SocketAddr, way: Way, ta
         Ok(_) => {
             way.there.count_dial(Dial::Refused);
             tally.refused.fetch_add(1, Ordering::SeqCst);
-            // Whoever reads the tally after the end of its connection must see this: it is
-            // counted before the connection is dropped.
+            // Counted before the dialler is told, so that it can find out. The refusal is news
+            // from the acceptor, which a cut since then holds too.
+            is_open(&mut way.back.watch()).await;
             let _ = dialler.set_zero_linger();
             return;
         }
@@ -89,10 +98,30 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: SocketAddr, way: Way, ta
     if ends.acceptor.set_nodelay(true).is_err() {
         return;
     }
-    let there = Pump::new(&ends.dialler, &ends.acceptor, &way.there, &way.back, Some(tally));
-    let back = Pump::new(&ends.acceptor, &ends.dialler, &way.back, &way.there, None);
-    let ended = tokio::try_join!(there.run(held), back.run(Vec::new()));
-    ends.graceful = ended.is_ok();
+    let there = Pump::new(&ends.dialler, &ends.acceptor, &way.there, Some(tally));
+    let back = Pump::new(&ends.acceptor, &ends.dialler, &way.back, None);
+    let (there, back) = (pin!(there.run(held)), pin!(back.run(Vec::new())));
+    let graceful = match select(there, back).await {
+        Either::Left((ended, other)) => both_end_well(ended, other).await,
+        Either::Right((ended, other)) => both_end_well(ended, other).await,
+    };
+    ends.graceful = graceful;
+}
+
+/// Waits for the other direction, unless its sink, the gone source, could not take its bytes.
+async fn both_end_well(
+    ended: Result<(), Gone>,
+    other: impl Future<Output = Result<(), Gone>>,
+) -> bool {
+    match ended {
+        Ok(()) => other.await.is_ok(),
+        Err(Gone::Source) => false,
+        Err(Gone::Sink) => {
+            // It reads from the sink that is gone, so it comes to an end by itself.
+            let _ = other.await;
+            false
+        }
+    }
 }
 
 /// The kernel connects a socket to itself when a dialled port of one's own address is picked as
@@ -123,7 +152,7 @@ impl Drop for Ends {
 }
 
 /// Waits until both links are open, taking what the dialler sends meanwhile.
-async fn hold_dial(dialler: &TcpStream, way: &Way) -> Result<Vec<u8>, Broken> {
+async fn hold_dial(dialler: &TcpStream, way: &Way) -> Result<Vec<u8>, Gone> {
     let mut hold = Hold::new(dialler, &way.there);
     let (mut there, mut back) = (way.there.watch(), way.back.watch());
     loop {
@@ -153,13 +182,13 @@ impl<'a> Hold<'a> {
 
     /// Takes what the source has; waits for ever when full. An end of the source breaks the
     /// connection: what it had offered died with it.
-    async fn read(&mut self) -> Result<(), Broken> {
+    async fn read(&mut self) -> Result<(), Gone> {
         if self.bytes.len() >= HOLD {
             return std::future::pending().await;
         }
-        self.source.readable().await.map_err(|_| Broken)?;
+        self.source.readable().await.map_err(|_| Gone::Source)?;
         match take(&mut self.bytes, |chunk| self.source.try_read(chunk)) {
-            Ok(0) => Err(Broken),
+            Ok(0) => Err(Gone::Source),
             Ok(bytes) => {
                 if self.gate.is_cut() {
                     self.gate.count_offered(bytes);
@@ -167,23 +196,23 @@ impl<'a> Hold<'a> {
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(Broken),
+            Err(_) => Err(Gone::Source),
         }
     }
 
     /// Asks the kernel, not the runtime, whether the source has ended by now: its end may stand
     /// behind bytes that nobody has read yet. Takes those; they are no more than its socket
     /// buffer.
-    fn last_look(&mut self) -> Result<(), Broken> {
+    fn last_look(&mut self) -> Result<(), Gone> {
         let fd = self.source.as_raw_fd();
         loop {
             let read = take(&mut self.bytes, |chunk| Ok(recv(fd, chunk, MsgFlags::MSG_DONTWAIT)?));
             match read {
-                Ok(0) => return Err(Broken),
+                Ok(0) => return Err(Gone::Source),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.raw_os_error() == Some(Errno::EINTR as i32) => {}
-                Err(_) => return Err(Broken),
+                Err(_) => return Err(Gone::Source),
             }
         }
     }
@@ -195,8 +224,6 @@ struct Pump<'a> {
     sink: &'a TcpStream,
     gate: &'a Gate,
     open: watch::Receiver<bool>,
-    /// Whether the link the other way is open: on it travels the news that the sink is gone.
-    back: watch::Receiver<bool>,
     tally: Option<&'a Tally>,
 }
 
@@ -205,14 +232,13 @@ impl<'a> Pump<'a> {
         source: &'a TcpStream,
         sink: &'a TcpStream,
         gate: &'a Gate,
-        back: &Gate,
         tally: Option<&'a Tally>,
     ) -> Pump<'a> {
-        Pump { source, sink, gate, open: gate.watch(), back: back.watch(), tally }
+        Pump { source, sink, gate, open: gate.watch(), tally }
     }
 
     /// Pumps until the source has ended and the sink was told.
-    async fn run(mut self, held: Vec<u8>) -> Result<(), Broken> {
+    async fn run(mut self, held: Vec<u8>) -> Result<(), Gone> {
         self.pass(&held).await?;
         drop(held);
         let mut chunk = vec![0; CHUNK];
@@ -229,11 +255,11 @@ impl<'a> Pump<'a> {
         }
         // Half-close: the other direction may go on.
         is_open(&mut self.open).await;
-        shutdown(self.sink.as_raw_fd(), Shutdown::Write).map_err(|_| Broken)
+        shutdown(self.sink.as_raw_fd(), Shutdown::Write).map_err(|_| Gone::Sink)
     }
 
     /// Hands bytes on, now or after the heal; returns when the sink's kernel has all of them.
-    async fn pass(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    async fn pass(&mut self, bytes: &[u8]) -> Result<(), Gone> {
         let mut rest = bytes;
         while !rest.is_empty() {
             match self.try_pass(rest) {
@@ -241,12 +267,12 @@ impl<'a> Pump<'a> {
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                     tokio::select! {
                         ready = self.sink.writable() => if ready.is_err() {
-                            return self.sink_is_gone().await;
+                            return Err(Gone::Sink);
                         },
                         _ = self.open.changed() => {}
                     }
                 }
-                Some(Err(_)) => return self.sink_is_gone().await,
+                Some(Err(_)) => return Err(Gone::Sink),
                 None => return self.hold(rest.to_vec()).await,
             }
         }
@@ -254,7 +280,7 @@ impl<'a> Pump<'a> {
     }
 
     /// Holds bytes, and all that the source adds to them, until they are delivered.
-    async fn hold(&mut self, offered: Vec<u8>) -> Result<(), Broken> {
+    async fn hold(&mut self, offered: Vec<u8>) -> Result<(), Gone> {
         self.gate.count_offered(offered.len());
         let mut hold = Hold { source: self.source, gate: self.gate, bytes: offered };
         let mut from = 0;
@@ -281,12 +307,12 @@ impl<'a> Pump<'a> {
                     Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
                         tokio::select! {
                             ready = self.sink.writable() => if ready.is_err() {
-                                return self.sink_is_gone().await;
+                                return Err(Gone::Sink);
                             },
                             _ = self.open.changed() => {}
                         }
                     }
-                    Some(Err(_)) => return self.sink_is_gone().await,
+                    Some(Err(_)) => return Err(Gone::Sink),
                     None => break,
                 }
             }
@@ -304,15 +330,9 @@ impl<'a> Pump<'a> {
     }
 
     /// The sink learns that the source is gone as soon as their link is open.
-    async fn source_is_gone(&mut self) -> Result<(), Broken> {
+    async fn source_is_gone(&mut self) -> Result<(), Gone> {
         is_open(&mut self.open).await;
-        Err(Broken)
-    }
-
-    /// The source learns that the sink is gone as soon as the link the other way is open.
-    async fn sink_is_gone(&mut self) -> Result<(), Broken> {
-        is_open(&mut self.back).await;
-        Err(Broken)
+        Err(Gone::Source)
     }
 }
 
