@@ -5,13 +5,24 @@
 
 use std::process::ExitCode;
 
+use clap::Parser;
+use splitbrain_node::NodeArgs;
+
+/// One node of the built-in store.
+#[derive(Parser)]
+#[command(name = "splitbrain node", version)]
+struct Node {
+    #[command(flatten)]
+    arguments: NodeArgs,
+}
+
 fn main() -> ExitCode {
     // Before any thread exists: the reaper and the launcher are this same program.
     if let Some(code) = splitbrain::cluster::reaper::main() {
         return code;
     }
     if std::env::args_os().nth(1).is_some_and(|command| command == "node") {
-        return splitbrain_node::main(std::env::args_os().skip(1));
+        return splitbrain_node::run(Node::parse_from(std::env::args_os().skip(1)).arguments);
     }
     splitbrain::cli::main()
 }

@@ -61,6 +61,8 @@ fn run(checker: &Checker, history: &History) -> Judgement {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

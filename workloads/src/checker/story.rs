@@ -27,25 +27,29 @@ pub(super) fn operation(operation: &Operation) -> String {
 
 /// What an operation that looks saw, and when it looked.
 pub(super) fn saw(operation: &Operation) -> String {
-    let who = format!("{}{}", operation.client, place(operation));
+    let client = operation.client;
+    let place = place(operation);
+    let when = while_open(operation);
     let key = operation.op.key();
     match (&operation.op, operation.reply()) {
-        (Op::Read { .. }, Some(Reply::Read(seen))) => {
-            format!("{who} read {key}={} {}", value(*seen), while_open(operation))
+        (Op::Read { .. }, Some(Reply::Read(None))) => {
+            format!("{client} found {key} absent{place} {when}")
+        }
+        (Op::Read { .. }, Some(Reply::Read(Some(seen)))) => {
+            format!("{client} read {key}={seen}{place} {when}")
         }
         (Op::List { .. }, Some(Reply::Listed(values))) => {
-            format!("{who} listed {} elements of {key} {}", values.len(), while_open(operation))
+            let count = values.len();
+            let noun = if count == 1 { "element" } else { "elements" };
+            format!("{client} listed {count} {noun} of {key}{place} {when}")
         }
-        (Op::CompareAndSet { expect, .. }, Some(Reply::Compared { swapped, observed })) => {
-            format!(
-                "{who} {} a compare-and-set of {key} that expected {} and saw {} {}",
-                if *swapped { "swapped by" } else { "was refused" },
-                value(*expect),
-                value(*observed),
-                while_open(operation)
-            )
-        }
-        _ => format!("{who} sent \"{}\" at {}", operation.op, at(operation.invoked.at)),
+        (Op::CompareAndSet { expect, .. }, Some(Reply::Compared { swapped, observed })) => format!(
+            "{client}'s compare-and-set of {key}{place} expected {}, saw {} and {}, {when}",
+            value(*expect),
+            value(*observed),
+            if *swapped { "swapped" } else { "was refused" },
+        ),
+        _ => format!("{client} sent \"{}\"{place} at {}", operation.op, at(operation.invoked.at)),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::seed::Stream;
 /// c2 n2 11-15 write r1=7 fail
 /// c3 n1 21-25 cas r1 5>6            swapped
 /// c3 n1 21-25 cas r1 5>6 saw 9      refused
+/// c3 n1 21-25 cas r1 5>6 over 9     swapped, but saw something else
 /// c4 n3 30-31 read r1=5
 /// c4 n3 40-41 final local list s/ 1,2,3
 /// ```
@@ -77,6 +78,7 @@ fn line(text: &str) -> Operation {
             let (expect, to) = pair(it, '>');
             let expect = value(&expect);
             let reply = match saw {
+                ["over", saw] => Reply::Compared { swapped: true, observed: value(saw) },
                 ["saw", saw] => Reply::Compared { swapped: false, observed: value(saw) },
                 _ => Reply::Compared { swapped: true, observed: expect },
             };

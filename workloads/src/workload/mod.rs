@@ -122,7 +122,8 @@ impl WorkloadSpec {
         }
     }
 
-    fn checkers(&self) -> &'static [Checker] {
+    /// The checkers of this workload, in the order of the judgements.
+    pub fn checkers(&self) -> &'static [Checker] {
         match self {
             WorkloadSpec::Register(_) => register::CHECKERS,
             WorkloadSpec::Set(_) => set::CHECKERS,

@@ -54,12 +54,12 @@ fn odd(versions: &Versions<'_>, oddity: Oddity) -> (Vec<OperationId>, Vec<String
         }
         Oddity::Unwritten { seen_by, failed: Some(failed) } => (
             vec![seen_by, failed],
-            format!("{}, although nobody else sent it than {}.", saw(seen_by), changed(failed)),
+            format!("{}; {}, which nobody else sent.", changed(failed), saw(seen_by)),
         ),
         Oddity::FromUnwritten { seen_by, swap } => (
             vec![seen_by, swap],
             format!(
-                "{}; only {}, but nobody ever sent the value that it expected.",
+                "{}; that can only come from this: {}; but nobody ever sent what it expected.",
                 story::operation(versions.operation(seen_by)),
                 changed(swap)
             ),
@@ -123,39 +123,52 @@ fn stale(
     sent: Touch,
     new_seen: Touch,
 ) -> Vec<String> {
-    let old = value_of(versions, again.version);
     let new = value_of(versions, sent.version);
     let mut first = story::changed(versions.operation(sent.operation));
     if new_seen.operation != sent.operation {
         first.push_str("; ");
         first.push_str(&story::operation(versions.operation(new_seen.operation)));
     }
-    let in_place = in_place(versions, old_seen, again.version);
+    let because = because(versions, old_seen, again.version, &new);
     let mut sentences = vec![format!(
-        "{first}; {}, although {in_place} before {new} was sent and so was overwritten.",
+        "{first}; {}, although {because}.",
         story::operation(versions.operation(again.operation)),
     )];
     if let Some(seen) = old_seen.filter(|seen| Some(seen.operation) != writer(versions, *seen)) {
         sentences.push(format!(
-            "That {old} was in place is known since {}.",
+            "That {} was in place is known because {}.",
+            value_of(versions, seen.version),
             story::operation(versions.operation(seen.operation))
         ));
     }
     sentences
 }
 
-/// "9 was in place", or for a later version of a chain which began before: "9 was the successor".
-fn in_place(versions: &Versions<'_>, old_seen: Option<Touch>, again: VersionId) -> String {
+/// Why the old value was certainly overwritten when it was seen again.
+fn because(
+    versions: &Versions<'_>,
+    old_seen: Option<Touch>,
+    again: VersionId,
+    new: &str,
+) -> String {
     let old = value_of(versions, again);
     match old_seen {
-        Some(seen) if seen.version != again => format!(
-            "it belongs to one chain of compare-and-sets with {}, which was in place",
-            value_of(versions, seen.version)
-        ),
-        None if again != ABSENT => {
-            format!("{old} came by compare-and-sets from the initial absence, which was in place")
+        None if again == ABSENT => {
+            format!("{} was absent only before {new} was written", versions.key)
         }
-        _ => format!("{old} was in place"),
+        None => format!(
+            "{old} goes back by compare-and-sets to the initial absence, which {new} overwrote"
+        ),
+        Some(seen) if seen.version == again => {
+            format!("{old} was in place before {new} was sent and so was overwritten")
+        }
+        Some(seen) => {
+            let seen = value_of(versions, seen.version);
+            format!(
+                "{old} goes back by compare-and-sets to {seen}, which was in place before {new} \
+                 was sent and so was overwritten"
+            )
+        }
     }
 }
 
