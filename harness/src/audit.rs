@@ -24,7 +24,7 @@ pub struct Thresholds {
     /// Operations that every node must have answered. One is enough to know that its clients
     /// reached it; how many more depends on how long a fault kept it away.
     pub by_each_node: u64,
-    /// Operations that must have been sent to a fault's victim while it was in force: a fault
+    /// Operations that must have been open at a fault's victim while it was in force: a fault
     /// that nobody ran into tested nothing.
     pub into_each_fault: u64,
 }
@@ -164,10 +164,11 @@ fn traffic(evidence: &Evidence<'_>) -> AuditRecord {
     let mut least: Option<(u64, &FaultRecord)> = None;
     for fault in evidence.faults {
         let (Some(from), Some(to)) = (fault.in_force, fault.healed) else { continue };
+        // One that was under way when the fault began has run into it as much as one sent later.
         let during = evidence.history.operations.iter().filter(|operation| {
-            let at = operation.invoked.at;
             let victim = operation.node.is_some_and(|node| fault.victims.contains(&node));
-            victim && from <= at && at <= to
+            let ended = operation.completed.map_or(to, |stamp| stamp.at);
+            victim && operation.invoked.at <= to && from <= ended
         });
         let count = during.count() as u64;
         if least.is_none_or(|(smallest, _)| count < smallest) {
@@ -176,7 +177,7 @@ fn traffic(evidence: &Evidence<'_>) -> AuditRecord {
     }
     AuditRecord {
         name: "traffic-into-faults".to_string(),
-        rule: format!("operations sent to each victim >= {}", THRESHOLDS.into_each_fault),
+        rule: format!("operations open at each victim >= {}", THRESHOLDS.into_each_fault),
         observed: match least {
             Some((count, fault)) => format!("least {count}, fault #{}", fault.id.0),
             None => "no fault was in force".to_string(),
