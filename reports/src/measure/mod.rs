@@ -93,7 +93,7 @@ pub struct FaultMeasures {
     pub service: Service,
     /// How fast every node served again.
     pub recovery: Recovery,
-    /// Lost writes that were invoked between request and heal; `None` when no checker decided.
+    /// Lost writes laid at its door (see [`loss`]); `None` when no checker decided.
     pub lost_writes: Option<u64>,
 }
 
@@ -117,7 +117,7 @@ impl RunMeasures {
                     fault: fault.id,
                     service: recovery::service(run.history, fault),
                     recovery: recovery::recovery(run.history, fault),
-                    lost_writes: loss::during(run.history, run.judgements, fault),
+                    lost_writes: loss::by_fault(run.history, run.judgements, fault.id, run.faults),
                 })
                 .collect(),
             loss: loss::of(run.history, &lost, run.judgements, run.faults),

@@ -3,7 +3,7 @@
 use splitbrain_workloads::verdict::Judgement;
 
 use super::{table, words};
-use crate::record::{GateOutcome, RunRecord};
+use crate::record::{GateOutcome, RunRecord, RunResult};
 
 /// What each checker says of the history, one line each and the reason in full.
 pub(super) fn checkers(judgements: &[Judgement]) -> Vec<String> {
@@ -36,6 +36,8 @@ pub(super) fn gates(run: &RunRecord) -> Vec<String> {
         .map(|gate| {
             let outcome = match gate.outcome {
                 GateOutcome::Held => "held",
+                // The result is met, so what is broken is what was to break.
+                GateOutcome::Broken if run.result == RunResult::Met => "broken, as predicted",
                 GateOutcome::Broken => "BROKEN",
                 GateOutcome::NotEvaluated => "NOT EVALUATED",
             };

@@ -4,11 +4,13 @@
 //! run of a suite. A proof that held shows what was tried on it; a canary that was caught shows
 //! its counterexample; what supports a canary needs two lines.
 
+use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::verdict::Anomaly;
 
 use super::lanes::Surroundings;
 use super::{RunDetail, faults, gates, lanes, next, operations, table, timeline, words};
-use crate::record::{Part, RunRecord, RunResult, SuiteRecord};
+use crate::measure::loss;
+use crate::record::{Expectation, FaultId, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
 /// How much of a run is shown.
@@ -47,6 +49,7 @@ pub(super) fn block(
         ]),
     }
     lines.extend(faults::section(run, detail.as_ref()));
+    lines.extend(detail.as_ref().map_or(Vec::new(), |detail| loss(run, detail)));
     lines.extend(counterexample(run, detail.as_ref()));
     if depth != Depth::Proof {
         lines.extend(next::run(suite, run));
@@ -101,7 +104,10 @@ fn evidence(run: &RunRecord) -> String {
             units::counted(ok, "operation"),
             units::count(words::operations(run) + run.shed)
         ),
-        format!("{seen} of {} took effect", units::counted(planned, "fault")),
+        match planned {
+            0 => "no faults were planned".to_string(),
+            _ => format!("{seen} of {} took effect", units::counted(planned, "fault")),
+        },
         format!(
             "{enough} of {} answered enough",
             units::counted(run.audit.len() as u64, "audit question")
@@ -113,11 +119,44 @@ fn evidence(run: &RunRecord) -> String {
     parts.join("; ")
 }
 
+/// The acknowledged writes that are gone, over time and faults (RPO).
+fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
+    let lost = loss::lost_writes(&run.judgements);
+    let Some(loss) = loss::of(&detail.history, &lost, &run.judgements, &run.faults) else {
+        return Vec::new();
+    };
+    let names = |faults: &[FaultId]| {
+        let names: Vec<String> = faults.iter().map(|fault| fault.0.to_string()).collect();
+        format!("fault{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
+    };
+    let during = match (&loss.during[..], &loss.before[..]) {
+        ([], []) => "after the last fault or without any".to_string(),
+        (during, []) => format!("during {}", names(during)),
+        ([], before) => format!("before {}", names(before)),
+        (during, before) => format!("during {} and before {}", names(during), names(before)),
+    };
+    let span = Micros(loss.last_acknowledged.0 - loss.first_invoked.0);
+    let lost = units::counted(loss.count, "acknowledged write");
+    let (sent, acknowledged) =
+        (units::moment(loss.first_invoked), units::moment(loss.last_acknowledged));
+    let text = match loss.count {
+        1 => format!("{lost} lost, {during}: sent at {sent}, acknowledged at {acknowledged}"),
+        _ => format!(
+            "{lost} lost, {during}: the first was sent at {sent}, the last acknowledged at \
+             {acknowledged}, {} later",
+            units::duration(span)
+        ),
+    };
+    let mut lines = vec![String::new()];
+    lines.extend(table::wrapped("LOSS  ", &text));
+    lines
+}
+
 /// The anomalies of a run, those that were expected first, and the first of them drawn.
 fn counterexample(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
     let mut listed: Vec<&Anomaly> =
         run.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
-    if let crate::record::Expectation::Fail(kind) = run.expectation {
+    if let Expectation::Fail(kind) = run.expectation {
         listed.sort_by_key(|anomaly| anomaly.kind != kind);
     }
     let Some(first) = listed.first() else { return Vec::new() };

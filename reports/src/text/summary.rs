@@ -54,7 +54,7 @@ pub(super) fn runs(suite: &SuiteRecord) -> Vec<String> {
             ]
         })
         .collect();
-    let header = ["result", "run", "part", "target", "operations", "faults", "found", "load"];
+    let header = ["result", "run", "part", "target", "ops", "faults", "found", "load"];
     let mut lines = vec![String::new(), "RUNS".to_string()];
     lines.extend(table::blank(&header, &rows, &[4, 7], 1));
     lines
@@ -93,7 +93,12 @@ fn caught(canary: &RunRecord, expected: &str) -> String {
     match canary.result {
         RunResult::Met => {
             let finding = words::finding(canary);
-            format!("{finding} on {}, as predicted ({expected})", words::target(&canary.target))
+            let opinion = match &canary.recheck {
+                Some(recheck) if recheck.confirmed => "; confirmed by brute force",
+                _ => "",
+            };
+            let target = words::target(&canary.target);
+            format!("{finding} on {target}, as predicted ({expected}){opinion}")
         }
         _ => format!("{}: {}", words::result(canary.result), canary.why),
     }
