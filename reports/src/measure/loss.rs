@@ -48,6 +48,11 @@ pub fn total(judgements: &[Judgement]) -> u64 {
     found.copied().max().unwrap_or(0)
 }
 
+/// Whether the checkers found more lost writes than they listed.
+pub fn is_cut_short(judgements: &[Judgement]) -> bool {
+    total(judgements) > lost_writes(judgements).len() as u64
+}
+
 /// Lays lost writes over time and faults. `None` when none of them is in the history.
 pub fn of(
     history: &History,
@@ -169,6 +174,7 @@ mod tests {
         let history = tape().history();
         let loss = of(&history, &lost_writes(&judgements), &judgements, &[]).unwrap();
         assert_eq!(loss.count, 5_000);
+        assert!(is_cut_short(&judgements));
         assert!(loss.during.is_empty() && loss.before.is_empty());
     }
 

@@ -65,6 +65,31 @@ fn a_checked_history_names_the_stale_read() {
 }
 
 #[test]
+fn an_interrupted_suite_is_no_pass_however_well_it_began() {
+    let (mut suite, details) = suites::release_gate();
+    (suite.exit_code, suite.exit_reason) = (130, "interrupted".into());
+    let text = render(&(suite, details), &PLAIN);
+    assert!(text.contains("\nSTOPPED  interrupted\n"), "{text}");
+    assert!(!text.contains("\nPASS"));
+}
+
+#[test]
+fn the_guide_shows_nothing_that_no_report_prints() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let samples = ["pass.txt", "fail.txt", "undecided.txt", "check.txt"];
+    let samples = samples.map(|name| std::fs::read_to_string(root.join("samples").join(name)));
+    let samples: String = samples.into_iter().map(Result::unwrap).collect();
+    let guide = std::fs::read_to_string(root.join("../docs/reading-a-report.md")).unwrap();
+    let blocks: Vec<&str> = guide.split("```text\n").skip(1).collect();
+    assert!(blocks.len() > 5, "the guide lost its examples");
+    for block in blocks {
+        let shown = block.split("```").next().unwrap_or_default();
+        let line = shown.lines().next().unwrap_or_default();
+        assert!(samples.contains(shown), "no sample holds the block that begins with: {line}");
+    }
+}
+
+#[test]
 fn color_changes_no_column() {
     let sample = suites::lost_write_on_raft();
     let painted = render(&sample, &Style { charset: Charset::Unicode, color: true });

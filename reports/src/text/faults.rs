@@ -3,6 +3,7 @@
 use splitbrain_workloads::history::Micros;
 
 use super::{RunDetail, table, words};
+use crate::measure::loss;
 use crate::measure::recovery::{self, Recovery, Service};
 use crate::record::{Effect, FaultRecord, RunRecord};
 use crate::units;
@@ -17,7 +18,7 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
     }
     let (seen, planned) = words::faults_seen(run);
     let title = format!("FAULTS  {seen} of {} took effect", units::count(planned));
-    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(fault, detail)).collect();
+    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(run, fault, detail)).collect();
     let header =
         ["#", "fault", "hit", "in force", "writes stopped", "all nodes back", "writes lost"];
     let mut laid_out = table::blank(&header, &rows, &[0], 1).into_iter();
@@ -30,7 +31,7 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
     lines
 }
 
-fn row(fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
+fn row(run: &RunRecord, fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
     let in_force = match (fault.in_force, fault.healed) {
         (Some(from), Some(to)) => units::stretch(from, to),
         (Some(from), None) => format!("{}, not healed", units::moment(from)),
@@ -43,7 +44,14 @@ fn row(fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
         in_force,
         stopped(fault, detail),
         back(fault, detail),
-        fault.lost_writes.map_or("-".to_string(), units::count),
+        match fault.lost_writes {
+            None => "-".to_string(),
+            // The checkers list no more than so many, and only listed ones have a time.
+            Some(lost) if lost > 0 && loss::is_cut_short(&run.judgements) => {
+                format!("at least {}", units::count(lost))
+            }
+            Some(lost) => units::count(lost),
+        },
     ]
 }
 

@@ -121,8 +121,8 @@ fn evidence(run: &RunRecord) -> String {
 
 /// The acknowledged writes that are gone, over time and faults (RPO).
 fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
-    let lost = loss::lost_writes(&run.judgements);
-    let Some(loss) = loss::of(&detail.history, &lost, &run.judgements, &run.faults) else {
+    let ids = loss::lost_writes(&run.judgements);
+    let Some(loss) = loss::of(&detail.history, &ids, &run.judgements, &run.faults) else {
         return Vec::new();
     };
     let names = |faults: &[FaultId]| {
@@ -141,11 +141,17 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
         (units::moment(loss.first_invoked), units::moment(loss.last_acknowledged));
     let text = match loss.count {
         1 => format!("{lost} lost, {during}: sent at {sent}, acknowledged at {acknowledged}"),
-        _ => format!(
-            "{lost} lost, {during}: the first was sent at {sent}, the last acknowledged at \
-             {acknowledged}, {} later",
-            units::duration(span)
-        ),
+        _ => {
+            let listed = match loss::is_cut_short(&run.judgements) {
+                true => format!("of the {} listed ", units::count(ids.len() as u64)),
+                false => String::new(),
+            };
+            format!(
+                "{lost} lost, {during}: {listed}the first was sent at {sent}, the last acknowledged \
+                 at {acknowledged}, {} later",
+                units::duration(span)
+            )
+        }
     };
     let mut lines = vec![String::new()];
     lines.extend(table::wrapped("LOSS  ", &text));

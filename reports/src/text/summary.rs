@@ -24,7 +24,7 @@ pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
         &format!("{} · {processors} · {}", suite.directory, suite.host.kernel),
     ));
     lines.push(String::new());
-    let word = words::verdict_of_suite(suite.result);
+    let word = words::verdict_of_suite(suite);
     for (place, sentence) in sentences(suite).iter().enumerate() {
         let first = if place == 0 { format!("{word}  ") } else { " ".repeat(word.len() + 2) };
         lines.extend(table::wrapped(&first, sentence));
@@ -116,6 +116,9 @@ fn sentences(suite: &SuiteRecord) -> Vec<String> {
     let failing: Vec<&RunRecord> =
         suite.runs.iter().filter(|run| run.result == suite.result).collect();
     let all = units::counted(suite.runs.len() as u64, "run");
+    if words::was_stopped(suite) {
+        return vec![suite.exit_reason.clone()];
+    }
     let mut sentences = match suite.result {
         RunResult::Met => return proven(suite),
         RunResult::NotMet => {

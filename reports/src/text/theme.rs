@@ -92,7 +92,7 @@ const TITLE: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
 /// The words that color repeats, longer ones before those they contain.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 12] = [
     ("NOT EVALUATED", DOUBTFUL),
     ("NOT ENOUGH", DOUBTFUL),
     ("NO EFFECT", DOUBTFUL),
@@ -102,6 +102,7 @@ const WORDS: [(&str, &str); 11] = [
     ("FAIL", BAD),
     ("ENVIRONMENT", DOUBTFUL),
     ("UNDECIDED", DOUBTFUL),
+    ("STOPPED", DOUBTFUL),
     ("PASS", GOOD),
     ("MET", GOOD),
 ];
