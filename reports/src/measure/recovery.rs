@@ -152,7 +152,8 @@ fn asked_in_vain(writes: &[&Operation], from: Micros, until: Micros) -> bool {
     writes.iter().any(|write| {
         let began = write.invoked.at;
         let ended = write.completed.map_or(Micros(u64::MAX), |stamp| stamp.at);
-        let unserved = succeeded_at(write).is_none() || ended.0 - began.0 >= STRETCH_MIN.0;
+        let unserved =
+            succeeded_at(write).is_none() || ended.0.saturating_sub(began.0) >= STRETCH_MIN.0;
         began < until && ended > from && unserved
     })
 }

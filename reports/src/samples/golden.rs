@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use splitbrain_workloads::history::{Micros, OperationId};
+
 use super::suites::{self, Sample};
 use crate::record::RunRecord;
 use crate::text::{self, Charset, Style};
@@ -71,6 +73,32 @@ fn an_interrupted_suite_is_no_pass_however_well_it_began() {
     let text = render(&(suite, details), &PLAIN);
     assert!(text.contains("\nSTOPPED  interrupted\n"), "{text}");
     assert!(!text.contains("\nPASS"));
+}
+
+#[test]
+fn records_that_make_no_sense_are_printed_and_not_a_panic() {
+    let (mut suite, mut details) = suites::lost_write_on_raft();
+    let run = &mut suite.runs[0];
+    for anomaly in run.judgements.iter_mut().flat_map(|judgement| &mut judgement.anomalies) {
+        anomaly.culprit = OperationId(u32::MAX);
+        anomaly.operations.clear();
+    }
+    let healed = run.faults[0].healed;
+    run.faults[0].healed = run.faults[0].requested;
+    run.faults[0].in_force = healed;
+    let text = render(&(suite.clone(), details.clone()), &PLAIN);
+    assert!(text.contains("COUNTEREXAMPLE"));
+
+    for detail in details.values_mut() {
+        detail.history.operations.clear();
+        detail.events.clear();
+    }
+    let run = &mut suite.runs[0];
+    (run.load, run.load_began) = (Micros(0), Micros(0));
+    (run.operations, run.audit, run.gates) = (vec![], vec![], vec![]);
+    let text = render(&(suite, details), &PLAIN);
+    assert!(text.contains("OPERATIONS  6 clients"));
+    assert!(text.contains("none: no client completed or attempted anything"));
 }
 
 #[test]

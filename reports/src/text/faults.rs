@@ -21,7 +21,7 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
     let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(run, fault, detail)).collect();
     let header =
         ["#", "fault", "hit", "in force", "writes stopped", "all nodes back", "writes lost"];
-    let mut laid_out = table::blank(&header, &rows, &[0], 1).into_iter();
+    let mut laid_out = table::blank(&header, &rows, &[0], 2).into_iter();
     let mut lines = vec![String::new(), title];
     lines.extend(laid_out.next());
     for (line, fault) in laid_out.zip(&run.faults) {

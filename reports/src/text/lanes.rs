@@ -329,7 +329,8 @@ fn bar(operation: &Operation, ticks: &[Tick]) -> String {
     let first = column(operation.invoked.seq).unwrap_or(0);
     let end = operation.ended().and_then(column);
     let mut line = vec![' '; width(ticks)];
-    let last = end.unwrap_or(line.len() - 1);
+    // A broken file may end an operation before it began; the bar then stands at its beginning.
+    let last = end.unwrap_or(line.len() - 1).max(first);
     line[first..=last].fill('=');
     line[first] = '[';
     line[last] = if end.is_some() { ']' } else { '>' };
@@ -338,7 +339,8 @@ fn bar(operation: &Operation, ticks: &[Tick]) -> String {
 }
 
 fn mark_gaps(line: &mut [char], ticks: &[Tick]) {
-    for (before, after) in ticks.iter().zip(&ticks[1..]) {
+    for pair in ticks.windows(2) {
+        let (before, after) = (pair[0], pair[1]);
         if after.gap_before {
             let middle = (before.column + after.column) / 2;
             line[middle..middle + 2].fill('/');

@@ -8,7 +8,7 @@ use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::verdict::Anomaly;
 
 use super::lanes::Surroundings;
-use super::{RunDetail, faults, gates, lanes, next, operations, table, timeline, words};
+use super::{RunDetail, faults, gates, lanes, next, operations, table, theme, timeline, words};
 use crate::measure::loss;
 use crate::record::{Expectation, FaultId, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
@@ -30,7 +30,7 @@ pub(super) fn block(
 ) -> Vec<String> {
     let depth = depth(suite, run);
     let mut lines = vec![String::new(), rule(run)];
-    lines.extend(about(run));
+    lines.extend(about(run, depth));
     if depth == Depth::Support {
         return lines;
     }
@@ -70,14 +70,16 @@ fn depth(suite: &SuiteRecord, run: &RunRecord) -> Depth {
 
 /// A line across the page that begins a run: its name, its result and what it is for.
 fn rule(run: &RunRecord) -> String {
-    let head =
-        format!("==== {}  {}  {} ", run.name, words::result(run.result), words::part(&run.part));
-    format!("{head}{}", "=".repeat(super::WIDTH.saturating_sub(head.chars().count())))
+    let (result, part) = (words::result(run.result), words::part(&run.part));
+    theme::rule(&format!("{}  {result}  {part}", run.name))
 }
 
 /// The result's reason, what was run, and on how much evidence the result stands.
-fn about(run: &RunRecord) -> Vec<String> {
-    let mut lines = table::wrapped("", &run.why);
+fn about(run: &RunRecord, depth: Depth) -> Vec<String> {
+    let mut lines = Vec::new();
+    if depth != Depth::Support {
+        lines.extend(table::wrapped("", &run.why));
+    }
     let settings = run.target.settings.iter().map(|(name, value)| format!("{name}: {value}"));
     let settings: Vec<String> = settings.collect();
     let mut target = format!("{} {}", run.target.name, run.target.version);
@@ -135,7 +137,7 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
         ([], before) => format!("before {}", names(before)),
         (during, before) => format!("during {} and before {}", names(during), names(before)),
     };
-    let span = Micros(loss.last_acknowledged.0 - loss.first_invoked.0);
+    let span = Micros(loss.last_acknowledged.0.saturating_sub(loss.first_invoked.0));
     let lost = units::counted(loss.count, "acknowledged write");
     let (sent, acknowledged) =
         (units::moment(loss.first_invoked), units::moment(loss.last_acknowledged));

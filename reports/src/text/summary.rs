@@ -23,7 +23,13 @@ pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
         "",
         &format!("{} · {processors} · {}", suite.directory, suite.host.kernel),
     ));
-    lines.push(String::new());
+    lines.extend(verdict(suite));
+    lines
+}
+
+/// How it ended, in plain words: at the top, and again at the end of a long report.
+pub(super) fn verdict(suite: &SuiteRecord) -> Vec<String> {
+    let mut lines = vec![String::new()];
     let word = words::verdict_of_suite(suite);
     for (place, sentence) in sentences(suite).iter().enumerate() {
         let first = if place == 0 { format!("{word}  ") } else { " ".repeat(word.len() + 2) };
