@@ -205,6 +205,19 @@ mod tests {
     }
 
     #[test]
+    fn idle_clients_lose_no_service_and_one_that_waits_does() {
+        let mut tape = Tape::new("register", 3);
+        tape.write(0, 1, "r0", 1, 1_900_000, 1_901_000);
+        tape.write(0, 1, "r0", 2, 2_800_000, 2_801_000);
+        tape.write(0, 1, "r0", 3, 3_100_000, 3_101_000);
+        let kill = fault(1, "kill", &[3], 2_000_000, 3_000_000);
+        assert_eq!(service(&tape.history(), &kill), Service::Kept);
+        tape.write(1, 2, "r0", 4, 2_050_000, 2_790_000);
+        let expected = Service::Lost { from: Micros(2_000_000), until: Micros(2_790_000) };
+        assert_eq!(service(&tape.history(), &kill), expected);
+    }
+
+    #[test]
     fn service_that_does_not_come_back_is_no_zero() {
         let tape = steady(3, 5_000_000, |_, at| at >= 2_000_000);
         let kill = fault(1, "kill", &[1], 2_000_000, 3_000_000);

@@ -32,7 +32,8 @@ fn golden(name: &str, text: &str) {
     if text != expected {
         let differs = text.lines().zip(expected.lines()).position(|(got, was)| got != was);
         panic!(
-            "{name} differs from line {}\nhelp: set SPLITBRAIN_UPDATE_SAMPLES=1 and read the diff\n{text}",
+            "{name} differs from line {}\n\
+             help: set SPLITBRAIN_UPDATE_SAMPLES=1 and read the diff\n{text}",
             differs.unwrap_or(text.lines().count().min(expected.lines().count())) + 1
         );
     }

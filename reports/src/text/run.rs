@@ -149,8 +149,8 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
                 false => String::new(),
             };
             format!(
-                "{lost} lost, {during}: {listed}the first was sent at {sent}, the last acknowledged \
-                 at {acknowledged}, {} later",
+                "{lost} lost, {during}: {listed}the first was sent at {sent}, the last \
+                 acknowledged at {acknowledged}, {} later",
                 units::duration(span)
             )
         }

@@ -170,7 +170,8 @@ fn proven(suite: &SuiteRecord) -> Vec<String> {
     if canaries > 0 {
         let (noun, verb) = if canaries == 1 { ("store", "was") } else { ("stores", "were") };
         sentences.push(format!(
-            "{canaries} weakened {noun} {verb} caught as predicted, so this green could have been red."
+            "{canaries} weakened {noun} {verb} caught as predicted, so this green could have been \
+             red."
         ));
     }
     if sentences.is_empty() {
