@@ -11,7 +11,7 @@ use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
 
 use super::Window;
-use crate::record::{Event, EventRecord, FaultRecord, ProcessChange, Role};
+use crate::record::{Effect, Event, EventRecord, FaultRecord, ProcessChange, Role};
 
 /// What a node is at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,23 @@ impl Cluster {
     /// The nodes that took themselves for the leader at a moment.
     pub fn leaders(&self, at: Micros) -> Vec<NodeId> {
         self.nodes().filter(|node| self.at(*node, at).leads()).collect()
+    }
+
+    /// The first moment after `at` at which a node led that did not lead at `at`, and the node.
+    pub fn next_leader(&self, at: Micros) -> Option<(NodeId, Micros)> {
+        let next = self.nodes().filter(|node| !self.at(*node, at).leads()).filter_map(|node| {
+            let mut changes = self.changes[&node].iter();
+            let leads = changes.find(|(moment, state)| *moment > at && state.leads());
+            leads.map(|(moment, _)| (node, *moment))
+        });
+        next.min_by_key(|(_, moment)| *moment)
+    }
+
+    /// The first moment after `at` at which a node did not lead.
+    pub fn stopped_leading(&self, node: NodeId, at: Micros) -> Option<Micros> {
+        let mut changes = self.changes.get(&node)?.iter();
+        let stopped = changes.find(|(moment, state)| *moment > at && !state.leads());
+        stopped.map(|(moment, _)| *moment)
     }
 
     /// The state that a node was in for the longest part of a window; of two equally long ones
@@ -143,7 +160,9 @@ fn changes_of(
             _ => {}
         }
     }
-    let cuts = faults.iter().filter(|fault| !fault.links.is_empty());
+    // A cut that nothing shows to have taken hold did not cut anybody off.
+    let took_hold = |fault: &&FaultRecord| matches!(fault.effect, Effect::Seen(_));
+    let cuts = faults.iter().filter(|fault| !fault.links.is_empty()).filter(took_hold);
     for fault in cuts.filter(|fault| fault.victims.contains(&node)) {
         if let Some(from) = fault.in_force {
             changes.push((from, Change::CutBegins));
@@ -214,6 +233,10 @@ mod tests {
         assert_eq!(cluster.leaders(Micros(2_000)), [NodeId(1), NodeId(3)]);
         assert_eq!(cluster.at(NodeId(1), Micros(3_200)), NodeState::Leader);
         assert_eq!(cluster.leaders(Micros(4_000)), [NodeId(3)]);
+        assert_eq!(cluster.next_leader(Micros(500)), Some((NodeId(3), Micros(1_800))));
+        assert_eq!(cluster.next_leader(Micros(2_000)), None);
+        assert_eq!(cluster.stopped_leading(NodeId(1), Micros(500)), Some(Micros(3_500)));
+        assert_eq!(cluster.stopped_leading(NodeId(3), Micros(2_000)), None);
     }
 
     #[test]

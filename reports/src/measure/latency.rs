@@ -17,14 +17,16 @@ impl Latencies {
     /// An empty set.
     pub fn new() -> Latencies {
         // Three digits are among the one to five that the histogram accepts.
-        let histogram = Histogram::new(3).expect("three significant digits are allowed");
+        let mut histogram = Histogram::new(3).expect("three significant digits are allowed");
+        histogram.auto(true);
         Latencies { histogram, longest: None }
     }
 
     /// Adds one.
     pub fn add(&mut self, latency: Micros) {
-        // The histogram grows as needed; what would not fit in memory is counted as its largest.
-        self.histogram.saturating_record(latency.0.max(1));
+        // It refuses values beyond its range only, and an automatic one has none; the largest
+        // possible value takes it to less than a mebibyte.
+        self.histogram.record(latency.0.max(1)).expect("an automatic histogram grows");
         self.longest = self.longest.max(Some(latency));
     }
 

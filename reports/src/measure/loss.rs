@@ -3,6 +3,10 @@
 //! Which writes are lost is for the checkers to say; this file gathers their culprits and lays
 //! them over time and faults. The window is the classic recovery point: from the invocation of
 //! the first lost write to the acknowledgement of the last.
+//!
+//! A lost write is laid at the door of the faults, request to heal, during which it was invoked.
+//! One that was invoked outside any is laid at the door of the next fault to come: what a leader
+//! acknowledged a moment before it was killed is lost by that kill.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +27,8 @@ pub struct Loss {
     pub last_acknowledged: Micros,
     /// The faults, request to heal, during which one of them was invoked.
     pub during: Vec<FaultId>,
+    /// The faults that were the next to come when one of them was invoked outside any.
+    pub before: Vec<FaultId>,
 }
 
 /// The lost writes that the checkers listed, each once, in order of invocation. A checker lists
@@ -42,6 +48,11 @@ pub fn total(judgements: &[Judgement]) -> u64 {
     found.copied().max().unwrap_or(0)
 }
 
+/// Whether the checkers found more lost writes than they listed.
+pub fn is_cut_short(judgements: &[Judgement]) -> bool {
+    total(judgements) > lost_writes(judgements).len() as u64
+}
+
 /// Lays lost writes over time and faults. `None` when none of them is in the history.
 pub fn of(
     history: &History,
@@ -56,28 +67,51 @@ pub fn of(
         .iter()
         .map(|write| write.completed.map_or(write.invoked.at, |stamp| stamp.at))
         .max()?;
-    let during = faults
-        .iter()
-        .filter(|fault| {
-            Window::of_fault(fault)
-                .is_some_and(|window| writes.iter().any(|write| window.contains(write.invoked.at)))
-        })
-        .map(|fault| fault.id)
-        .collect();
+    let collect = |is_during| {
+        let blamed = writes.iter().flat_map(|write| blamed(write.invoked.at, faults));
+        let ids = blamed.filter(|(_, during)| *during == is_during).map(|(fault, _)| fault);
+        ids.collect::<BTreeSet<FaultId>>().into_iter().collect()
+    };
     let count = total(judgements).max(writes.len() as u64);
-    Some(Loss { count, first_invoked, last_acknowledged, during })
+    let (during, before) = (collect(true), collect(false));
+    Some(Loss { count, first_invoked, last_acknowledged, during, before })
 }
 
-/// How many of the listed lost writes were invoked between the request and the heal of a fault.
-/// `None` when no checker decided, for then nobody knows that it is none.
-pub fn during(history: &History, judgements: &[Judgement], fault: &FaultRecord) -> Option<u64> {
+/// How many of the listed lost writes are laid at the door of one of the faults of a run. `None`
+/// when no checker decided, for then nobody knows that it is none, or when it was never begun.
+pub fn by_fault(
+    history: &History,
+    judgements: &[Judgement],
+    fault: FaultId,
+    faults: &[FaultRecord],
+) -> Option<u64> {
     if judgements.iter().all(|judgement| judgement.verdict == Verdict::Unknown) {
         return None;
     }
-    let window = Window::of_fault(fault)?;
+    faults.iter().find(|other| other.id == fault).and_then(Window::of_fault)?;
     let lost = lost_writes(judgements);
     let writes = lost.iter().filter_map(|id| history.operations.get(id.0 as usize));
-    Some(writes.filter(|write| window.contains(write.invoked.at)).count() as u64)
+    let blamed = writes.filter(|write| {
+        blamed(write.invoked.at, faults).into_iter().any(|(blamed, _)| blamed == fault)
+    });
+    Some(blamed.count() as u64)
+}
+
+/// The faults that a write lost at a moment is laid to, and whether they were on at that moment.
+fn blamed(at: Micros, faults: &[FaultRecord]) -> Vec<(FaultId, bool)> {
+    let windows = faults.iter().filter_map(|fault| Some((fault.id, Window::of_fault(fault)?)));
+    let windows: Vec<(FaultId, Window)> = windows.collect();
+    let during: Vec<_> = windows
+        .iter()
+        .filter(|(_, window)| window.contains(at))
+        .map(|(fault, _)| (*fault, true))
+        .collect();
+    if !during.is_empty() {
+        return during;
+    }
+    let to_come = windows.iter().filter(|(_, window)| window.from > at);
+    let next = to_come.min_by_key(|(_, window)| window.from);
+    next.map(|(fault, _)| (*fault, false)).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -113,8 +147,23 @@ mod tests {
         assert_eq!(loss.first_invoked, Micros(2_100_000));
         assert_eq!(loss.last_acknowledged, Micros(2_203_000));
         assert_eq!(loss.during, [FaultId(1)]);
-        assert_eq!(during(&history, &judgements, &faults[0]), Some(2));
-        assert_eq!(during(&history, &judgements, &faults[1]), Some(0));
+        assert!(loss.before.is_empty());
+        assert_eq!(by_fault(&history, &judgements, FaultId(1), &faults), Some(2));
+        assert_eq!(by_fault(&history, &judgements, FaultId(2), &faults), Some(0));
+    }
+
+    #[test]
+    fn a_write_acknowledged_just_before_a_fault_is_lost_by_it() {
+        let history = tape().history();
+        let judgements = [judgement("lost-writes", Verdict::Fail, "", &[lost_write(0, "s/1")])];
+        let faults = [
+            fault(1, "kill", &[1], 1_002_000, 1_500_000),
+            fault(2, "kill", &[2], 4_900_000, 6_000_000),
+        ];
+        let loss = of(&history, &lost_writes(&judgements), &judgements, &faults).unwrap();
+        assert_eq!((loss.during, loss.before), (vec![], vec![FaultId(1)]));
+        assert_eq!(by_fault(&history, &judgements, FaultId(1), &faults), Some(1));
+        assert_eq!(by_fault(&history, &judgements, FaultId(2), &faults), Some(0));
     }
 
     #[test]
@@ -125,14 +174,18 @@ mod tests {
         let history = tape().history();
         let loss = of(&history, &lost_writes(&judgements), &judgements, &[]).unwrap();
         assert_eq!(loss.count, 5_000);
-        assert!(loss.during.is_empty());
+        assert!(is_cut_short(&judgements));
+        assert!(loss.during.is_empty() && loss.before.is_empty());
     }
 
     #[test]
     fn an_undecided_history_has_no_number_of_lost_writes() {
         let judgements = [Judgement::unknown("lost-writes", "cut off")];
         let kill = fault(1, "kill", &[1], 2_000_000, 3_000_000);
-        assert_eq!(during(&tape().history(), &judgements, &kill), None);
+        assert_eq!(
+            by_fault(&tape().history(), &judgements, FaultId(1), std::slice::from_ref(&kill)),
+            None
+        );
         assert_eq!(of(&tape().history(), &[], &judgements, &[kill]), None);
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod availability;
 pub mod cluster;
+pub mod coverage;
 pub mod latency;
 pub mod loss;
 pub mod operations;
@@ -93,7 +94,7 @@ pub struct FaultMeasures {
     pub service: Service,
     /// How fast every node served again.
     pub recovery: Recovery,
-    /// Lost writes that were invoked between request and heal; `None` when no checker decided.
+    /// Lost writes laid at its door (see [`loss`]); `None` when no checker decided.
     pub lost_writes: Option<u64>,
 }
 
@@ -117,7 +118,7 @@ impl RunMeasures {
                     fault: fault.id,
                     service: recovery::service(run.history, fault),
                     recovery: recovery::recovery(run.history, fault),
-                    lost_writes: loss::during(run.history, run.judgements, fault),
+                    lost_writes: loss::by_fault(run.history, run.judgements, fault.id, run.faults),
                 })
                 .collect(),
             loss: loss::of(run.history, &lost, run.judgements, run.faults),
@@ -136,18 +137,77 @@ impl RunMeasures {
     }
 
     /// The longest recovery of the run, loss of service and return of every node alike: what a
-    /// gate on `recovery` compares. `None` when a fault was not recovered from, or when there was
-    /// no fault to recover from.
-    pub fn recovery(&self) -> Option<Micros> {
+    /// gate on `recovery` compares.
+    pub fn recovery(&self) -> RunRecovery {
         let mut longest = None;
         for fault in &self.faults {
             match (fault.service, &fault.recovery) {
-                (Service::NotRestored { .. }, _) | (_, Recovery::Never { .. }) => return None,
+                (Service::NotRestored { .. }, _) | (_, Recovery::Never { .. }) => {
+                    return RunRecovery::Never(fault.fault);
+                }
                 (service, recovery) => {
                     longest = longest.max(service.lost_for()).max(recovery.after());
                 }
             }
         }
-        longest
+        longest.map_or(RunRecovery::NothingToMeasure, RunRecovery::Within)
+    }
+}
+
+/// The recovery of a run from all of its faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunRecovery {
+    /// No fault took the service away and none was healed while clients asked.
+    NothingToMeasure,
+    /// From every fault, the slowest after this time.
+    Within(Micros),
+    /// Not from this one, the first of its kind.
+    Never(FaultId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{Tape, fault};
+
+    fn measured(tape: &Tape, faults: &[FaultRecord]) -> RunMeasures {
+        let history = tape.history();
+        let load = Window { from: Micros(0), to: Micros(10_000_000) };
+        let run = Measured { history: &history, load, shed: &[], faults, judgements: &[] };
+        RunMeasures::of(run)
+    }
+
+    /// Writes at all three nodes before, and from some moment on after, a fault from 2 s to 3 s.
+    fn outage(back_at: u64) -> Tape {
+        let mut tape = Tape::new("register", 3);
+        for node in 1..=3_u16 {
+            let (client, value) = (u32::from(node), i64::from(node));
+            tape.write(client, node, "r0", value, 1_900_000, 1_901_000);
+            tape.write_unknown(client, node, "r0", value + 10, 2_100_000, 2_900_000, "timeout");
+            tape.write(client, node, "r0", value + 20, back_at, back_at + 1_000);
+        }
+        tape
+    }
+
+    #[test]
+    fn the_recovery_of_a_run_is_its_slowest() {
+        let faults = [fault(1, "kill", &[1], 2_000_000, 3_000_000)];
+        let measures = measured(&outage(3_400_000), &faults);
+        assert_eq!(measures.recovery(), RunRecovery::Within(Micros(1_401_000)));
+
+        let mut filled = faults.to_vec();
+        measures.fill(&mut filled);
+        assert_eq!(filled[0].unavailable, Some(Micros(1_401_000)));
+        assert_eq!(filled[0].recovered_after, Some(Micros(401_000)));
+        assert_eq!(filled[0].lost_writes, None, "no checker decided");
+    }
+
+    #[test]
+    fn a_run_that_did_not_recover_names_the_fault_and_one_without_faults_measures_nothing() {
+        let mut tape = outage(1_000_000);
+        tape.write_unknown(9, 2, "r0", 99, 5_000_000, 6_000_000, "timeout");
+        let faults = [fault(7, "kill", &[1], 2_000_000, 3_000_000)];
+        assert_eq!(measured(&tape, &faults).recovery(), RunRecovery::Never(FaultId(7)));
+        assert_eq!(measured(&tape, &[]).recovery(), RunRecovery::NothingToMeasure);
     }
 }

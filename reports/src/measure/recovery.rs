@@ -152,7 +152,8 @@ fn asked_in_vain(writes: &[&Operation], from: Micros, until: Micros) -> bool {
     writes.iter().any(|write| {
         let began = write.invoked.at;
         let ended = write.completed.map_or(Micros(u64::MAX), |stamp| stamp.at);
-        let unserved = succeeded_at(write).is_none() || ended.0 - began.0 >= STRETCH_MIN.0;
+        let unserved =
+            succeeded_at(write).is_none() || ended.0.saturating_sub(began.0) >= STRETCH_MIN.0;
         began < until && ended > from && unserved
     })
 }
@@ -201,6 +202,19 @@ mod tests {
             panic!("every node served again");
         };
         assert!(time.0 < 25_000, "{time:?}");
+    }
+
+    #[test]
+    fn idle_clients_lose_no_service_and_one_that_waits_does() {
+        let mut tape = Tape::new("register", 3);
+        tape.write(0, 1, "r0", 1, 1_900_000, 1_901_000);
+        tape.write(0, 1, "r0", 2, 2_800_000, 2_801_000);
+        tape.write(0, 1, "r0", 3, 3_100_000, 3_101_000);
+        let kill = fault(1, "kill", &[3], 2_000_000, 3_000_000);
+        assert_eq!(service(&tape.history(), &kill), Service::Kept);
+        tape.write(1, 2, "r0", 4, 2_050_000, 2_790_000);
+        let expected = Service::Lost { from: Micros(2_000_000), until: Micros(2_790_000) };
+        assert_eq!(service(&tape.history(), &kill), expected);
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Timeline {
             Some(healed) => self.column_of(healed).unwrap_or(last_column),
             None => last_column,
         };
-        Some(Span { fault: fault.id, kind: fault.kind.clone(), first, last })
+        Some(Span { fault: fault.id, kind: fault.kind.clone(), first, last: last.max(first) })
     }
 }
 

@@ -254,12 +254,14 @@ pub struct FaultRecord {
     pub healed: Option<Micros>,
     /// The proof that it took hold, or why there is none.
     pub effect: Effect,
-    /// From `in_force` to the first operation that succeeded through any client after at least
-    /// one had not; `None` when service was never lost or never came back.
+    /// The longest stretch, begun while the fault was in force, in which nobody's write succeeded
+    /// though one was asked for; `None` when service was never lost or never came back. The exact
+    /// definition stands in `measure/recovery.rs`.
     pub unavailable: Option<Micros>,
     /// From `healed` to the first success at every node.
     pub recovered_after: Option<Micros>,
-    /// Acknowledged writes that began between `requested` and `healed` and are lost.
+    /// Acknowledged writes that are lost and that began between `requested` and `healed`, or before
+    /// it outside any fault: what was acknowledged just before a kill is lost by the kill.
     pub lost_writes: Option<u64>,
 }
 

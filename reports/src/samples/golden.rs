@@ -5,6 +5,8 @@
 
 use std::path::PathBuf;
 
+use splitbrain_workloads::history::{Micros, OperationId};
+
 use super::suites::{self, Sample};
 use crate::record::RunRecord;
 use crate::text::{self, Charset, Style};
@@ -30,7 +32,8 @@ fn golden(name: &str, text: &str) {
     if text != expected {
         let differs = text.lines().zip(expected.lines()).position(|(got, was)| got != was);
         panic!(
-            "{name} differs from line {}\nhelp: set SPLITBRAIN_UPDATE_SAMPLES=1 and read the diff\n{text}",
+            "{name} differs from line {}\n\
+             help: set SPLITBRAIN_UPDATE_SAMPLES=1 and read the diff\n{text}",
             differs.unwrap_or(text.lines().count().min(expected.lines().count())) + 1
         );
     }
@@ -62,6 +65,57 @@ fn seven_bits_are_enough_for_the_same_report() {
 #[test]
 fn a_checked_history_names_the_stale_read() {
     golden("check.txt", &suites::stale_read_checked(&PLAIN));
+}
+
+#[test]
+fn an_interrupted_suite_is_no_pass_however_well_it_began() {
+    let (mut suite, details) = suites::release_gate();
+    (suite.exit_code, suite.exit_reason) = (130, "interrupted".into());
+    let text = render(&(suite, details), &PLAIN);
+    assert!(text.contains("\nSTOPPED  interrupted\n"), "{text}");
+    assert!(!text.contains("\nPASS"));
+}
+
+#[test]
+fn records_that_make_no_sense_are_printed_and_not_a_panic() {
+    let (mut suite, mut details) = suites::lost_write_on_raft();
+    let run = &mut suite.runs[0];
+    for anomaly in run.judgements.iter_mut().flat_map(|judgement| &mut judgement.anomalies) {
+        anomaly.culprit = OperationId(u32::MAX);
+        anomaly.operations.clear();
+    }
+    let healed = run.faults[0].healed;
+    run.faults[0].healed = run.faults[0].requested;
+    run.faults[0].in_force = healed;
+    let text = render(&(suite.clone(), details.clone()), &PLAIN);
+    assert!(text.contains("COUNTEREXAMPLE"));
+
+    for detail in details.values_mut() {
+        detail.history.operations.clear();
+        detail.events.clear();
+    }
+    let run = &mut suite.runs[0];
+    (run.load, run.load_began) = (Micros(0), Micros(0));
+    (run.operations, run.audit, run.gates) = (vec![], vec![], vec![]);
+    let text = render(&(suite, details), &PLAIN);
+    assert!(text.contains("OPERATIONS  6 clients"));
+    assert!(text.contains("none: no client completed or attempted anything"));
+}
+
+#[test]
+fn the_guide_shows_nothing_that_no_report_prints() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let samples = ["pass.txt", "fail.txt", "undecided.txt", "check.txt"];
+    let samples = samples.map(|name| std::fs::read_to_string(root.join("samples").join(name)));
+    let samples: String = samples.into_iter().map(Result::unwrap).collect();
+    let guide = std::fs::read_to_string(root.join("../docs/reading-a-report.md")).unwrap();
+    let blocks: Vec<&str> = guide.split("```text\n").skip(1).collect();
+    assert!(blocks.len() > 5, "the guide lost its examples");
+    for block in blocks {
+        let shown = block.split("```").next().unwrap_or_default();
+        let line = shown.lines().next().unwrap_or_default();
+        assert!(samples.contains(shown), "no sample holds the block that begins with: {line}");
+    }
 }
 
 #[test]

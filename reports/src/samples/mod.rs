@@ -18,7 +18,7 @@ use splitbrain_workloads::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 use crate::record::{Effect, Event, EventRecord, FaultId, FaultRecord, ProcessChange, Role};
 
-pub(crate) use suites::release_gate;
+pub(crate) use suites::{lost_write_on_raft, release_gate};
 
 /// Operations in any order; [`Tape::history`] puts them into the one order of the recorder.
 pub(crate) struct Tape {

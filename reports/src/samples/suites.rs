@@ -285,8 +285,10 @@ fn audit(faults: &[FaultRecord], history: &History) -> Vec<AuditRecord> {
 
 fn pass(operations: &str) -> Vec<Judgement> {
     let summary = format!("{operations}, every one of them explained by one order");
+    let mut linearizable = judgement("linearizable", Verdict::Pass, &summary, &[]);
+    linearizable.counts = BTreeMap::from([("operations".into(), 204), ("keys".into(), 4)]);
     vec![
-        judgement("linearizable", Verdict::Pass, &summary, &[]),
+        linearizable,
         judgement("lost-writes", Verdict::Pass, "every acknowledged write is accounted for", &[]),
         judgement("agreement", Verdict::Pass, "3 replicas hold the same state", &[]),
     ]

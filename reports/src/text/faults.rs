@@ -3,6 +3,7 @@
 use splitbrain_workloads::history::Micros;
 
 use super::{RunDetail, table, words};
+use crate::measure::loss;
 use crate::measure::recovery::{self, Recovery, Service};
 use crate::record::{Effect, FaultRecord, RunRecord};
 use crate::units;
@@ -17,10 +18,10 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
     }
     let (seen, planned) = words::faults_seen(run);
     let title = format!("FAULTS  {seen} of {} took effect", units::count(planned));
-    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(fault, detail)).collect();
+    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(run, fault, detail)).collect();
     let header =
         ["#", "fault", "hit", "in force", "writes stopped", "all nodes back", "writes lost"];
-    let mut laid_out = table::blank(&header, &rows, &[0], 1).into_iter();
+    let mut laid_out = table::blank(&header, &rows, &[0], 2).into_iter();
     let mut lines = vec![String::new(), title];
     lines.extend(laid_out.next());
     for (line, fault) in laid_out.zip(&run.faults) {
@@ -30,7 +31,7 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
     lines
 }
 
-fn row(fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
+fn row(run: &RunRecord, fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
     let in_force = match (fault.in_force, fault.healed) {
         (Some(from), Some(to)) => units::stretch(from, to),
         (Some(from), None) => format!("{}, not healed", units::moment(from)),
@@ -38,12 +39,19 @@ fn row(fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
     };
     vec![
         fault.id.0.to_string(),
-        format!("{} {}", fault.kind, fault.shape),
+        fault.kind.clone(),
         words::victims(fault),
         in_force,
         stopped(fault, detail),
         back(fault, detail),
-        fault.lost_writes.map_or("-".to_string(), units::count),
+        match fault.lost_writes {
+            None => "-".to_string(),
+            // The checkers list no more than so many, and only listed ones have a time.
+            Some(lost) if lost > 0 && loss::is_cut_short(&run.judgements) => {
+                format!("at least {}", units::count(lost))
+            }
+            Some(lost) => units::count(lost),
+        },
     ]
 }
 
@@ -71,7 +79,8 @@ fn effect(fault: &FaultRecord) -> Vec<String> {
         Effect::None(reason) => format!("NO EFFECT: {reason}"),
         Effect::Skipped(reason) => format!("skipped: {reason}"),
     };
-    let mut lines = table::wrapped("     ", &effect);
+    let mut lines = table::wrapped("     ", &format!("asked for: {}", fault.shape));
+    lines.extend(table::wrapped("     ", &effect));
     if !fault.links.is_empty() {
         let mut links = fault.links.iter().take(LINKS_MAX).cloned().collect::<Vec<_>>().join(" ");
         if fault.links.len() > LINKS_MAX {
@@ -82,11 +91,33 @@ fn effect(fault: &FaultRecord) -> Vec<String> {
     lines
 }
 
-/// The faults in force at a moment, with how long they had been: for the counterexample.
-pub(super) fn in_force_at(faults: &[FaultRecord], at: Micros) -> Vec<(&FaultRecord, Micros)> {
-    let in_force = faults.iter().filter_map(|fault| Some((fault, fault.in_force?)));
-    in_force
-        .filter(|(fault, from)| *from <= at && fault.healed.is_none_or(|healed| at < healed))
-        .map(|(fault, from)| (fault, Micros(at.0 - from.0)))
-        .collect()
+/// The faults in force at some moment of a stretch, both ends included: for the counterexample.
+pub(super) fn in_force(faults: &[FaultRecord], from: Micros, to: Micros) -> Vec<&FaultRecord> {
+    let began = |fault: &&FaultRecord| fault.in_force.is_some_and(|in_force| in_force <= to);
+    let over = |fault: &&FaultRecord| fault.healed.is_some_and(|healed| healed <= from);
+    faults.iter().filter(began).filter(|fault| !over(fault)).collect()
+}
+
+/// What was in force at a moment, in words; where nothing was, what came next.
+pub(super) fn at(faults: &[FaultRecord], at: Micros) -> String {
+    let name = |fault: &FaultRecord| {
+        format!("fault {} ({}, {})", fault.id.0, fault.kind, words::victims(fault))
+    };
+    let since = |fault: &FaultRecord| {
+        units::duration(Micros(at.0.abs_diff(fault.in_force.unwrap_or(at).0)))
+    };
+    let in_force = in_force(faults, at, at);
+    if !in_force.is_empty() {
+        let named = in_force
+            .into_iter()
+            .map(|fault| format!("{} had been in force for {}", name(fault), since(fault)));
+        return named.collect::<Vec<_>>().join(", ");
+    }
+    let to_come = faults.iter().filter(|fault| fault.in_force.is_some_and(|from| from > at));
+    match to_come.min_by_key(|fault| fault.in_force) {
+        Some(next) => {
+            format!("no fault was in force, {} came into force {} later", name(next), since(next))
+        }
+        None => "no fault was in force".to_string(),
+    }
 }

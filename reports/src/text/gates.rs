@@ -3,7 +3,8 @@
 use splitbrain_workloads::verdict::Judgement;
 
 use super::{table, words};
-use crate::record::{GateOutcome, RunRecord};
+use crate::record::{GateOutcome, RunRecord, RunResult};
+use crate::units;
 
 /// What each checker says of the history, one line each and the reason in full.
 pub(super) fn checkers(judgements: &[Judgement]) -> Vec<String> {
@@ -16,10 +17,17 @@ pub(super) fn checkers(judgements: &[Judgement]) -> Vec<String> {
         let verdict = judgement.verdict.to_string();
         let first = format!("  {:widest$}  {verdict:7}  ", judgement.checker);
         lines.extend(table::wrapped(&first, &judgement.summary));
+        let indent = " ".repeat(first.len());
+        if !judgement.counts.is_empty() {
+            let counts = judgement.counts.iter();
+            let counts: Vec<_> =
+                counts.map(|(name, number)| format!("{name} {}", units::count(*number))).collect();
+            lines.extend(table::wrapped(&indent, &format!("counted: {}", counts.join(", "))));
+        }
         let found = judgement.found.iter().filter(|(_, number)| **number > 0);
         let found: Vec<_> = found.map(|(kind, n)| words::anomalies(*n, *kind)).collect();
         if !found.is_empty() {
-            lines.push(format!("{}found: {}", " ".repeat(first.len()), found.join(", ")));
+            lines.extend(table::wrapped(&indent, &format!("found: {}", found.join(", "))));
         }
     }
     lines
@@ -36,6 +44,8 @@ pub(super) fn gates(run: &RunRecord) -> Vec<String> {
         .map(|gate| {
             let outcome = match gate.outcome {
                 GateOutcome::Held => "held",
+                // The result is met, so what is broken is what was to break.
+                GateOutcome::Broken if run.result == RunResult::Met => "broken, as predicted",
                 GateOutcome::Broken => "BROKEN",
                 GateOutcome::NotEvaluated => "NOT EVALUATED",
             };

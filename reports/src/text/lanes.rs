@@ -7,7 +7,7 @@
 
 use splitbrain_workloads::history::{History, Micros, Operation, OperationId};
 use splitbrain_workloads::operation::{Op, Outcome, Reply, Value};
-use splitbrain_workloads::verdict::Anomaly;
+use splitbrain_workloads::verdict::{Anomaly, Judgement};
 
 use super::table::{shortened, wrapped};
 use super::{WIDTH, faults, words};
@@ -17,10 +17,14 @@ use crate::units;
 
 /// Neighbors further apart than this have a gap mark between them.
 const GAP: Micros = Micros(100_000);
-/// The least distance of two neighbors, in columns.
-const STEP: usize = 3;
-/// The distance of two neighbors with a gap mark between them.
-const GAP_STEP: usize = 6;
+/// How far apart neighbors are, in columns, without and with a gap mark between them.
+const WIDE: Steps = Steps { near: 3, gap: 6 };
+/// The same for proofs that would not fit otherwise.
+const NARROW: Steps = Steps { near: 2, gap: 3 };
+/// The room kept for what was answered.
+const ANSWER: usize = 20;
+/// How many operations are drawn. A proof has at most six, and some have one for each replica.
+const LANES_MAX: usize = 8;
 /// The room for client and node.
 const WHO_MAX: usize = 12;
 /// The room for what was asked.
@@ -43,15 +47,13 @@ pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'
     let Some(first) = anomalies.first() else { return Vec::new() };
     let operations = operations(first, around.history);
     let title = format!(
-        "COUNTEREXAMPLE  {} of \"{}\": {}",
+        "{} of \"{}\": {}",
         first.kind.name().replace('-', " "),
         first.key,
         first.kind.meaning()
     );
     let mut lines = vec![String::new()];
-    lines.extend(
-        wrapped("", &title).into_iter().map(|line| line.replacen("EXAMPLE ", "EXAMPLE  ", 1)),
-    );
+    lines.extend(wrapped("COUNTEREXAMPLE  ", &title));
     let smallest = format!(
         "  {} of {} prove it",
         units::counted(operations.len() as u64, "operation"),
@@ -64,7 +66,11 @@ pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'
             units::counted(swaps as u64, "swap")
         ),
     });
-    lines.extend(draw(first, &operations, around));
+    let drawn: Vec<&Operation> = drawn(first, &operations);
+    lines.extend(draw(first, &drawn, around));
+    if drawn.len() < operations.len() {
+        lines.push(format!("  and {} more, not drawn", operations.len() - drawn.len()));
+    }
     lines.push(String::new());
     for sentence in &first.story {
         lines.extend(wrapped("  ", sentence));
@@ -79,6 +85,13 @@ pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'
     lines
 }
 
+/// Distances on the axis.
+#[derive(Clone, Copy)]
+struct Steps {
+    near: usize,
+    gap: usize,
+}
+
 /// The operations of an anomaly that the history has, by order of invocation.
 fn operations<'a>(anomaly: &Anomaly, history: &'a History) -> Vec<&'a Operation> {
     let mut ids: Vec<OperationId> = anomaly.operations.clone();
@@ -86,6 +99,17 @@ fn operations<'a>(anomaly: &Anomaly, history: &'a History) -> Vec<&'a Operation>
     ids.sort_unstable();
     ids.dedup();
     ids.iter().filter_map(|id| history.operations.get(id.0 as usize)).collect()
+}
+
+/// As many of them as have room, the culprit among them.
+fn drawn<'a>(anomaly: &Anomaly, operations: &[&'a Operation]) -> Vec<&'a Operation> {
+    let mut drawn: Vec<&Operation> = operations.iter().take(LANES_MAX).copied().collect();
+    let culprit = operations.iter().find(|operation| operation.id == anomaly.culprit);
+    if let Some(culprit) = culprit.filter(|culprit| drawn.iter().all(|one| one.id != culprit.id)) {
+        drawn.pop();
+        drawn.push(culprit);
+    }
+    drawn
 }
 
 /// One moment on the axis.
@@ -109,7 +133,7 @@ fn draw(anomaly: &Anomaly, operations: &[&Operation], around: Surroundings<'_>) 
         format!("  {who:who_width$}  {asked:asked_width$}  ")
     };
     let cluster = Cluster::of(around.history.header.nodes, around.events, around.faults);
-    let leads = |at| {
+    let leads = |at, _| {
         let leaders = cluster.leaders(at);
         if leaders.is_empty() {
             String::new()
@@ -117,15 +141,19 @@ fn draw(anomaly: &Anomaly, operations: &[&Operation], around: Surroundings<'_>) 
             words::nodes(&leaders).replace(" and ", " ")
         }
     };
-    let in_force = |at| {
-        let faults = faults::in_force_at(around.faults, at);
-        let named = faults.iter().map(|(fault, _)| format!("{} {}", fault.id.0, fault.kind));
+    // A fault that comes and goes between two ticks still belongs between them.
+    let in_force = |from, to| {
+        let faults = faults::in_force(around.faults, from, to);
+        let named = faults.iter().map(|fault| format!("{} {}", fault.id.0, fault.kind));
         named.collect::<Vec<_>>().join(", ")
     };
     let mut ticks = ticks(operations);
     let fault_runs = runs(&ticks, in_force);
     let leader_runs = runs(&ticks, leads);
-    place(&mut ticks, &[&fault_runs, &leader_runs]);
+    place(&mut ticks, WIDE, &[&fault_runs, &leader_runs]);
+    if label("", "").chars().count() + width(&ticks) + ANSWER > WIDTH {
+        place(&mut ticks, NARROW, &[]);
+    }
 
     let mut lines = vec![format!("{}{}", label("", "seconds"), times(&ticks))];
     lines.push(format!("{}{}", label("", ""), scale(&ticks)));
@@ -140,6 +168,7 @@ fn draw(anomaly: &Anomaly, operations: &[&Operation], around: Surroundings<'_>) 
         let bar = bar(operation, &ticks);
         let mut line = format!("{}{bar}  {}", label(who, asked), answered(operation, element));
         if operation.id == anomaly.culprit {
+            line.replace_range(0..1, ">");
             line.push_str(&format!("  <- {}", anomaly.kind.name().replace('-', " ")));
         }
         lines.push(shortened(&line, WIDTH));
@@ -212,16 +241,17 @@ fn ticks(operations: &[&Operation]) -> Vec<Tick> {
     ticks
 }
 
-/// Neighboring ticks at which the same holds.
+/// Neighboring ticks from which on the same holds.
 struct Run {
     first: usize,
     text: String,
 }
 
-fn runs(ticks: &[Tick], what: impl Fn(Micros) -> String) -> Vec<Run> {
+fn runs(ticks: &[Tick], what: impl Fn(Micros, Micros) -> String) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (index, tick) in ticks.iter().enumerate() {
-        let text = what(tick.at);
+        let next = ticks.get(index + 1).unwrap_or(tick);
+        let text = what(tick.at, next.at);
         if runs.last().is_none_or(|run| run.text != text) {
             runs.push(Run { first: index, text });
         }
@@ -230,9 +260,9 @@ fn runs(ticks: &[Tick], what: impl Fn(Micros) -> String) -> Vec<Run> {
 }
 
 /// Gives every tick its column, far enough apart for what is written between them.
-fn place(ticks: &mut [Tick], contexts: &[&[Run]]) {
+fn place(ticks: &mut [Tick], steps: Steps, contexts: &[&[Run]]) {
     for index in 1..ticks.len() {
-        let step = if ticks[index].gap_before { GAP_STEP } else { STEP };
+        let step = if ticks[index].gap_before { steps.gap } else { steps.near };
         let mut column = ticks[index - 1].column + step;
         for runs in contexts {
             // A run that ends here must have had the room for its words.
@@ -279,11 +309,13 @@ fn context(ticks: &[Tick], runs: &[Run]) -> String {
             continue;
         }
         let first = ticks[run.first].column;
-        let end = runs.get(index + 1).map_or(line.len(), |next| ticks[next.first].column);
+        let next = runs.get(index + 1).map(|next| ticks[next.first].column);
+        let end = next.unwrap_or(line.len());
         line[first..end].fill('.');
-        let words = first + run.text.chars().count();
-        line.resize(line.len().max(words), ' ');
-        for (place, glyph) in run.text.chars().enumerate() {
+        // The last may reach beyond the axis; any other is cut short by the next.
+        let room = next.map_or(run.text.chars().count(), |next| next - first);
+        for (place, glyph) in run.text.chars().take(room).enumerate() {
+            line.resize(line.len().max(first + place + 1), ' ');
             line[first + place] = glyph;
         }
     }
@@ -297,7 +329,8 @@ fn bar(operation: &Operation, ticks: &[Tick]) -> String {
     let first = column(operation.invoked.seq).unwrap_or(0);
     let end = operation.ended().and_then(column);
     let mut line = vec![' '; width(ticks)];
-    let last = end.unwrap_or(line.len() - 1);
+    // A broken file may end an operation before it began; the bar then stands at its beginning.
+    let last = end.unwrap_or(line.len() - 1).max(first);
     line[first..=last].fill('=');
     line[first] = '[';
     line[last] = if end.is_some() { ']' } else { '>' };
@@ -306,7 +339,8 @@ fn bar(operation: &Operation, ticks: &[Tick]) -> String {
 }
 
 fn mark_gaps(line: &mut [char], ticks: &[Tick]) {
-    for (before, after) in ticks.iter().zip(&ticks[1..]) {
+    for pair in ticks.windows(2) {
+        let (before, after) = (pair[0], pair[1]);
         if after.gap_before {
             let middle = (before.column + after.column) / 2;
             line[middle..middle + 2].fill('/');
@@ -330,26 +364,21 @@ fn who_led(anomaly: &Anomaly, around: Surroundings<'_>) -> Vec<String> {
         2 => "both took themselves for the leader",
         _ => "all took themselves for the leader",
     };
-    let in_force: Vec<String> = faults::in_force_at(around.faults, at)
-        .into_iter()
-        .map(|(fault, since)| {
-            let since = units::duration(since);
-            format!(
-                "fault {} ({}, {}) had been in force for {since}",
-                fault.id.0,
-                fault.kind,
-                words::victims(fault)
-            )
-        })
-        .collect();
-    let in_force =
-        if in_force.is_empty() { "no fault was in force".to_string() } else { in_force.join(", ") };
-    let leaders = words::nodes(&leaders);
-    let text = format!(
-        "At {}, when {} began: {leaders} {verb}; {in_force}.",
+    let in_force = faults::at(around.faults, at);
+    let mut text = format!(
+        "At {}, when {} began: {} {verb}; {in_force}.",
         units::moment(at),
-        culprit.op
+        culprit.op,
+        words::nodes(&leaders)
     );
+    if let Some((next, moment)) = cluster.next_leader(at) {
+        text.push_str(&format!(" {next} led from {} on.", units::moment(moment)));
+        for leader in &leaders {
+            if let Some(moment) = cluster.stopped_leading(*leader, at) {
+                text.push_str(&format!(" {leader} stopped leading at {}.", units::moment(moment)));
+            }
+        }
+    }
     wrapped("  ", &text)
 }
 
@@ -357,12 +386,12 @@ fn others(anomalies: &[&Anomaly], total: u64, history: &History) -> Vec<String> 
     if total <= 1 {
         return Vec::new();
     }
-    let mut lines = vec![format!("  {} more like this:", units::count(total - 1))];
+    let mut lines = vec![format!("  {} more were found:", units::count(total - 1))];
     let named = anomalies.iter().skip(1).take(OTHERS_MAX);
     for anomaly in named {
         let Some(culprit) = history.operations.get(anomaly.culprit.0 as usize) else { continue };
         lines.push(format!(
-            "    {} {:10}  {}, {}",
+            "    {}  {}  {}, {}",
             units::moment(culprit.invoked.at),
             caller(culprit),
             asked(culprit),
@@ -372,9 +401,84 @@ fn others(anomalies: &[&Anomaly], total: u64, history: &History) -> Vec<String> 
     let unnamed = (total - 1).saturating_sub(OTHERS_MAX as u64);
     if unnamed > 0 {
         lines.push(format!(
-            "    ... and {} (all that are listed: summary.json)",
-            units::count(unnamed)
+            "    ... and {} (summary.json lists up to {} of a checker's)",
+            units::count(unnamed),
+            Judgement::ANOMALIES_MAX
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Role;
+    use crate::samples::{Events, Tape, fault, lost_write};
+
+    fn drawn(tape: &Tape, mut anomaly: Anomaly, events: &Events, faults: &[FaultRecord]) -> String {
+        let history = tape.history();
+        anomaly.operations = (0..history.operations.len() as u32).map(OperationId).collect();
+        let events = events.records();
+        let around = Surroundings { history: &history, events: &events, faults, recheck: None };
+        let lines = section(&[&anomaly], 1, around);
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH), "{lines:#?}");
+        lines.into_iter().map(|line| line.trim_end().to_string()).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn overlapping_operations_keep_their_order_and_an_open_one_has_no_end() {
+        let mut tape = Tape::new("register", 3);
+        tape.write(0, 1, "r0", 1, 1_000_000, 1_005_000);
+        tape.write_unknown(1, 2, "r0", 2, 1_002_000, 1_502_000, "timeout");
+        tape.read(2, 3, "r0", Some(2), 1_004_000, 1_006_000);
+        tape.read(2, 3, "r0", None, 5_000_000, 5_001_000);
+        let text = drawn(&tape, lost_write(0, "r0"), &Events::default(), &[]);
+        insta::assert_snapshot!(text, @r#"
+        COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
+          4 operations of 4 prove it
+                    seconds     1.000 1.004 1.006 5.000
+                                |--|--|--|--|--//-|--|
+        > c0 -> n1  write r0=1  [========]     //       ok  <- lost write
+          c1 -> n2  write r0=2     [===========//====>  unknown: timeout
+          c2 -> n3  read r0           [=====]  //       2
+          c2 -> n3  read r0                    // [==]  absent
+        "#);
+    }
+
+    #[test]
+    fn two_leaders_of_one_moment_stand_above_the_lanes() {
+        let mut tape = Tape::new("register", 3);
+        tape.write(0, 1, "r0", 1, 2_500_000, 2_501_000);
+        tape.read(2, 3, "r0", None, 2_600_000, 2_601_000);
+        let mut events = Events::default();
+        events.role(0, 1, Role::Leader).role(2_200_000, 3, Role::Leader);
+        let faults = [fault(1, "partition", &[1], 2_000_000, 3_000_000)];
+        let text = drawn(&tape, lost_write(0, "r0"), &events, &faults);
+        insta::assert_snapshot!(text, @r#"
+        COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
+          2 operations of 2 prove it
+                    seconds     2.500 2.600
+                                |--|--|--|
+                    fault       1 partition
+                    leads       n1 n3.....
+        > c0 -> n1  write r0=1  [==]        ok  <- lost write
+          c2 -> n3  read r0           [==]  absent
+
+          At 2.500 s, when write r0=1 began: n1 and n3 both took themselves for the leader; fault 1
+          (partition, n1 (leader)) had been in force for 500 ms.
+        "#);
+    }
+
+    #[test]
+    fn more_operations_than_lanes_fit_and_keep_the_culprit() {
+        let mut tape = Tape::new("register", 3);
+        for step in 0..12 {
+            let (client, from) = (1_000 + step as u32, 1_000_000 + step * 2_000_000);
+            let value = 123_456_789_000 + step as i64;
+            tape.mismatch(client, 3, "a-register", value, value + 1, value, from, from + 900_000);
+        }
+        let text = drawn(&tape, lost_write(11, "a-register"), &Events::default(), &[]);
+        assert!(text.contains("and 4 more, not drawn"), "{text}");
+        assert!(text.contains("\n> c1011 -> n3"), "{text}");
+    }
 }

@@ -1,11 +1,11 @@
 //! What people read: plain text, at most [`WIDTH`] columns, a pure function of the records.
 //!
-//! One file per section, in the order in which they appear: [`summary`], [`gates`],
-//! [`operations`], [`timeline`], [`faults`], [`lanes`] (the counterexample), [`next`].
+//! One file per section, in the order in which they appear: `summary`, `gates`,
+//! `operations`, `timeline`, `faults`, `lanes` (the counterexample), `next`.
 //! [`suite`] puts them together for `run` and `report`, [`checked`] for `check`; [`progress`] is
-//! for the lines on stderr while a suite runs. Words for records are chosen in [`words`], glyphs
-//! and colors in [`theme`]. A section is built in the full character set and without color;
-//! [`theme`] turns the finished text into what the reader can show, so neither can move a column.
+//! for the lines on stderr while a suite runs. Words for records are chosen in `words`, glyphs
+//! and colors in `theme`. A section is built in the full character set and without color;
+//! `theme` turns the finished text into what the reader can show, so neither can move a column.
 //!
 //! The text is for people and changes when a better one is found; programs read `summary.json`.
 
@@ -30,7 +30,8 @@ use crate::record::{EventRecord, RunRecord, SuiteRecord};
 pub use checked::{Checked, checked};
 pub use theme::{Charset, Style};
 
-/// No line of a report is longer, whatever the terminal: reports are compared and mailed.
+/// No line of a report is longer, whatever the terminal: reports are compared and mailed. Lines to
+/// copy are the exception, for a path that is broken is of no use.
 pub const WIDTH: usize = 100;
 
 /// What a run's folder holds beside its record, for timeline and counterexample.
@@ -56,6 +57,10 @@ pub fn suite(
     lines.extend(summary::canaries(suite));
     for run in in_reading_order(suite) {
         lines.extend(run::block(suite, run, detail));
+    }
+    if suite.runs.len() > 1 {
+        lines.extend([String::new(), theme::rule("")]);
+        lines.extend(summary::verdict(suite).into_iter().skip(1));
     }
     lines.extend(next::suite(suite));
     lines.extend(next::exit(suite.exit_code, &suite.exit_reason));

@@ -9,7 +9,7 @@ pub(super) fn run(suite: &SuiteRecord, run: &RunRecord) -> Vec<String> {
     lines.push(format!("  check again   splitbrain check {folder}"));
     lines.push(format!("  run again     splitbrain run {folder}/plan.yaml"));
     if let Some(recheck) = &run.recheck {
-        lines.push(format!("  smallest      splitbrain check {folder}/{}", recheck.file));
+        lines.push(format!("  minimal       splitbrain check {folder}/{}", recheck.file));
     }
     if run.result != RunResult::Met {
         let mut nodes: Vec<String> =

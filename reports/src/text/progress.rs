@@ -7,7 +7,7 @@ use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
 
 use super::{Style, theme, words};
-use crate::record::{FaultId, FaultStep, Part, Phase, RunRecord, TargetRecord};
+use crate::record::{FaultId, FaultStep, Part, Phase, RunRecord, RunResult, TargetRecord};
 use crate::units;
 
 /// A run begins: `RUN 3 of 9  leader-killed  proof on store raft, register, 8 keys`.
@@ -75,7 +75,7 @@ pub fn run_ends(run: &RunRecord, took: Micros, style: &Style) -> String {
         words::finding(run)
     );
     match run.result {
-        crate::record::RunResult::Met => one(line, style),
+        RunResult::Met => one(line, style),
         _ => {
             theme::finish(&[line, format!("           {}", run.why)], style).trim_end().to_string()
         }
@@ -89,4 +89,44 @@ fn clock(at: Micros) -> String {
 /// One line without its newline, which whoever prints adds.
 fn one(line: String, style: &Style) -> String {
     theme::finish(&[line], style).trim_end().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples;
+
+    #[test]
+    fn progress_is_one_short_line_for_each_edge() {
+        let style = Style::default();
+        let (suite, _) = samples::release_gate();
+        let run = &suite.runs[0];
+        let at = |ms: u64| Micros(ms * 1_000);
+        let hit = [NodeId(1)];
+        let skipped = FaultStep::Skipped { reason: "no node led within 5 s".into() };
+        let lines = [
+            run_begins(1, 5, &run.name, &run.part, &run.target, &run.workload, &style),
+            phase(at(1_240), Phase::Load, &style),
+            fault(at(3_004), FaultId(1), "kill", &hit, &FaultStep::InForce, 1_931, &style),
+            fault(at(5_000), FaultId(2), "pause", &[], &skipped, 2_400, &style),
+            run_ends(run, at(11_400), &style),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        RUN 1 of 5  leader-killed  proof on store raft, register, 4 keys
+        [   1.2 s]  clients and faults begin
+        [   3.0 s]  fault 1  kill n1  in force   1 931 operations ok
+        [   5.0 s]  fault 2  pause  skipped: no node led within 5 s   2 400 operations ok
+        MET        [  11.4 s]  leader-killed  200 operations  1 of 1 fault took effect  found nothing
+        "#);
+    }
+
+    #[test]
+    fn a_run_that_was_not_met_says_why_at_once() {
+        let (suite, _) = samples::lost_write_on_raft();
+        let line = run_ends(&suite.runs[0], Micros(9_000_000), &Style::default());
+        insta::assert_snapshot!(line, @r#"
+        NOT MET    [   9.0 s]  leader-killed  205 operations  1 of 1 fault took effect  found 1 lost write
+                   expected every checker to pass, and linearizable and lost-writes found 1 lost write
+        "#);
+    }
 }

@@ -4,11 +4,13 @@
 //! run of a suite. A proof that held shows what was tried on it; a canary that was caught shows
 //! its counterexample; what supports a canary needs two lines.
 
+use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::verdict::Anomaly;
 
 use super::lanes::Surroundings;
-use super::{RunDetail, faults, gates, lanes, next, operations, table, timeline, words};
-use crate::record::{Part, RunRecord, RunResult, SuiteRecord};
+use super::{RunDetail, faults, gates, lanes, next, operations, table, theme, timeline, words};
+use crate::measure::loss;
+use crate::record::{Expectation, FaultId, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
 /// How much of a run is shown.
@@ -28,7 +30,7 @@ pub(super) fn block(
 ) -> Vec<String> {
     let depth = depth(suite, run);
     let mut lines = vec![String::new(), rule(run)];
-    lines.extend(about(run));
+    lines.extend(about(run, depth));
     if depth == Depth::Support {
         return lines;
     }
@@ -47,6 +49,7 @@ pub(super) fn block(
         ]),
     }
     lines.extend(faults::section(run, detail.as_ref()));
+    lines.extend(detail.as_ref().map_or(Vec::new(), |detail| loss(run, detail)));
     lines.extend(counterexample(run, detail.as_ref()));
     if depth != Depth::Proof {
         lines.extend(next::run(suite, run));
@@ -67,14 +70,16 @@ fn depth(suite: &SuiteRecord, run: &RunRecord) -> Depth {
 
 /// A line across the page that begins a run: its name, its result and what it is for.
 fn rule(run: &RunRecord) -> String {
-    let head =
-        format!("==== {}  {}  {} ", run.name, words::result(run.result), words::part(&run.part));
-    format!("{head}{}", "=".repeat(super::WIDTH.saturating_sub(head.chars().count())))
+    let (result, part) = (words::result(run.result), words::part(&run.part));
+    theme::rule(&format!("{}  {result}  {part}", run.name))
 }
 
 /// The result's reason, what was run, and on how much evidence the result stands.
-fn about(run: &RunRecord) -> Vec<String> {
-    let mut lines = table::wrapped("", &run.why);
+fn about(run: &RunRecord, depth: Depth) -> Vec<String> {
+    let mut lines = Vec::new();
+    if depth != Depth::Support {
+        lines.extend(table::wrapped("", &run.why));
+    }
     let settings = run.target.settings.iter().map(|(name, value)| format!("{name}: {value}"));
     let settings: Vec<String> = settings.collect();
     let mut target = format!("{} {}", run.target.name, run.target.version);
@@ -101,7 +106,10 @@ fn evidence(run: &RunRecord) -> String {
             units::counted(ok, "operation"),
             units::count(words::operations(run) + run.shed)
         ),
-        format!("{seen} of {} took effect", units::counted(planned, "fault")),
+        match planned {
+            0 => "no faults were planned".to_string(),
+            _ => format!("{seen} of {} took effect", units::counted(planned, "fault")),
+        },
         format!(
             "{enough} of {} answered enough",
             units::counted(run.audit.len() as u64, "audit question")
@@ -113,11 +121,50 @@ fn evidence(run: &RunRecord) -> String {
     parts.join("; ")
 }
 
+/// The acknowledged writes that are gone, over time and faults (RPO).
+fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
+    let ids = loss::lost_writes(&run.judgements);
+    let Some(loss) = loss::of(&detail.history, &ids, &run.judgements, &run.faults) else {
+        return Vec::new();
+    };
+    let names = |faults: &[FaultId]| {
+        let names: Vec<String> = faults.iter().map(|fault| fault.0.to_string()).collect();
+        format!("fault{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
+    };
+    let during = match (&loss.during[..], &loss.before[..]) {
+        ([], []) => "after the last fault or without any".to_string(),
+        (during, []) => format!("during {}", names(during)),
+        ([], before) => format!("before {}", names(before)),
+        (during, before) => format!("during {} and before {}", names(during), names(before)),
+    };
+    let span = Micros(loss.last_acknowledged.0.saturating_sub(loss.first_invoked.0));
+    let lost = units::counted(loss.count, "acknowledged write");
+    let (sent, acknowledged) =
+        (units::moment(loss.first_invoked), units::moment(loss.last_acknowledged));
+    let text = match loss.count {
+        1 => format!("{lost} lost, {during}: sent at {sent}, acknowledged at {acknowledged}"),
+        _ => {
+            let listed = match loss::is_cut_short(&run.judgements) {
+                true => format!("of the {} listed ", units::count(ids.len() as u64)),
+                false => String::new(),
+            };
+            format!(
+                "{lost} lost, {during}: {listed}the first was sent at {sent}, the last \
+                 acknowledged at {acknowledged}, {} later",
+                units::duration(span)
+            )
+        }
+    };
+    let mut lines = vec![String::new()];
+    lines.extend(table::wrapped("LOSS  ", &text));
+    lines
+}
+
 /// The anomalies of a run, those that were expected first, and the first of them drawn.
 pub(super) fn counterexample(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
     let mut listed: Vec<&Anomaly> =
         run.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
-    if let crate::record::Expectation::Fail(kind) = run.expectation {
+    if let Expectation::Fail(kind) = run.expectation {
         listed.sort_by_key(|anomaly| anomaly.kind != kind);
     }
     let Some(first) = listed.first() else { return Vec::new() };

@@ -23,8 +23,14 @@ pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
         "",
         &format!("{} · {processors} · {}", suite.directory, suite.host.kernel),
     ));
-    lines.push(String::new());
-    let word = words::verdict_of_suite(suite.result);
+    lines.extend(verdict(suite));
+    lines
+}
+
+/// How it ended, in plain words: at the top, and again at the end of a long report.
+pub(super) fn verdict(suite: &SuiteRecord) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let word = words::verdict_of_suite(suite);
     for (place, sentence) in sentences(suite).iter().enumerate() {
         let first = if place == 0 { format!("{word}  ") } else { " ".repeat(word.len() + 2) };
         lines.extend(table::wrapped(&first, sentence));
@@ -54,7 +60,7 @@ pub(super) fn runs(suite: &SuiteRecord) -> Vec<String> {
             ]
         })
         .collect();
-    let header = ["result", "run", "part", "target", "operations", "faults", "found", "load"];
+    let header = ["result", "run", "part", "target", "ops", "faults", "found", "load"];
     let mut lines = vec![String::new(), "RUNS".to_string()];
     lines.extend(table::blank(&header, &rows, &[4, 7], 1));
     lines
@@ -93,7 +99,12 @@ fn caught(canary: &RunRecord, expected: &str) -> String {
     match canary.result {
         RunResult::Met => {
             let finding = words::finding(canary);
-            format!("{finding} on {}, as predicted ({expected})", words::target(&canary.target))
+            let opinion = match &canary.recheck {
+                Some(recheck) if recheck.confirmed => "; confirmed by brute force",
+                _ => "",
+            };
+            let target = words::target(&canary.target);
+            format!("{finding} on {target}, as predicted ({expected}){opinion}")
         }
         _ => format!("{}: {}", words::result(canary.result), canary.why),
     }
@@ -111,6 +122,9 @@ fn sentences(suite: &SuiteRecord) -> Vec<String> {
     let failing: Vec<&RunRecord> =
         suite.runs.iter().filter(|run| run.result == suite.result).collect();
     let all = units::counted(suite.runs.len() as u64, "run");
+    if words::was_stopped(suite) {
+        return vec![suite.exit_reason.clone()];
+    }
     let mut sentences = match suite.result {
         RunResult::Met => return proven(suite),
         RunResult::NotMet => {
@@ -156,7 +170,8 @@ fn proven(suite: &SuiteRecord) -> Vec<String> {
     if canaries > 0 {
         let (noun, verb) = if canaries == 1 { ("store", "was") } else { ("stores", "were") };
         sentences.push(format!(
-            "{canaries} weakened {noun} {verb} caught as predicted, so this green could have been red."
+            "{canaries} weakened {noun} {verb} caught as predicted, so this green could have been \
+             red."
         ));
     }
     if sentences.is_empty() {

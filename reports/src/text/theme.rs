@@ -46,13 +46,19 @@ pub(super) fn node(state: NodeState) -> (char, &'static str) {
         NodeState::Candidate => ('c', "candidate"),
         NodeState::Leader => ('L', "leads"),
         NodeState::CutOff => ('x', "cut off"),
-        NodeState::CutOffLeader => ('X', "cut off, still leads"),
+        NodeState::CutOffLeader => ('X', "cut off but still leads"),
     }
 }
 
 /// The glyph of a fault in its lane: its number, in base 36 so that one column is enough.
 pub(super) fn fault(id: FaultId) -> char {
     char::from_digit(id.0 % 36, 36).unwrap_or('*')
+}
+
+/// A line across the page, with what it begins written into it.
+pub(super) fn rule(head: &str) -> String {
+    let head = if head.is_empty() { String::new() } else { format!("==== {head} ") };
+    format!("{head}{}", "=".repeat(super::WIDTH.saturating_sub(head.chars().count())))
 }
 
 /// Joins the lines of a text, each without trailing blanks, in the characters and colors that the
@@ -92,7 +98,7 @@ const TITLE: &str = "\x1b[1m";
 const PLAIN: &str = "\x1b[0m";
 
 /// The words that color repeats, longer ones before those they contain.
-const WORDS: [(&str, &str); 11] = [
+const WORDS: [(&str, &str); 12] = [
     ("NOT EVALUATED", DOUBTFUL),
     ("NOT ENOUGH", DOUBTFUL),
     ("NO EFFECT", DOUBTFUL),
@@ -102,6 +108,7 @@ const WORDS: [(&str, &str); 11] = [
     ("FAIL", BAD),
     ("ENVIRONMENT", DOUBTFUL),
     ("UNDECIDED", DOUBTFUL),
+    ("STOPPED", DOUBTFUL),
     ("PASS", GOOD),
     ("MET", GOOD),
 ];

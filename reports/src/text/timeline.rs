@@ -3,7 +3,7 @@
 use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::verdict::Anomaly;
 
-use super::{RunDetail, theme, words};
+use super::{RunDetail, table, theme, words};
 use crate::measure::Window;
 use crate::measure::cluster::NodeState;
 use crate::measure::timeline::{Span, Timeline};
@@ -24,7 +24,8 @@ pub(super) fn section(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
     if timeline.columns.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![String::new(), title(&timeline)];
+    let mut lines = vec![String::new()];
+    lines.extend(title(&timeline));
     lines.extend(axis(&timeline));
     lines.extend(fault_lanes(&timeline));
     for (node, states) in &timeline.nodes {
@@ -46,11 +47,11 @@ fn window(run: &RunRecord) -> Window {
 }
 
 fn lane(label: &str, columns: &str) -> String {
-    format!("  {label:LABEL$} {columns}")
+    format!("  {:LABEL$} {columns}", table::shortened(label, LABEL))
 }
 
 /// What a column is, and the glyphs that occur.
-fn title(timeline: &Timeline) -> String {
+fn title(timeline: &Timeline) -> Vec<String> {
     let mut states: Vec<NodeState> =
         timeline.nodes.iter().flat_map(|(_, states)| states).copied().collect();
     states.sort_unstable();
@@ -59,7 +60,7 @@ fn title(timeline: &Timeline) -> String {
     let legend = shown.map(theme::node).map(|(glyph, meaning)| format!("{glyph} {meaning}"));
     let legend: Vec<String> = legend.collect();
     let column = timeline.column.as_secs_f64();
-    format!("TIMELINE  one column = {column} s   {}", legend.join("  "))
+    table::wrapped("TIMELINE  ", &format!("one column = {column} s; {}", legend.join(", ")))
 }
 
 fn axis(timeline: &Timeline) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
 
-use crate::record::{Effect, FaultRecord, Part, RunRecord, RunResult, TargetRecord};
+use crate::record::{Effect, FaultRecord, Part, RunRecord, RunResult, SuiteRecord, TargetRecord};
 use crate::units;
 
 /// The result of one run.
@@ -20,12 +20,19 @@ pub(super) fn result(result: RunResult) -> &'static str {
 }
 
 /// The result of a suite.
-pub(super) fn verdict_of_suite(result: RunResult) -> &'static str {
-    match result {
+pub(super) fn verdict_of_suite(suite: &SuiteRecord) -> &'static str {
+    match suite.result {
+        _ if was_stopped(suite) => "STOPPED",
         RunResult::Met => "PASS",
         RunResult::NotMet => "FAIL",
-        other => self::result(other),
+        other => result(other),
     }
+}
+
+/// Whether a suite was ended before its end: what did run came out well, and yet the command did
+/// not, so it must not read as a pass.
+pub(super) fn was_stopped(suite: &SuiteRecord) -> bool {
+    suite.exit_code != 0 && suite.result == RunResult::Met
 }
 
 /// What a run is for.
