@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use splitbrain_reports::measure::coverage::{self, Coverage};
 use splitbrain_reports::record::{AuditRecord, Effect, FaultRecord};
 use splitbrain_workloads::history::History;
-use splitbrain_workloads::operation::{NodeId, OpKind, Outcome, Reply};
+use splitbrain_workloads::operation::OpKind;
 
 /// How much evidence a run must bring.
 pub struct Thresholds {
@@ -52,11 +53,12 @@ pub struct Evidence<'a> {
 
 /// Asks every question.
 pub fn audit(evidence: &Evidence<'_>) -> Vec<AuditRecord> {
-    let mut records = vec![operations(evidence)];
+    let coverage = Coverage::of(evidence.history);
+    let mut records = vec![operations(&coverage, evidence.kinds)];
     if evidence.kinds.contains(&OpKind::CompareAndSet) {
-        records.push(branches(evidence.history));
+        records.push(branches(&coverage));
     }
-    records.push(nodes(evidence.history));
+    records.push(nodes(&coverage));
     if !evidence.faults.is_empty() {
         records.push(effects(evidence.faults));
         records.push(traffic(evidence));
@@ -71,56 +73,33 @@ pub fn audit(evidence: &Evidence<'_>) -> Vec<AuditRecord> {
     records
 }
 
-fn operations(evidence: &Evidence<'_>) -> AuditRecord {
-    let mut succeeded: BTreeMap<OpKind, u64> =
-        evidence.kinds.iter().map(|kind| (*kind, 0)).collect();
-    for operation in &evidence.history.operations {
-        if operation.reply().is_some() && !operation.is_final {
-            *succeeded.entry(operation.op.kind()).or_default() += 1;
-        }
-    }
-    let needed = |kind: OpKind| match kind {
+fn operations(coverage: &Coverage, kinds: &[OpKind]) -> AuditRecord {
+    let ok = |kind: &OpKind| coverage.ok_by_kind.get(kind).copied().unwrap_or(0);
+    let needed = |kind: &OpKind| match kind {
         OpKind::List => THRESHOLDS.lists,
         _ => THRESHOLDS.of_each_kind,
     };
+    let rules = kinds.iter().map(|kind| format!("{kind} >= {}", needed(kind)));
     AuditRecord {
         name: "operations".to_string(),
-        rule: format!("each kind >= {} ok", THRESHOLDS.of_each_kind),
-        observed: listed(succeeded.iter().map(|(kind, count)| format!("{count} {kind}"))),
-        enough: succeeded.iter().all(|(kind, count)| *count >= needed(*kind)),
+        rule: listed(rules),
+        observed: listed(kinds.iter().map(|kind| ok(kind).to_string())),
+        enough: kinds.iter().all(|kind| ok(kind) >= needed(kind)),
     }
 }
 
-fn branches(history: &History) -> AuditRecord {
-    let count = |wanted: bool| {
-        let took =
-            |reply: &Reply| matches!(reply, Reply::Compared { swapped, .. } if *swapped == wanted);
-        history
-            .operations
-            .iter()
-            .filter_map(|operation| operation.reply())
-            .filter(|r| took(r))
-            .count()
-    };
-    let (swaps, mismatches) = (count(true) as u64, count(false) as u64);
+fn branches(coverage: &Coverage) -> AuditRecord {
+    let Coverage { swaps, mismatches, .. } = coverage;
     AuditRecord {
         name: "compare-and-set".to_string(),
         rule: format!("swaps and mismatches >= {} each", THRESHOLDS.of_each_branch),
         observed: format!("{swaps} swaps, {mismatches} mismatches"),
-        enough: swaps.min(mismatches) >= THRESHOLDS.of_each_branch,
+        enough: *swaps.min(mismatches) >= THRESHOLDS.of_each_branch,
     }
 }
 
-fn nodes(history: &History) -> AuditRecord {
-    let mut answered: BTreeMap<NodeId, u64> =
-        NodeId::first(history.header.nodes).map(|node| (node, 0)).collect();
-    for operation in &history.operations {
-        if let (Outcome::Ok(_), Some(node), false) =
-            (&operation.outcome, operation.node, operation.is_final)
-        {
-            *answered.entry(node).or_default() += 1;
-        }
-    }
+fn nodes(coverage: &Coverage) -> AuditRecord {
+    let answered = &coverage.ok_by_node;
     AuditRecord {
         name: "nodes".to_string(),
         rule: format!("each answered >= {}", THRESHOLDS.by_each_node),
@@ -161,28 +140,19 @@ fn effects(faults: &[FaultRecord]) -> AuditRecord {
 
 /// While a fault is in force, somebody must run into it.
 fn traffic(evidence: &Evidence<'_>) -> AuditRecord {
-    let mut least: Option<(u64, &FaultRecord)> = None;
-    for fault in evidence.faults {
-        let (Some(from), Some(to)) = (fault.in_force, fault.healed) else { continue };
-        // One that was under way when the fault began has run into it as much as one sent later.
-        let during = evidence.history.operations.iter().filter(|operation| {
-            let victim = operation.node.is_some_and(|node| fault.victims.contains(&node));
-            let ended = operation.completed.map_or(to, |stamp| stamp.at);
-            victim && operation.invoked.at <= to && from <= ended
-        });
-        let count = during.count() as u64;
-        if least.is_none_or(|(smallest, _)| count < smallest) {
-            least = Some((count, fault));
-        }
-    }
+    let asked = evidence.faults.iter().flat_map(|fault| {
+        let asked = coverage::asked_during(evidence.history, fault);
+        asked.into_iter().map(|(node, count)| (count, node, fault.id.0))
+    });
+    let least = asked.min();
     AuditRecord {
         name: "traffic-into-faults".to_string(),
         rule: format!("operations open at each victim >= {}", THRESHOLDS.into_each_fault),
         observed: match least {
-            Some((count, fault)) => format!("least {count}, fault #{}", fault.id.0),
+            Some((count, node, fault)) => format!("least {count}, {node} in fault {fault}"),
             None => "no fault was in force".to_string(),
         },
-        enough: least.is_some_and(|(count, _)| count >= THRESHOLDS.into_each_fault),
+        enough: least.is_some_and(|(count, _, _)| count >= THRESHOLDS.into_each_fault),
     }
 }
 

@@ -2,8 +2,9 @@
 //! found anything.
 //!
 //! Final reads are left out, for they come after the faults. A victim was *asked during* a fault
-//! when an operation was invoked at it from the moment the fault was in force until its heal was
-//! requested; how the operation ended does not matter.
+//! when an operation was open at it at some moment from the fault being in force until its heal was
+//! requested: one that was under way when the fault began has run into it as much as one sent
+//! later. How the operation ended does not matter.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +60,8 @@ pub fn asked_during(history: &History, fault: &FaultRecord) -> BTreeMap<NodeId, 
     let mut asked: BTreeMap<NodeId, u64> = fault.victims.iter().map(|node| (*node, 0)).collect();
     for operation in history.operations.iter().filter(|operation| !operation.is_final) {
         let victim = operation.node.and_then(|node| asked.get_mut(&node));
-        if let Some(asked) = victim.filter(|_| window.contains(operation.invoked.at)) {
+        let ended = operation.completed.map_or(Micros(u64::MAX), |stamp| stamp.at);
+        if let Some(asked) = victim.filter(|_| window.touches(operation.invoked.at, ended)) {
             *asked += 1;
         }
     }

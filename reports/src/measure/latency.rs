@@ -60,6 +60,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_slow_operation_does_not_blur_the_fast_ones() {
+        let mut latencies = Latencies::new();
+        for latency in 0..1000 {
+            latencies.add(Micros(900 + latency));
+        }
+        latencies.add(Micros(566_000));
+        let p50 = latencies.quantile(0.5).unwrap().0;
+        assert!((1395..=1405).contains(&p50), "{p50}");
+        assert_eq!(latencies.longest(), Some(Micros(566_000)));
+    }
+
+    #[test]
     fn quantiles_of_a_thousand_steps_are_within_a_thousandth() {
         let mut latencies = Latencies::new();
         for step in 1..=1_000 {
