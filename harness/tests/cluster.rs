@@ -101,6 +101,9 @@ async fn a_program_that_is_not_there_is_refused_with_its_name() {
     let refused = processes.spawn(spec(dir.path(), "no-such-program", &[])).await;
     let Err(ClusterError::Refused { reason, .. }) = refused else { panic!("it was started") };
     assert!(reason.starts_with("exec no-such-program: "), "{reason}");
+    let long = "x".repeat(2 << 20);
+    let refused = processes.spawn(spec(dir.path(), "echo", &[&long])).await;
+    assert!(matches!(refused, Err(ClusterError::Refused { .. })));
     let refused = processes.spawn(spec(Path::new("/no/such/folder"), "true", &[])).await;
     let Err(ClusterError::Refused { reason, .. }) = refused else { panic!("it was started") };
     assert!(reason.contains("/no/such/folder"), "{reason}");

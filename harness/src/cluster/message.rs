@@ -1,7 +1,7 @@
 //! What the harness and its reaper say to each other: one JSON object a line, over a Unix socket.
 //!
 //! Both ends are the same build of the same program, so the format carries no version. Written and
-//! read by [`process`](super::process) and [`reaper`](super::reaper) alone.
+//! read by [`conversation`](super::conversation) and [`reaper`](super::reaper) alone.
 
 use std::collections::BTreeMap;
 use std::fmt;

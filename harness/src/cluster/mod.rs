@@ -3,12 +3,14 @@
 //!
 //! The reaper ([`reaper`]) is this same program, started before anything else. It owns every
 //! process of a run and removes them all when the harness is gone, whatever ended it.
-//! [`process`] is the harness's side of the conversation, [`message`] its words, [`launch`] the
-//! moment between fork and exec, [`census`] what the kernel tells about processes and
-//! [`address`] the place on the loopback network. Nothing here knows faults, targets or links.
+//! [`process`] is the harness's side, `conversation` how it talks to the reaper and `message` in
+//! which words, `launch` the moment between fork and exec, [`census`] what the kernel tells about
+//! processes and [`address`] the place on the loopback network. Nothing here knows faults, targets
+//! or links.
 
 pub mod address;
 pub mod census;
+mod conversation;
 mod launch;
 mod message;
 pub mod process;

@@ -3,35 +3,29 @@
 //! Nothing here guesses: a process is stopped, continued or dead when the kernel told the reaper
 //! so. Every wait is bounded. Called by the phases of a run and by the faults kill and pause.
 
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use splitbrain_workloads::operation::NodeId;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 
 use super::census::{Census, Entry};
+use super::conversation::{Last, Shared, State, lock};
 pub use super::message::ProcessSpec;
-use super::message::{ExitStatus, Report, Request};
+use super::message::{ExitStatus, Request};
 use super::reaper;
 
 /// How long the reaper and the kernel may take for what they usually do in a millisecond. Long
 /// enough for a machine whose every core is busy; reaching it is an error of the environment.
-const BOUND: Duration = Duration::from_secs(10);
-
-/// How many exits may wait for a subscriber: far more than nodes can die in any run.
-const EXITS: usize = 1024;
+pub(super) const BOUND: Duration = Duration::from_secs(10);
 
 /// What can go wrong with processes. All of these are troubles of the environment, not verdicts.
 #[derive(Debug, thiserror::Error)]
@@ -123,16 +117,7 @@ impl Reaper {
             .set_nonblocking(true)
             .and_then(|()| UnixStream::from_std(self.socket))
             .map_err(ClusterError::NoReaper)?;
-        let (reports, requests) = socket.into_split();
-        let shared = Arc::new(Shared {
-            pid: self.child.id(),
-            requests: tokio::sync::Mutex::new(requests),
-            next_call: AtomicU64::new(1),
-            table: Mutex::new(Table::default()),
-            exits: broadcast::Sender::new(EXITS),
-            ended: watch::Sender::new(None),
-        });
-        tokio::spawn(listen(Arc::clone(&shared), reports));
+        let shared = Shared::begin(self.child.id(), socket);
         Ok(Processes { shared, reaper: Arc::new(Mutex::new(self.child)) })
     }
 }
@@ -391,7 +376,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    fn of(status: ExitStatus, asked: bool) -> Cause {
+    pub(super) fn of(status: ExitStatus, asked: bool) -> Cause {
         if asked {
             Cause::Asked
         } else if status == ExitStatus::Signal(Signal::SIGKILL as i32) {
@@ -400,147 +385,4 @@ impl Cause {
             Cause::Crash
         }
     }
-}
-
-/// What the reaper has reported of one process.
-#[derive(Clone, Copy, Debug, Default)]
-struct State {
-    stopped: bool,
-    exit: Option<ExitStatus>,
-    gone: bool,
-}
-
-/// The last that was heard of the reaper.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Last {
-    /// It confirmed that nothing is left.
-    Empty,
-    /// Its socket ended without that.
-    Lost,
-}
-
-struct Shared {
-    pid: u32,
-    requests: tokio::sync::Mutex<OwnedWriteHalf>,
-    next_call: AtomicU64,
-    table: Mutex<Table>,
-    exits: broadcast::Sender<Exit>,
-    ended: watch::Sender<Option<Last>>,
-}
-
-#[derive(Default)]
-struct Table {
-    calls: HashMap<u64, Call>,
-    processes: HashMap<u32, (NodeId, watch::Sender<State>)>,
-    lost: bool,
-}
-
-/// A call that was not answered yet.
-struct Call {
-    node: NodeId,
-    /// For a process that is being prepared: where its reports go. It is entered together with
-    /// the answer, so that no report can come before it.
-    state: Option<watch::Sender<State>>,
-    answer: oneshot::Sender<Result<u32, String>>,
-}
-
-impl Shared {
-    async fn call(
-        &self,
-        node: NodeId,
-        what: &'static str,
-        state: Option<watch::Sender<State>>,
-        request: impl FnOnce(u64) -> Request,
-    ) -> Result<u32, ClusterError> {
-        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
-        let (answer, answered) = oneshot::channel();
-        {
-            let mut table = lock(&self.table);
-            if table.lost {
-                return Err(ClusterError::ReaperLost);
-            }
-            table.calls.insert(call, Call { node, state, answer });
-        }
-        self.send(&request(call)).await?;
-        match timeout(BOUND, answered).await {
-            Ok(Ok(Ok(pid))) => Ok(pid),
-            Ok(Ok(Err(reason))) => Err(ClusterError::Refused { node, what, reason }),
-            Ok(Err(_)) => Err(ClusterError::ReaperLost),
-            Err(_) => Err(ClusterError::Unconfirmed { node, what }),
-        }
-    }
-
-    async fn send(&self, request: &Request) -> Result<(), ClusterError> {
-        let mut line = serde_json::to_vec(request).map_err(|_| ClusterError::ReaperLost)?;
-        line.push(b'\n');
-        let mut requests = self.requests.lock().await;
-        requests.write_all(&line).await.map_err(|_| ClusterError::ReaperLost)
-    }
-}
-
-/// Hears the reaper until it ends.
-async fn listen(shared: Arc<Shared>, reports: OwnedReadHalf) {
-    let mut lines = BufReader::new(reports).lines();
-    let mut last = Last::Lost;
-    while let Ok(Some(line)) = lines.next_line().await {
-        match serde_json::from_str(&line) {
-            Ok(Report::Empty) => last = Last::Empty,
-            Ok(report) => note(&shared, report),
-            // The two ends are one program: this cannot be, and what follows cannot be trusted.
-            Err(_) => break,
-        }
-    }
-    let mut table = lock(&shared.table);
-    table.lost = true;
-    // Whoever waits for a report or an answer learns that there will be none.
-    table.calls.clear();
-    table.processes.clear();
-    shared.ended.send_replace(Some(last));
-}
-
-fn note(shared: &Shared, report: Report) {
-    let mut table = lock(&shared.table);
-    match report {
-        Report::Done { call, pid } => {
-            if let Some(call) = table.calls.remove(&call) {
-                if let Some(state) = call.state {
-                    table.processes.insert(pid, (call.node, state));
-                }
-                let _ = call.answer.send(Ok(pid));
-            }
-        }
-        Report::Failed { call, error } => {
-            if let Some(call) = table.calls.remove(&call) {
-                let _ = call.answer.send(Err(error));
-            }
-        }
-        Report::Stopped { pid } => table.update(pid, |state| state.stopped = true),
-        Report::Continued { pid } => table.update(pid, |state| state.stopped = false),
-        Report::Exited { pid, status, asked } => {
-            if let Some(&(node, _)) = table.processes.get(&pid) {
-                let exit = Exit { node, pid, status, cause: Cause::of(status, asked) };
-                // Without a subscriber nobody is interested.
-                let _ = shared.exits.send(exit);
-            }
-            table.update(pid, |state| state.exit = Some(status));
-        }
-        Report::Gone { pid } => {
-            table.update(pid, |state| state.gone = true);
-            table.processes.remove(&pid);
-        }
-        Report::Empty => {}
-    }
-}
-
-impl Table {
-    fn update(&mut self, pid: u32, change: impl FnOnce(&mut State)) {
-        if let Some((_, state)) = self.processes.get(&pid) {
-            state.send_modify(change);
-        }
-    }
-}
-
-/// A panic elsewhere does not make these plain tables unusable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

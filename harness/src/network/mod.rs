@@ -1,9 +1,9 @@
 //! The network of links between the parties of a run.
 //!
-//! Every connection between two parties passes a proxy here ([`proxy`]), each of its two
-//! directions obeys the gate of its own link ([`gate`], [`pump`]), and faults name links. Where a
-//! target takes a list of peers per node, each directed pair has a port of its own; where nodes
-//! advertise one address to all, the kernel is asked who dialled ([`dialler`]); each client has a
+//! Every connection between two parties passes a proxy here (`proxy`), each of its two directions
+//! obeys the gate of its own link (`gate`, `pump`), and faults name links. Where a target takes a
+//! list of peers per node, each directed pair has a port of its own; where nodes advertise one
+//! address to all, the kernel is asked who dialled (`dialler`); each client has a
 //! [`Lane`]. Nothing here knows faults, plans or targets: it is told to cut and to heal, and tells
 //! what it saw.
 
