@@ -50,7 +50,7 @@ Examples:
   splitbrain run my-suite.yaml --seed 7    one suite; the seed fixes the plan, not the threads
   splitbrain plan my-suite.yaml            what would be done, without doing it
   splitbrain check runs/latest             judge the recorded histories again
-  splitbrain report runs/latest --ascii    the report once more, plain ASCII
+  splitbrain report runs/latest --charset ascii
 
 Exit codes:
     0  every run met its expectation and every gate
@@ -89,9 +89,9 @@ enum Command {
 /// How text is drawn.
 #[derive(Clone, Copy, Debug, Args)]
 struct Drawing {
-    /// Plain ASCII, nothing else; by default when the locale is not UTF-8
-    #[arg(long, help_heading = "Output")]
-    ascii: bool,
+    /// Characters of the report; auto is ASCII when the locale or the terminal knows nothing else
+    #[arg(long, value_enum, default_value_t = Characters::Auto, help_heading = "Output")]
+    charset: Characters,
     /// Color words by their meaning; never carries meaning alone
     #[arg(long, value_enum, default_value_t = When::Auto, help_heading = "Output")]
     color: When,
@@ -102,6 +102,13 @@ enum When {
     Auto,
     Always,
     Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Characters {
+    Auto,
+    Unicode,
+    Ascii,
 }
 
 #[derive(Debug, Args)]

@@ -5,12 +5,12 @@ use std::io::IsTerminal;
 
 use splitbrain_reports::text::{Charset, Style};
 
-use super::{Drawing, When};
+use super::{Characters, Drawing, When};
 
 /// The style of what goes to stdout.
 pub(super) fn stdout(drawing: Drawing) -> Style {
     Style {
-        charset: charset(drawing.ascii),
+        charset: charset(drawing.charset),
         color: color(drawing.color, std::io::stdout().is_terminal()),
     }
 }
@@ -25,14 +25,18 @@ pub(super) fn stderr_color() -> bool {
     color(When::Auto, std::io::stderr().is_terminal())
 }
 
-fn charset(ascii: bool) -> Charset {
+fn charset(asked: Characters) -> Charset {
     // The first of these that is set and not empty decides, as in locale(7).
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default();
     let utf8 = ["utf-8", "utf8"].iter().any(|name| locale.to_lowercase().contains(name));
     let dumb = set("TERM").is_some_and(|term| term == "dumb");
-    // A locale of nothing at all is what containers and CI have; their logs are UTF-8.
-    let plain = ascii || dumb || !(utf8 || locale.is_empty());
-    if plain { Charset::Ascii } else { Charset::Unicode }
+    match asked {
+        Characters::Unicode => Charset::Unicode,
+        Characters::Ascii => Charset::Ascii,
+        // No locale at all is what containers and CI have; their logs are UTF-8.
+        Characters::Auto if !dumb && (utf8 || locale.is_empty()) => Charset::Unicode,
+        Characters::Auto => Charset::Ascii,
+    }
 }
 
 fn color(when: When, terminal: bool) -> bool {
