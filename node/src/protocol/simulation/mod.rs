@@ -17,14 +17,17 @@ use world::{Shape, World};
 
 /// Runs seeds until one fails; prints its schedule and panics with its violation.
 fn prove(settings: &Settings, seeds: std::ops::Range<u64>) {
+    let (mut acknowledged, count) = (0, seeds.end - seeds.start);
     for seed in seeds {
         let verdict = World::new(seed, settings.clone(), Shape::of(seed)).run();
         if let Err(violation) = verdict.safety {
             let again = World::new(seed, settings.clone(), Shape::of(seed)).traced().run();
             panic!("seed {seed}: {violation}\n{}", again.schedule.join("\n"));
         }
-        assert!(verdict.acknowledged > 0, "seed {seed}: nothing was acknowledged");
+        acknowledged += verdict.acknowledged as u64;
     }
+    // In the wildest schedules nothing is acknowledged; on the whole much must be.
+    assert!(acknowledged > 20 * count, "only {acknowledged} writes in {count} schedules");
 }
 
 /// The first of some seeds whose schedule breaks a promise, and how.
@@ -61,9 +64,11 @@ fn the_raft_profile_keeps_every_promise_in_a_soak() {
 
 #[test]
 fn the_async_profile_loses_acknowledged_writes() {
-    let found = first_violation(&settings("async", &[]), 0..200);
-    let (_, violation) = found.expect("two leaders acknowledge and one gives way");
-    assert!(violation.contains("lost"), "{violation}");
+    let async_profile = settings("async", &[]);
+    let lossy = (0..100)
+        .filter(|seed| World::new(*seed, async_profile.clone(), Shape::of(*seed)).run().lost > 0)
+        .count();
+    assert!(lossy > 10, "acknowledged writes were lost in {lossy} of 100 schedules only");
 }
 
 #[test]
@@ -71,5 +76,44 @@ fn the_async_profile_ends_with_all_replicas_equal() {
     for seed in 0..200 {
         let verdict = World::new(seed, settings("async", &[]), Shape::of(seed)).run();
         assert!(verdict.converged, "seed {seed}: the replicas differ at the end");
+    }
+}
+
+#[test]
+#[ignore = "debugging"]
+fn zz_debug() {
+    let seed: u64 = std::env::var("SEED").unwrap().parse().unwrap();
+    let profile = std::env::var("PROFILE").unwrap();
+    let sets = std::env::var("SETS").unwrap_or_default();
+    let sets: Vec<&str> = sets.split(',').filter(|s| !s.is_empty()).collect();
+    let verdict = World::new(seed, settings(&profile, &sets), Shape::of(seed)).traced().run();
+    println!("{}", verdict.schedule.join("\n"));
+    println!(
+        "{:?} converged {} acknowledged {} {:?}",
+        verdict.safety,
+        verdict.converged,
+        verdict.acknowledged,
+        Shape::of(seed)
+    );
+}
+
+#[test]
+#[ignore = "debugging"]
+fn zz_switches() {
+    for set in [
+        "fencing=off",
+        "completeness=off",
+        "durable-vote=off",
+        "log-matching=off",
+        "commit-own-epoch=off",
+        "reads=leader",
+        "replication=async",
+    ] {
+        let t = std::time::Instant::now();
+        println!(
+            "{set}: {:?} {:?}",
+            first_violation(&settings("raft", &[set]), 0..3000),
+            t.elapsed()
+        );
     }
 }

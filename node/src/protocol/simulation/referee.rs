@@ -166,7 +166,8 @@ impl Referee {
     ) -> Result<(), Violation> {
         match &operation.request {
             Asked::Write(command) => {
-                self.write_answered(operation.floor, command, index, answer)?
+                self.acknowledged.push((index, command.clone()));
+                self.write_answered(operation.floor, command, index, answer)?;
             }
             Asked::Read(query) => self.read_answered(operation.floor, query, index, answer)?,
         }
@@ -175,7 +176,7 @@ impl Referee {
     }
 
     fn write_answered(
-        &mut self,
+        &self,
         floor: u64,
         command: &Command,
         index: u64,
@@ -194,7 +195,6 @@ impl Referee {
         if index <= floor {
             return Err(format!("write {index} began after an answer of index {floor} was given"));
         }
-        self.acknowledged.push((index, command.clone()));
         Ok(())
     }
 
@@ -238,14 +238,13 @@ impl Referee {
         Ok(())
     }
 
-    /// Whether a log still holds every acknowledged write.
-    pub(super) fn nothing_lost(&self, core: &Core) -> Result<(), Violation> {
-        for (index, command) in &self.acknowledged {
-            let held = core.entries.get(*index).map(|entry| entry.command.decode());
-            if held.as_ref() != Some(command) {
-                return Err(format!("acknowledged write {index} is lost at {}", core.me));
-            }
-        }
-        Ok(())
+    /// The acknowledged writes that a log does not hold.
+    pub(super) fn lost(&self, core: &Core) -> Vec<u64> {
+        let held = |index: u64| core.entries.get(index).map(|entry| entry.command.decode());
+        let lost = self
+            .acknowledged
+            .iter()
+            .filter(|(index, command)| held(*index).as_ref() != Some(command));
+        lost.map(|(index, _)| *index).collect()
     }
 }

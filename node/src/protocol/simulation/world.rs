@@ -52,6 +52,8 @@ pub(super) struct Verdict {
     /// Whether all replicas were equal in the end.
     pub(super) converged: bool,
     pub(super) acknowledged: usize,
+    /// How many of them are in no log at the end, if all replicas are equal.
+    pub(super) lost: usize,
     pub(super) schedule: Vec<String>,
 }
 
@@ -164,7 +166,8 @@ impl World {
             safety = self.final_checks(converged);
         }
         let acknowledged = self.referee.acknowledged.len();
-        Verdict { safety, converged, acknowledged, schedule: self.schedule }
+        let lost = if converged { self.lost() } else { 0 };
+        Verdict { safety, converged, acknowledged, lost, schedule: self.schedule }
     }
 
     fn run_until(&mut self, end: Now) -> Result<(), Violation> {
@@ -189,10 +192,17 @@ impl World {
             return Err("liveness: the healed cluster did not settle".to_string());
         }
         self.referee.refused_stays_refused()?;
-        self.nodes
-            .values()
-            .filter_map(|node| node.core.as_ref())
-            .try_for_each(|core| self.referee.nothing_lost(core))
+        match self.lost() {
+            0 => Ok(()),
+            lost => Err(format!("{lost} acknowledged writes are lost")),
+        }
+    }
+
+    /// How many acknowledged writes the first node's log does not hold. After convergence that is
+    /// every node's.
+    fn lost(&self) -> usize {
+        let core = self.nodes.values().find_map(|node| node.core.as_ref());
+        core.map_or(0, |core| self.referee.lost(core).len())
     }
 
     /// Whether one leader is followed by all, and all have applied all of its log.
