@@ -252,7 +252,7 @@ mod tests {
             let error = error.recv().unwrap().to_string();
             assert!(error.starts_with(failed), "{error}");
             assert_eq!(tokens.iter().count(), 0);
-            assert_eq!(recovered_numbers(dir.path()), []);
+            assert_eq!(recovered_numbers(dir.path()), [0_u64; 0]);
         }
     }
 

@@ -15,8 +15,7 @@ use crate::state::Command;
 pub(super) struct Leader {
     /// As whom it leads.
     pub(super) claim: Claim,
-    /// The entry that must be committed before reads are served: the first of its own, or without
-    /// one the last it found.
+    /// The first entry of its own, which must be committed before reads are served.
     pub(super) epoch_start: u64,
     /// How far each follower is.
     pub(super) followers: PerFollower<Progress>,
@@ -81,14 +80,12 @@ impl Core {
         self.counters.elections_won += 1;
         self.report(Report::Leads(claim));
         self.forwards_lost(None);
-        if self.settings.commit_own_epoch {
-            let start = self.append(&Command::Noop).index;
-            if let Role::Leader(leader) = &mut self.role {
-                leader.epoch_start = start;
-            }
+        // An entry of its own settles what it found: it shows followers where to cut, and once it
+        // is committed the leader knows how far its predecessors had committed.
+        let start = self.append(&Command::Noop).index;
+        if let Role::Leader(leader) = &mut self.role {
+            leader.epoch_start = start;
         }
-        // Without an entry of its own nothing moves, so look whether something may be committed.
-        self.acknowledge();
         self.heartbeat();
     }
 

@@ -64,6 +64,11 @@ pub enum Message {
         /// The leader the sender hears at this moment, itself if it leads.
         alive: Option<Claim>,
     },
+    /// You are the freshest of those that answered me: claim the next epoch.
+    Nominate {
+        /// The highest epoch the sender has heard of.
+        epoch: u64,
+    },
     /// Entries from a leader; without entries a heartbeat.
     Append {
         /// As whom it speaks. The leader is the sender.

@@ -302,6 +302,7 @@ impl Core {
             Message::Position { ask, epoch, last, alive } => {
                 self.on_position(from, ask, epoch, last, alive);
             }
+            Message::Nominate { epoch } => self.on_nominate(epoch),
             Message::Append { claim, round, prev, entries, committed } => {
                 if claim.leader == from {
                     self.on_append(claim, round, prev, entries, committed);

@@ -65,14 +65,38 @@ impl Core {
     /// Whoever was going to answer has: claims the next epoch, or leaves it to a fresher node.
     pub(super) fn close_question(&mut self) {
         let Role::Candidate(Candidate::Asking { positions, .. }) = &self.role else { return };
-        let enough = !self.settings.majority || positions.len() + 1 >= self.majority();
-        let mine = (self.entries.last(), self.me);
-        let fresher = positions.iter().any(|(node, (last, _))| (*last, *node) > mine);
         let known = positions.values().map(|(_, epoch)| *epoch).max().unwrap_or(0);
-        if !enough || fresher {
-            return self.become_follower("a fresher node should lead");
+        let epoch = self.hard.epoch.max(known);
+        let mine = (self.entries.last(), self.me);
+        let answers = positions.iter().map(|(node, (last, _))| (*last, *node));
+        let (_, freshest) = answers.fold(mine, Ord::max);
+        let enough = !self.settings.majority || positions.len() + 1 >= self.majority();
+        if !enough {
+            self.become_follower("too few answered");
+        } else if freshest == self.me {
+            self.claim(epoch + 1);
+        } else {
+            self.counters.election_messages += 1;
+            self.send(freshest, Message::Nominate { epoch });
+            self.become_follower("a fresher node should lead");
         }
-        let epoch = self.hard.epoch.max(known) + 1;
+    }
+
+    /// Somebody who hears no leader that it may follow has found this node the freshest.
+    pub(in super::super) fn on_nominate(&mut self, epoch: u64) {
+        let may_claim = match &self.role {
+            // The other has followed a later claim that nobody holds any more, so it can follow
+            // this leader only under a claim that is later still.
+            Role::Leader(leader) => epoch >= leader.claim.epoch && leader.demote_at.is_none(),
+            _ => self.hears_leader(self.settings.election_timeout / 2).is_none(),
+        };
+        if may_claim && !self.votes() {
+            self.become_follower("claims a later epoch");
+            self.claim(self.hard.epoch.max(epoch) + 1);
+        }
+    }
+
+    fn claim(&mut self, epoch: u64) {
         let claim = Claim { epoch, leader: self.me };
         self.write_hard(HardState { epoch, voted_for: None, claim });
         self.role = Role::Candidate(Candidate::Claiming(claim));

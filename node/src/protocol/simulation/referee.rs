@@ -1,0 +1,250 @@
+//! What must hold after every step, and of every answer.
+//!
+//! The referee keeps the one log that nodes have committed. An entry enters it when the first node
+//! commits it; from then on every node must commit the same entry at that index, every new leader
+//! must hold it, and every answer must be the one this log gives. Operations are ordered by the
+//! index in their answers: if that order contradicts real time, the history is not linearizable,
+//! and otherwise the log itself is the linearization.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::super::{Claim, Core, Entry, EntryId, NodeId, Role};
+use crate::state::{Answer, Command, Query, State};
+
+/// A broken promise, in words.
+pub(super) type Violation = String;
+
+/// An operation of a simulated client.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) request: Asked,
+    /// The greatest index of any answer that was given before this operation began.
+    pub(super) floor: u64,
+}
+
+/// What a simulated client asks.
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Write(Command),
+    Read(Query),
+}
+
+/// The record of a whole schedule.
+#[derive(Default)]
+pub(super) struct Referee {
+    /// Who led in an epoch.
+    leaders: BTreeMap<u64, NodeId>,
+    /// What stood before an entry, wherever it was appended.
+    before: BTreeMap<EntryId, EntryId>,
+    /// What was committed, by index from one, with the epoch in which it first was.
+    committed: Vec<(Entry, u64)>,
+    /// Every version of every key, by index.
+    versions: BTreeMap<Arc<str>, Vec<(u64, Option<Arc<str>>)>>,
+    /// The answer of every committed command, by index from one.
+    answers: Vec<Answer>,
+    model: State,
+    /// The greatest index of any answer so far.
+    newest: u64,
+    /// Acknowledged writes, by index.
+    pub(super) acknowledged: Vec<(u64, Command)>,
+    /// Writes whose clients were told that they certainly do not happen.
+    refused: Vec<Command>,
+    /// How far each node's log was looked at, as its last entry.
+    seen: BTreeMap<NodeId, (EntryId, u64)>,
+}
+
+impl Referee {
+    pub(super) fn begin(&self, request: Asked) -> Operation {
+        Operation { request, floor: self.newest }
+    }
+
+    /// Looks at a node after a step.
+    pub(super) fn inspect(&mut self, core: &Core) -> Result<(), Violation> {
+        if let Role::Leader(leader) = &core.role {
+            self.one_leader_per_epoch(leader.claim)?;
+        }
+        let now = (core.entries.last(), core.committed);
+        if self.seen.insert(core.me, now) == Some(now) {
+            return Ok(());
+        }
+        self.logs_match(core)?;
+        self.same_commits(core)
+    }
+
+    fn one_leader_per_epoch(&mut self, claim: Claim) -> Result<(), Violation> {
+        match self.leaders.insert(claim.epoch, claim.leader) {
+            Some(other) if other != claim.leader => Err(format!(
+                "election safety: {other} and {} lead epoch {}",
+                claim.leader, claim.epoch
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// If the same entry always follows the same entry, logs that share one share all before it.
+    fn logs_match(&mut self, core: &Core) -> Result<(), Violation> {
+        let mut before = EntryId::ORIGIN;
+        for entry in core.entries.after(0) {
+            let known = *self.before.entry(entry.id).or_insert(before);
+            if known != before {
+                return Err(format!("log matching: {} follows {known} and {before}", entry.id));
+            }
+            before = entry.id;
+        }
+        Ok(())
+    }
+
+    fn same_commits(&mut self, core: &Core) -> Result<(), Violation> {
+        for entry in core.entries.after(0).take_while(|entry| entry.id.index <= core.committed) {
+            let at = entry.id.index as usize - 1;
+            match self.committed.get(at) {
+                Some((known, _)) if known.id != entry.id => {
+                    return Err(format!(
+                        "state machine safety: {} and {} are both committed",
+                        known.id, entry.id
+                    ));
+                }
+                Some(_) => {}
+                None => self.extend(entry, core.epoch()),
+            }
+        }
+        Ok(())
+    }
+
+    fn extend(&mut self, entry: &Entry, epoch: u64) {
+        let index = entry.id.index;
+        let command = entry.command.decode();
+        let answer = self.model.apply(index, command.clone());
+        let (Command::Put { key, .. }
+        | Command::Delete { key }
+        | Command::CompareAndSet { key, .. }) = &command
+        else {
+            self.committed.push((entry.clone(), epoch));
+            return self.answers.push(answer);
+        };
+        if let Some(Answer::Value(value)) = self.model.read(&Query::Get { key: Arc::clone(key) }) {
+            self.versions.entry(Arc::clone(key)).or_default().push((index, value));
+        }
+        self.committed.push((entry.clone(), epoch));
+        self.answers.push(answer);
+    }
+
+    /// A node begins to lead: it must hold what was committed in earlier epochs.
+    pub(super) fn leads(&self, core: &Core, claim: Claim) -> Result<(), Violation> {
+        let missing = self
+            .committed
+            .iter()
+            .find(|(entry, epoch)| *epoch < claim.epoch && !core.entries.contains(entry.id));
+        match missing {
+            Some((entry, _)) => Err(format!(
+                "leader completeness: {} leads epoch {} without {}, committed: lost",
+                claim.leader, claim.epoch, entry.id
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// A node cut its log: nothing committed may be in it.
+    pub(super) fn cut(&self, entries: &[Entry], node: NodeId) -> Result<(), Violation> {
+        let lost = entries.iter().find(|entry| {
+            let at = entry.id.index as usize - 1;
+            self.committed.get(at).is_some_and(|(known, _)| known.id == entry.id)
+        });
+        match lost {
+            Some(entry) => Err(format!("{node} cut {}, which was committed: lost", entry.id)),
+            None => Ok(()),
+        }
+    }
+
+    /// A client was answered.
+    pub(super) fn answered(
+        &mut self,
+        operation: &Operation,
+        index: u64,
+        answer: &Answer,
+    ) -> Result<(), Violation> {
+        match &operation.request {
+            Asked::Write(command) => {
+                self.acknowledged.push((index, command.clone()));
+                self.write_answered(operation.floor, command, index, answer)?;
+            }
+            Asked::Read(query) => self.read_answered(operation.floor, query, index, answer)?,
+        }
+        self.newest = self.newest.max(index);
+        Ok(())
+    }
+
+    fn write_answered(
+        &self,
+        floor: u64,
+        command: &Command,
+        index: u64,
+        answer: &Answer,
+    ) -> Result<(), Violation> {
+        let at = index as usize - 1;
+        let Some((entry, _)) = self.committed.get(at) else {
+            return Err(format!("write {index} was acknowledged and is not committed"));
+        };
+        if entry.command.decode() != *command {
+            return Err(format!("acknowledged write {index} is another entry: lost"));
+        }
+        if self.answers[at] != *answer {
+            return Err(format!("write {index}: expected {:?}, got {answer:?}", self.answers[at]));
+        }
+        if index <= floor {
+            return Err(format!("write {index} began after an answer of index {floor} was given"));
+        }
+        Ok(())
+    }
+
+    fn read_answered(
+        &self,
+        floor: u64,
+        query: &Query,
+        index: u64,
+        answer: &Answer,
+    ) -> Result<(), Violation> {
+        if index < floor {
+            return Err(format!("stale read: of index {index}, after an answer of {floor}"));
+        }
+        let Query::Get { key } = query else { return Ok(()) };
+        let versions = self.versions.get(key).map_or(&[][..], Vec::as_slice);
+        let last = versions.partition_point(|(at, _)| *at <= index);
+        let expected = last.checked_sub(1).and_then(|at| versions[at].1.clone());
+        if *answer != Answer::Value(expected.clone()) {
+            return Err(format!("read of {key} at {index}: expected {expected:?}, got {answer:?}"));
+        }
+        Ok(())
+    }
+
+    /// A client was told that something did not work. If that was definite, its command must be in
+    /// no log, now or ever.
+    pub(super) fn failed(&mut self, operation: &Operation, definite: bool) {
+        if let (Asked::Write(command), true) = (&operation.request, definite) {
+            self.refused.push(command.clone());
+        }
+    }
+
+    /// Whether anything that was definitely refused was carried out after all.
+    pub(super) fn refused_stays_refused(&self) -> Result<(), Violation> {
+        let done = self.committed.iter().map(|(entry, _)| entry.command.decode());
+        for command in done.filter(|command| *command != Command::Noop) {
+            // Values are unique, so equal commands are the same request.
+            if self.refused.contains(&command) {
+                return Err(format!("{command:?} was definitely refused and happened"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The acknowledged writes that a log does not hold.
+    pub(super) fn lost(&self, core: &Core) -> Vec<u64> {
+        let held = |index: u64| core.entries.get(index).map(|entry| entry.command.decode());
+        let lost = self
+            .acknowledged
+            .iter()
+            .filter(|(index, command)| held(*index).as_ref() != Some(command));
+        lost.map(|(index, _)| *index).collect()
+    }
+}

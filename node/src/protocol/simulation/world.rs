@@ -1,0 +1,566 @@
+//! Simulated time, network, disks, faults and clients around real cores.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+use super::super::{
+    Core, Effect, Input, Message, NodeId, Note, Now, Outcome, Remembered, Report, Request, Token,
+};
+use super::referee::{Asked, Operation, Referee, Violation};
+use crate::config::Settings;
+use crate::state::{Command, Query};
+
+/// What a schedule is like. Drawn from the seed, so that some schedules are calm and slow, others
+/// wild.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    nodes: u16,
+    /// Chance that a message is lost, in percent; twice that it is late, once that it is doubled.
+    loss: u32,
+    /// Mean time between faults.
+    fault_every: Duration,
+    /// The longest flush of a disk.
+    flush_max: Duration,
+}
+
+impl Shape {
+    pub(super) fn of(seed: u64) -> Self {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed ^ 0x5eed);
+        Shape {
+            nodes: if random.random_range(0..4) == 0 { 5 } else { 3 },
+            loss: [0, 1, 5, 15][random.random_range(0..4)],
+            fault_every: Duration::from_millis(random.random_range(100..600)),
+            flush_max: Duration::from_millis([1, 5, 80][random.random_range(0..3)]),
+        }
+    }
+}
+
+/// How long clients and faults are at work, and how long the cluster then has to settle.
+const LOAD: Duration = Duration::from_millis(2500);
+const SETTLE: Duration = Duration::from_secs(20);
+const CLIENTS: u64 = 4;
+const CLIENT_PATIENCE: Duration = Duration::from_millis(900);
+
+/// What came of a schedule.
+pub(super) struct Verdict {
+    pub(super) safety: Result<(), Violation>,
+    /// Whether all replicas were equal in the end.
+    pub(super) converged: bool,
+    pub(super) acknowledged: usize,
+    /// How many of them are in no log at the end, if all replicas are equal.
+    pub(super) lost: usize,
+    pub(super) schedule: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Event {
+    Deliver { from: NodeId, to: NodeId, message: Message },
+    Notice { to: NodeId, input: Input },
+    Flushed { node: NodeId, life: u32, token: Token },
+    Timer { node: NodeId, life: u32 },
+    Client(u64),
+    Fault,
+    Restart(NodeId),
+    Heal,
+}
+
+struct Node {
+    core: Option<Core>,
+    /// Counts restarts, so that events of an earlier life are recognized.
+    life: u32,
+    paused_until: Now,
+    disk: Vec<Note>,
+    /// Batches on their way to disk.
+    pending: VecDeque<(Token, Vec<Note>)>,
+    disk_busy_until: Now,
+    timer: Option<Now>,
+}
+
+pub(super) struct World {
+    shape: Shape,
+    settings: Settings,
+    random: Xoshiro256PlusPlus,
+    now: Now,
+    events: BTreeMap<(Now, u64), Event>,
+    next_event: u64,
+    nodes: BTreeMap<NodeId, Node>,
+    /// Directed links that pass nothing.
+    cuts: BTreeSet<(NodeId, NodeId)>,
+    /// Whether cut links keep what was sent and deliver it late, instead of losing it.
+    holds: bool,
+    held: Vec<(NodeId, NodeId, Message)>,
+    referee: Referee,
+    open: BTreeMap<u64, (Operation, NodeId)>,
+    next_request: u64,
+    faults_over: bool,
+    trace: bool,
+    schedule: Vec<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, settings: Settings, shape: Shape) -> Self {
+        let mut world = World {
+            shape,
+            settings,
+            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            now: Duration::ZERO,
+            events: BTreeMap::new(),
+            next_event: 0,
+            nodes: BTreeMap::new(),
+            cuts: BTreeSet::new(),
+            holds: false,
+            held: Vec::new(),
+            referee: Referee::default(),
+            open: BTreeMap::new(),
+            next_request: 0,
+            faults_over: false,
+            trace: false,
+            schedule: Vec::new(),
+        };
+        for id in (1..=shape.nodes).map(NodeId) {
+            let node = Node {
+                core: None,
+                life: 0,
+                paused_until: Duration::ZERO,
+                disk: Vec::new(),
+                pending: VecDeque::new(),
+                disk_busy_until: Duration::ZERO,
+                timer: None,
+            };
+            world.nodes.insert(id, node);
+            world.restart(id);
+        }
+        for client in 0..CLIENTS {
+            world.at(Duration::from_millis(500 + client), Event::Client(client));
+        }
+        world.at(Duration::from_millis(700), Event::Fault);
+        world
+    }
+
+    /// Writes down what happens.
+    pub(super) fn traced(mut self) -> Self {
+        self.trace = true;
+        self
+    }
+
+    pub(super) fn run(mut self) -> Verdict {
+        let mut safety = self.run_until(LOAD);
+        self.end_faults();
+        let mut converged = false;
+        let end = LOAD + SETTLE;
+        while safety.is_ok() && self.now < end && !converged {
+            safety = self.run_until((self.now + Duration::from_millis(100)).min(end));
+            converged = self.has_converged();
+        }
+        // A broken promise is shown as such; what an unsafe schedule comes to is still of interest.
+        while !converged && self.now < end {
+            let _ = self.run_until((self.now + Duration::from_millis(100)).min(end));
+            converged = self.has_converged();
+        }
+        if safety.is_ok() {
+            safety = self.final_checks(converged);
+        }
+        let acknowledged = self.referee.acknowledged.len();
+        let lost = if converged { self.lost() } else { 0 };
+        Verdict { safety, converged, acknowledged, lost, schedule: self.schedule }
+    }
+
+    fn run_until(&mut self, end: Now) -> Result<(), Violation> {
+        let mut result = Ok(());
+        while let Some((&(at, number), _)) = self.events.first_key_value() {
+            if at > end {
+                break;
+            }
+            let Some(event) = self.events.remove(&(at, number)) else { break };
+            self.now = self.now.max(at);
+            let step = self.happen(event);
+            if result.is_ok() {
+                result = step;
+            }
+        }
+        self.now = end;
+        result
+    }
+
+    fn final_checks(&mut self, converged: bool) -> Result<(), Violation> {
+        if !converged {
+            return Err("liveness: the healed cluster did not settle".to_string());
+        }
+        self.referee.refused_stays_refused()?;
+        match self.lost() {
+            0 => Ok(()),
+            lost => Err(format!("{lost} acknowledged writes are lost")),
+        }
+    }
+
+    /// How many acknowledged writes the first node's log does not hold. After convergence that is
+    /// every node's.
+    fn lost(&self) -> usize {
+        let core = self.nodes.values().find_map(|node| node.core.as_ref());
+        core.map_or(0, |core| self.referee.lost(core).len())
+    }
+
+    /// Whether one leader is followed by all, and all have applied all of its log.
+    fn has_converged(&self) -> bool {
+        let mut cores = self.nodes.values().map(|node| node.core.as_ref());
+        let Some(Some(first)) = cores.next() else { return false };
+        let settled = |core: &Core| {
+            core.leader().is_some()
+                && core.leader() == first.leader()
+                && core.entries.last() == first.entries.last()
+                && core.state == first.state
+                && core.state.applied() == core.entries.last_index()
+        };
+        settled(first) && cores.all(|core| core.is_some_and(settled))
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
+        let target = match &event {
+            Event::Deliver { to, .. } | Event::Notice { to, .. } => Some(*to),
+            Event::Flushed { node, .. } | Event::Timer { node, .. } => Some(*node),
+            _ => None,
+        };
+        if let Some(resume) = target.map(|node| self.nodes[&node].paused_until)
+            && resume > self.now
+        {
+            // A stopped process finds everything in its sockets when it goes on.
+            self.at(resume, event);
+            return Ok(());
+        }
+        match event {
+            Event::Deliver { from, to, message } => {
+                self.note(|| format!("{from}->{to} {}", brief(&message)));
+                self.step(to, Input::Message { from, message })
+            }
+            Event::Notice { to, input } => self.step(to, input),
+            Event::Flushed { node, life, token } => self.flushed(node, life, token),
+            Event::Timer { node, life } => self.timer(node, life),
+            Event::Client(client) => self.client(client),
+            Event::Fault => self.fault(),
+            Event::Restart(node) => {
+                self.restart(node);
+                Ok(())
+            }
+            Event::Heal => {
+                self.heal();
+                Ok(())
+            }
+        }
+    }
+
+    // --- nodes and disks ---
+
+    fn restart(&mut self, id: NodeId) {
+        let entropy = self.random.random_range(0..u64::MAX);
+        let peers = (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != id).collect();
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if node.core.is_some() {
+            return;
+        }
+        let remembered = Remembered::replay(node.disk.iter().cloned()).expect("a disk replays");
+        node.core =
+            Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, self.now));
+        node.timer = None;
+        node.disk_busy_until = self.now;
+        self.note(|| format!("{id} starts"));
+        self.arm(id);
+    }
+
+    fn crash(&mut self, id: NodeId) {
+        self.note(|| format!("{id} CRASHES"));
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        if node.core.take().is_none() {
+            return;
+        }
+        node.life += 1;
+        node.paused_until = Duration::ZERO;
+        // A prefix of what was being written may have reached the disk.
+        let notes: Vec<Note> = node.pending.drain(..).flat_map(|(_, notes)| notes).collect();
+        let kept = self.random.random_range(0..=notes.len());
+        node.disk.extend(notes.into_iter().take(kept));
+        let others: Vec<NodeId> = self.nodes.keys().copied().filter(|to| *to != id).collect();
+        for to in others {
+            if self.random.random_range(0..2) == 0 {
+                self.soon(Event::Notice { to, input: Input::Closed(id) });
+                self.soon(Event::Notice { to, input: Input::LinkLost(id) });
+            }
+        }
+        let back = self.now + Duration::from_millis(self.random.random_range(20..900));
+        self.at(back, Event::Restart(id));
+    }
+
+    fn flushed(&mut self, id: NodeId, life: u32, token: Token) -> Result<(), Violation> {
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
+        if node.life != life {
+            return Ok(());
+        }
+        while node.pending.front().is_some_and(|(pending, _)| *pending <= token) {
+            let Some((_, notes)) = node.pending.pop_front() else { break };
+            node.disk.extend(notes);
+        }
+        self.step(id, Input::Flushed(token))
+    }
+
+    fn timer(&mut self, id: NodeId, life: u32) -> Result<(), Violation> {
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
+        if node.life != life || node.timer.is_none_or(|at| at > self.now) {
+            return Ok(());
+        }
+        node.timer = None;
+        self.step(id, Input::Tick)
+    }
+
+    fn arm(&mut self, id: NodeId) {
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let Some(core) = &node.core else { return };
+        let due = core.next_timer().max(self.now + Duration::from_micros(1));
+        if node.timer.is_some_and(|at| at <= due && at > self.now) {
+            return;
+        }
+        node.timer = Some(due);
+        let life = node.life;
+        self.at(due, Event::Timer { node: id, life });
+    }
+
+    /// One input into one core, its effects, and a look at what came of it.
+    fn step(&mut self, id: NodeId, input: Input) -> Result<(), Violation> {
+        let now = self.now;
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
+        let Some(core) = &mut node.core else { return Ok(()) };
+        core.step(now, input);
+        if core.next_timer() <= now {
+            core.step(now, Input::Tick);
+        }
+        let effects = core.finish(now);
+        let mut result = self.referee.inspect(core);
+        for effect in effects {
+            let done = self.carry_out(id, effect);
+            result = result.and(done);
+        }
+        self.arm(id);
+        result
+    }
+
+    fn carry_out(&mut self, id: NodeId, effect: Effect) -> Result<(), Violation> {
+        match effect {
+            Effect::Send { to, message } => self.send(id, to, message),
+            Effect::Persist { notes, token } => self.persist(id, notes, token),
+            Effect::Archive { entries, .. } => return self.referee.cut(&entries, id),
+            Effect::Reply { id, outcome } => return self.answer(id, outcome),
+            Effect::Report(report) => {
+                self.note(|| format!("{id}: {report:?}"));
+                if let Report::Leads(claim) = report
+                    && let Some(core) = &self.nodes[&id].core
+                {
+                    return self.referee.leads(core, claim);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn persist(&mut self, id: NodeId, notes: Vec<Note>, token: Token) {
+        let flush_max = self.shape.flush_max.as_micros() as u64;
+        let takes = Duration::from_micros(self.random.random_range(50..=flush_max));
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.pending.push_back((token, notes));
+        node.disk_busy_until = node.disk_busy_until.max(self.now) + takes;
+        let (at, life) = (node.disk_busy_until, node.life);
+        self.at(at, Event::Flushed { node: id, life, token });
+    }
+
+    // --- network ---
+
+    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        if self.cuts.contains(&(from, to)) {
+            if self.holds {
+                self.held.push((from, to, message));
+            }
+            return;
+        }
+        if self.chance(self.shape.loss) {
+            return;
+        }
+        // A link never sends a frame twice, and a forward is the one message that relies on it.
+        if !matches!(message, Message::Forward { .. }) && self.chance(self.shape.loss) {
+            self.deliver(from, to, message.clone());
+        }
+        self.deliver(from, to, message);
+    }
+
+    fn deliver(&mut self, from: NodeId, to: NodeId, message: Message) {
+        let late = self.chance(2 * self.shape.loss);
+        let micros = self.random.random_range(if late { 1_000..400_000 } else { 50..1_500 });
+        self.at(self.now + Duration::from_micros(micros), Event::Deliver { from, to, message });
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        percent > 0 && self.random.random_range(0..100) < percent
+    }
+
+    // --- faults ---
+
+    fn fault(&mut self) -> Result<(), Violation> {
+        if self.faults_over {
+            return Ok(());
+        }
+        let every = self.shape.fault_every;
+        let next = every.mul_f64(self.random.random_range(0.2..1.8));
+        self.at(self.now + next, Event::Fault);
+        let victim = self.victim();
+        match self.random.random_range(0..10) {
+            0..3 => self.crash(victim),
+            3..5 => {
+                let span = Duration::from_millis(self.random.random_range(50..1500));
+                self.note(|| format!("{victim} PAUSES for {span:?}"));
+                let until = self.now + span;
+                if let Some(node) = self.nodes.get_mut(&victim) {
+                    node.paused_until = until;
+                }
+            }
+            5 => {
+                for id in (1..=self.shape.nodes).map(NodeId) {
+                    self.crash(id);
+                }
+            }
+            _ => self.cut(victim),
+        }
+        Ok(())
+    }
+
+    /// The leader half of the time, since faults elsewhere teach less.
+    fn victim(&mut self) -> NodeId {
+        let leader = self.nodes.values().find_map(|node| {
+            let core = node.core.as_ref()?;
+            (core.leader() == Some(core.me)).then_some(core.me)
+        });
+        match leader {
+            Some(leader) if self.random.random_range(0..2) == 0 => leader,
+            _ => NodeId(self.random.random_range(1..=self.shape.nodes)),
+        }
+    }
+
+    fn cut(&mut self, victim: NodeId) {
+        let way = self.random.random_range(0..4);
+        self.holds = self.random.random_range(0..2) == 0;
+        let other = NodeId(self.random.random_range(1..=self.shape.nodes));
+        for peer in (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != victim) {
+            if way == 3 && peer != other {
+                continue;
+            }
+            if way != 1 {
+                self.cuts.insert((victim, peer));
+            }
+            if way != 0 {
+                self.cuts.insert((peer, victim));
+            }
+        }
+        let cuts = self.cuts.clone();
+        let holds = self.holds;
+        self.note(|| format!("CUT {cuts:?} holds={holds}"));
+        let span = Duration::from_millis(self.random.random_range(100..1500));
+        self.at(self.now + span, Event::Heal);
+    }
+
+    fn heal(&mut self) {
+        self.note(|| "HEAL".to_string());
+        self.cuts.clear();
+        for (from, to, message) in std::mem::take(&mut self.held) {
+            self.deliver(from, to, message);
+        }
+    }
+
+    fn end_faults(&mut self) {
+        self.faults_over = true;
+        self.shape.loss = 0;
+        self.shape.flush_max = self.shape.flush_max.min(Duration::from_millis(5));
+        self.heal();
+        for node in self.nodes.values_mut() {
+            node.paused_until = self.now;
+        }
+    }
+
+    // --- clients ---
+
+    fn client(&mut self, client: u64) -> Result<(), Violation> {
+        if self.now >= LOAD {
+            return Ok(());
+        }
+        let pause = Duration::from_millis(self.random.random_range(1..60));
+        self.at(self.now + pause, Event::Client(client));
+        let to = NodeId(self.random.random_range(1..=self.shape.nodes));
+        let node = &self.nodes[&to];
+        if node.core.is_none() || node.paused_until > self.now {
+            return Ok(());
+        }
+        let id = self.next_request;
+        self.next_request += 1;
+        let key: Arc<str> = Arc::from(["a", "b", "c"][self.random.random_range(0..3)]);
+        let value: Arc<str> = Arc::from(id.to_string());
+        let asked = match self.random.random_range(0..5) {
+            0 | 1 => Asked::Read(Query::Get { key }),
+            2 => {
+                let expect = self.random.random_range(0..id.max(1)).to_string();
+                let expect = Some(Arc::from(expect));
+                Asked::Write(Command::CompareAndSet { key, expect, value })
+            }
+            _ => Asked::Write(Command::Put { key, value }),
+        };
+        let request = match &asked {
+            Asked::Write(command) => Request::Write(command.clone()),
+            Asked::Read(query) => Request::Read(query.clone()),
+        };
+        let operation = self.referee.begin(asked);
+        self.open.insert(id, (operation, to));
+        let deadline = self.now + CLIENT_PATIENCE;
+        self.step(to, Input::Request { id, request, deadline })
+    }
+
+    fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {
+        let Some((operation, node)) = self.open.remove(&id) else { return Ok(()) };
+        match outcome {
+            Outcome::Done { answer, source } => {
+                self.note(|| format!("{node} answers {:?} {}", operation.request, source.index));
+                self.referee.answered(&operation, source.index, &answer)
+            }
+            Outcome::Failed(failure) => {
+                self.referee.failed(&operation, failure.definite);
+                Ok(())
+            }
+        }
+    }
+
+    // --- time ---
+
+    fn at(&mut self, at: Now, event: Event) {
+        self.next_event += 1;
+        self.events.insert((at, self.next_event), event);
+    }
+
+    fn soon(&mut self, event: Event) {
+        let micros = self.random.random_range(50..5_000);
+        self.at(self.now + Duration::from_micros(micros), event);
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if self.trace {
+            self.schedule.push(format!("{:>9.3} ms  {}", self.now.as_secs_f64() * 1e3, line()));
+        }
+    }
+}
+
+fn brief(message: &Message) -> String {
+    match message {
+        Message::Append { claim, round, prev, entries, committed } => format!(
+            "append as {claim} round {round} after {} x{} committed {committed}",
+            prev.index,
+            entries.len()
+        ),
+        other => format!("{other:?}"),
+    }
+}

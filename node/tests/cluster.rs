@@ -1,0 +1,289 @@
+//! Real processes, real disks, real sockets: three nodes on a loopback address of their own.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Everything here happens within this time on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+const NODES: u16 = 3;
+
+/// A cluster that is killed with the test.
+struct Cluster {
+    address: String,
+    profile: Vec<String>,
+    dir: TempDir,
+    nodes: Vec<Option<Child>>,
+}
+
+impl Cluster {
+    fn start(profile: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        // Every test has an address of its own, so tests and builds on one machine do not meet.
+        let nanos = std::time::UNIX_EPOCH.elapsed().expect("a clock").subsec_nanos();
+        let [a, b, c, _] = (nanos ^ std::process::id().rotate_left(13)).to_be_bytes();
+        let address = format!("127.{}.{}.{}", 1 + a % 254, b, 1 + c % 254);
+        let profile = profile.iter().map(ToString::to_string).collect();
+        let mut cluster =
+            Cluster { address, profile, dir, nodes: (0..NODES).map(|_| None).collect() };
+        for node in 1..=NODES {
+            cluster.start_node(node);
+        }
+        cluster
+    }
+
+    fn start_node(&mut self, node: u16) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"));
+        command
+            .args(["--id", &format!("n{node}"), "--cluster", "test"])
+            .arg("--data-dir")
+            .arg(self.dir.path().join(format!("n{node}")))
+            .args(["--client-listen", &format!("{}:{}", self.address, 21000 + node)])
+            .args(["--peer-listen", &format!("{}:{}", self.address, 22000 + node)])
+            .args(&self.profile);
+        for peer in (1..=NODES).filter(|peer| *peer != node) {
+            command.args(["--peer", &format!("n{peer}={}:{}", self.address, 22000 + peer)]);
+        }
+        let log = fs::File::options()
+            .append(true)
+            .create(true)
+            .open(self.dir.path().join(format!("n{node}.log")))
+            .expect("a log file");
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("a node starts");
+        self.nodes[node as usize - 1] = Some(child);
+    }
+
+    fn kill_node(&mut self, node: u16) {
+        let mut child = self.nodes[node as usize - 1].take().expect("it runs");
+        child.kill().expect("SIGKILL is sent");
+        child.wait().expect("it ends");
+    }
+
+    fn signal(&self, node: u16, signal: Signal) {
+        let child = self.nodes[node as usize - 1].as_ref().expect("it runs");
+        kill(Pid::from_raw(child.id() as i32), signal).expect("the signal is sent");
+    }
+
+    /// Status code and body of an answer, or `None` if there was none.
+    fn ask(&self, node: u16, request: &str, body: &str) -> Option<(u16, Value)> {
+        let address = format!("{}:{}", self.address, 21000 + node);
+        let mut stream = TcpStream::connect(address).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
+        let length = body.len();
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nhost: n{node}\r\nconnection: close\r\n\
+             splitbrain-timeout-ms: 1500\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let status = answer.split(' ').nth(1)?.parse().ok()?;
+        let body = answer.split_once("\r\n\r\n")?.1;
+        Some((status, serde_json::from_str(body).ok()?))
+    }
+
+    fn put(&self, node: u16, key: &str, value: &str) -> bool {
+        let body = format!("{{\"value\":\"{value}\"}}");
+        let answer = self.ask(node, &format!("PUT /kv/{key}"), &body);
+        answer.is_some_and(|(status, _)| status == 200)
+    }
+
+    fn get(&self, node: u16, key: &str) -> Option<Value> {
+        let (status, body) = self.ask(node, &format!("GET /kv/{key}"), "")?;
+        (status == 200).then(|| body["value"].clone())
+    }
+
+    fn status(&self, node: u16) -> Option<Value> {
+        self.ask(node, "GET /status", "").map(|(_, body)| body)
+    }
+
+    fn statuses(&self) -> Vec<Option<Value>> {
+        (1..=NODES).map(|node| self.status(node)).collect()
+    }
+
+    /// A node that leads, other than `not`.
+    fn leader_other_than(&self, not: u16) -> u16 {
+        self.wait_for("a leader", || {
+            (1..=NODES)
+                .filter(|node| *node != not)
+                .find(|node| self.status(*node).is_some_and(|status| status["role"] == "leader"))
+        })
+    }
+
+    /// Waits until all nodes follow one leader and have applied the same entries.
+    fn wait_until_equal(&self) -> Value {
+        self.wait_for("all nodes to be equal", || {
+            let statuses: Vec<Value> = self.statuses().into_iter().collect::<Option<_>>()?;
+            let same = |field: &str| statuses.iter().all(|one| one[field] == statuses[0][field]);
+            let settled = !statuses[0]["leader"].is_null()
+                && ["leader", "applied", "last_entry", "epoch"].iter().all(|field| same(field))
+                && statuses[0]["applied"] == statuses[0]["last_entry"]["index"];
+            settled.then(|| statuses[0].clone())
+        })
+    }
+
+    fn wait_for<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+        let begin = Instant::now();
+        loop {
+            if let Some(found) = found() {
+                return found;
+            }
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "waited {PATIENCE:?} for {what}; statuses {:#?}\n{}",
+                self.statuses(),
+                self.logs()
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn logs(&self) -> String {
+        let log = |node| fs::read_to_string(self.dir.path().join(format!("n{node}.log")));
+        (1..=NODES).map(|node| format!("n{node}:\n{}", log(node).unwrap_or_default())).collect()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for child in self.nodes.iter_mut().flatten() {
+            // It may be gone already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn acknowledged_writes_survive_the_leader(profile: &str) {
+    let mut cluster = Cluster::start(&["--profile", profile]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    for node in 1..=NODES {
+        assert!(cluster.put(node, &format!("before/{node}"), "1"), "{}", cluster.logs());
+    }
+    cluster.wait_until_equal();
+    cluster.kill_node(leader);
+    let successor = cluster.leader_other_than(leader);
+    cluster.wait_for("a write to be acknowledged", || {
+        cluster.put(successor, "after", "2").then_some(())
+    });
+    cluster.start_node(leader);
+    cluster.wait_until_equal();
+    for node in 1..=NODES {
+        assert_eq!(cluster.get(node, &format!("before/{node}")), Some("1".into()));
+        assert_eq!(cluster.get(node, "after"), Some("2".into()));
+    }
+    for node in 1..=NODES {
+        cluster.kill_node(node);
+    }
+    for node in 1..=NODES {
+        cluster.start_node(node);
+    }
+    cluster.wait_until_equal();
+    assert_eq!(cluster.get(1, "after"), Some("2".into()), "{}", cluster.logs());
+}
+
+#[test]
+fn raft_acknowledged_writes_survive_the_death_of_the_leader_and_of_all() {
+    acknowledged_writes_survive_the_leader("raft");
+}
+
+#[test]
+fn async_replicated_writes_survive_the_death_of_the_leader_and_of_all() {
+    acknowledged_writes_survive_the_leader("async");
+}
+
+#[test]
+fn a_paused_leader_of_the_async_profile_goes_on_acknowledging_and_its_writes_are_lost() {
+    let cluster = Cluster::start(&["--profile", "async", "--set", "demote=after 2s"]);
+    let old = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    cluster.signal(old, Signal::SIGSTOP);
+    let new = cluster.leader_other_than(old);
+    assert!(cluster.put(new, "new", "1"), "{}", cluster.logs());
+    cluster.signal(old, Signal::SIGCONT);
+    assert!(cluster.put(old, "doomed", "1"), "{}", cluster.logs());
+    assert_eq!(cluster.get(old, "doomed"), Some("1".into()), "{}", cluster.logs());
+    cluster.wait_for("the old leader to give way", || {
+        (cluster.status(old)?["role"] == "follower").then_some(())
+    });
+    cluster.wait_until_equal();
+    for node in 1..=NODES {
+        assert_eq!(cluster.get(node, "doomed"), Some(Value::Null), "{}", cluster.logs());
+        assert_eq!(cluster.get(node, "new"), Some("1".into()));
+    }
+    let truncated = cluster.status(old).map(|status| status["truncated"].clone());
+    assert_eq!(truncated, Some(1.into()));
+    let archive = cluster.dir.path().join(format!("n{old}/lost+found"));
+    let file = fs::read_dir(archive).expect("the archive").next().expect("a file").expect("it");
+    let line: Value =
+        serde_json::from_str(&fs::read_to_string(file.path()).expect("it is text")).expect("JSON");
+    assert_eq!(line["command"]["put"]["key"], "doomed");
+    assert_eq!(line["committed"], true);
+}
+
+#[test]
+fn a_paused_leader_of_the_raft_profile_acknowledges_nothing_it_cannot_confirm() {
+    let cluster = Cluster::start(&["--profile", "raft"]);
+    let old = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    assert!(cluster.put(old, "key", "1"), "{}", cluster.logs());
+    cluster.signal(old, Signal::SIGSTOP);
+    let new = cluster.leader_other_than(old);
+    cluster.wait_for("a write to be acknowledged", || cluster.put(new, "key", "2").then_some(()));
+    cluster.signal(old, Signal::SIGCONT);
+    // Whatever it answers first, forwarded or refused, the old value is not it.
+    if let Some(value) = cluster.get(old, "key") {
+        assert_eq!(value, "2", "{}", cluster.logs());
+    }
+    cluster.wait_until_equal();
+    assert_eq!(cluster.get(old, "key"), Some("2".into()));
+}
+
+#[test]
+fn nonsense_is_refused_at_start_with_the_reason_and_exit_code_2() {
+    let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
+        .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "127.0.0.1:1"])
+        .args(["--set", "majority=off"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("election=raft with majority=off: "), "{stderr}");
+}
+
+#[test]
+fn an_address_beyond_this_machine_is_refused() {
+    let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
+        .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "0.0.0.0:1"])
+        .output()
+        .expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("expected a loopback address"), "{stderr}");
+}
+
+#[test]
+fn the_description_lists_every_profile_with_every_switch() {
+    let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
+        .arg("--describe")
+        .output()
+        .expect("it runs");
+    assert!(output.status.success());
+    let description: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let switches = description["switches"].as_array().expect("a list").len();
+    assert_eq!(description["profiles"][0]["name"], "raft");
+    assert_eq!(description["profiles"][1]["name"], "async");
+    for profile in description["profiles"].as_array().expect("a list") {
+        assert_eq!(profile["settings"].as_object().expect("an object").len(), switches);
+    }
+}
