@@ -184,7 +184,7 @@ fn a_value_that_rests_on_one_that_nobody_sent_is_a_phantom() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: phantom of r1, culprit 1, operations 0 1
-      c2 read r1=8 at n2 from 0.030 s to 0.040 s; that can only come from this: c1 sent a compare-and-set of r1 from 7 to 8 at n1 at 0.010 s, whose outcome it never knew; but nobody ever sent what it expected.
+      c2 read r1=8 at n2 from 0.030 s to 0.040 s; that can only go back to this: c1 sent a compare-and-set of r1 from 7 to 8 at n1 at 0.010 s, whose outcome it never knew; but what it expected was never written.
     "#);
 }
 

@@ -72,8 +72,8 @@ pub(super) struct Version {
 pub(super) enum Oddity {
     /// Something saw a value that no operation can have written. `failed` certainly did not.
     Unwritten { seen_by: OperationId, failed: Option<OperationId> },
-    /// The value that something saw can only come from a compare-and-set of unknown outcome, which
-    /// expected a value that no operation can have written.
+    /// The value that something saw can only come, perhaps by way of others, from a compare-and-set
+    /// of unknown outcome that expected a value that no operation can have written.
     FromUnwritten { seen_by: OperationId, swap: OperationId },
     /// A compare-and-set was refused although it saw what it expected.
     RefusedMatch { operation: OperationId },
@@ -295,7 +295,7 @@ impl<'h> Versions<'h> {
 
     /// Notes that a version was seen, and with it all that it must have come from.
     fn see(&mut self, version: VersionId, by: OperationId) {
-        let (mut version, mut by) = (version, by);
+        let (mut version, seen_by, mut by) = (version, by, by);
         // An acknowledged version has marked what it came from by itself.
         while !self.versions[version].effective {
             self.versions[version].effective = true;
@@ -304,7 +304,7 @@ impl<'h> Versions<'h> {
             match self.versions[version].parent {
                 Parent::None => return,
                 Parent::Impossible => {
-                    self.oddities.push(Oddity::FromUnwritten { seen_by: by, swap: writer });
+                    self.oddities.push(Oddity::FromUnwritten { seen_by, swap: writer });
                     return;
                 }
                 Parent::From(parent) => (version, by) = (parent, writer),

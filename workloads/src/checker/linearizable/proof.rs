@@ -92,7 +92,7 @@ pub(in crate::checker) fn close(
 }
 
 /// The version that an operation saw, if it did or would when it happened.
-fn sees(versions: &Versions<'_>, id: OperationId) -> Option<VersionId> {
+pub(super) fn sees(versions: &Versions<'_>, id: OperationId) -> Option<VersionId> {
     let operation = versions.operation(id);
     match (&operation.op, operation.reply()) {
         (Op::Read { .. }, Some(Reply::Read(value))) => versions.version_of(*value),
