@@ -135,10 +135,30 @@ fn two_values_that_alternate_without_an_order_of_their_writes_flip_flop() {
         c3 n3 20-30 read r1=1
         c4 n1 40-50 read r1=2
         c5 n2 60-70 read r1=1
+        c6 n3 80-85 read r1=2
+        c7 n1 90-95 read r1=1
         ",
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: flip-flop of r1, culprit 4, operations 0 1 2 3 4
+      c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s, although each value was written once.
+    "#);
+}
+
+#[test]
+fn a_value_read_again_after_another_one_is_stale_whatever_the_order_of_their_writes() {
+    let text = told(
+        "register",
+        "
+        c1 n1 10-100 write r1=1
+        c2 n2 11-101 write r1=2
+        c3 n3 20-30 read r1=1
+        c4 n1 40-50 read r1=2
+        c5 n2 60-70 read r1=1
+        ",
+    );
+    insta::assert_snapshot!(text, @r#"
+    linearizable: stale-read of r1, culprit 4, operations 0 1 2 3 4
       c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s, although each value was written once.
     "#);
 }

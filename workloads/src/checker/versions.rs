@@ -85,6 +85,8 @@ pub(super) enum Oddity {
 pub(super) struct Versions<'h> {
     pub(super) history: &'h History,
     pub(super) key: Key,
+    /// Of this key, in order of invocation.
+    pub(super) operations: Vec<OperationId>,
     pub(super) versions: Vec<Version>,
     pub(super) oddities: Vec<Oddity>,
     /// Compare-and-sets that were refused without saying what the key held.
@@ -142,6 +144,7 @@ impl<'h> Versions<'h> {
         let mut versions = Versions {
             history,
             key,
+            operations: operations.to_vec(),
             versions: vec![absent],
             oddities: Vec::new(),
             silent_mismatches: 0,

@@ -96,7 +96,12 @@ pub(super) fn sees(versions: &Versions<'_>, id: OperationId) -> Option<VersionId
     let operation = versions.operation(id);
     match (&operation.op, operation.reply()) {
         (Op::Read { .. }, Some(Reply::Read(value))) => versions.version_of(*value),
-        (_, Some(Reply::Compared { swapped: false, observed })) => versions.version_of(*observed),
+        (Op::CompareAndSet { expect, .. }, Some(Reply::Compared { swapped: false, observed }))
+            if expect != observed =>
+        {
+            versions.version_of(*observed)
+        }
+        (_, Some(Reply::Compared { swapped: false, .. })) => None,
         (Op::CompareAndSet { .. }, _) => match versions.versions[versions.written_by(id)?].parent {
             Parent::From(parent) => Some(parent),
             Parent::None | Parent::Impossible => None,

@@ -34,7 +34,8 @@ pub(super) fn tell(versions: &Versions<'_>, candidate: &Candidate<Found>) -> Ano
             let touches: Vec<Touch> =
                 old_seen.into_iter().chain([again, new_began, new_seen]).collect();
             let (operations, swaps) = close(versions, &touches);
-            let story = if kind == AnomalyKind::StaleRead {
+            let sent = versions.written_by(new_began.operation) == Some(new_began.version);
+            let story = if kind == AnomalyKind::StaleRead && sent {
                 stale(versions, old_seen, again, new_began, new_seen)
             } else {
                 flip_flop(versions, old_seen, again, new_began, new_seen)
