@@ -286,6 +286,22 @@ fn swaps_that_expect_each_other_are_a_cycle() {
 }
 
 #[test]
+fn swaps_that_expect_each_other_and_were_never_answered_need_somebody_who_saw_one() {
+    let text = told(
+        "register",
+        "
+        c1 n1 10-? cas r1 1>2
+        c2 n2 11-? cas r1 2>1
+        c3 n3 30-40 read r1=2
+        ",
+    );
+    insta::assert_snapshot!(text, @r#"
+    linearizable: cyclic-cas of r1, culprit 1, operations 0 1 2
+      c2 sent a compare-and-set of r1 from 2 to 1 at n2 at 0.011 s, whose outcome it never knew; each of 2 compare-and-sets got the value it expected from the next, in a circle: none of them can have been the first.
+    "#);
+}
+
+#[test]
 fn a_refusal_that_saw_what_it_expected_is_spurious() {
     let text = told(
         "register",

@@ -168,7 +168,15 @@ fn report_cycle(versions: &Versions<'_>, version: VersionId, sink: &mut Sink<'_>
     // The latest to begin is the one that closed the cycle.
     let last = cycle.iter().max_by_key(|id| versions.versions[**id].begin).copied();
     let Some(touch) = last.and_then(|version| Touch::writer(versions, version)) else { return };
-    let proof = Proof::Cycle { touch };
+    // If none of them was answered, somebody who saw one of their values proves that they happened.
+    let is_answered = |id: &VersionId| versions.versions[*id].end != NEVER;
+    let witness = cycle.iter().filter(|_| !cycle.iter().any(is_answered)).find_map(|id| {
+        let operation = versions.versions[*id].witness?;
+        versions.operation(operation).reply()?;
+        let version = versions.written_by(operation).unwrap_or(*id);
+        Some(Touch { operation, version })
+    });
+    let proof = Proof::Cycle { touch, witness };
     sink.push(AnomalyKind::CyclicCas, touch.operation, rank(versions, &[touch]), proof);
 }
 

@@ -26,8 +26,8 @@ pub(super) enum Proof {
     Odd(Oddity),
     /// Two compare-and-sets swapped the same version.
     TwoFromOne { first: Touch, second: Touch },
-    /// A compare-and-set expects, by way of others, its own value.
-    Cycle { touch: Touch },
+    /// A compare-and-set expects, by way of others, its own value; `witness` saw that it happened.
+    Cycle { touch: Touch, witness: Option<Touch> },
     /// Inside a chain, `ended` is after `began`, but ended before it began.
     Within { ended: Touch, began: Touch },
     /// The old value was in place (`old_seen` ended; `None`: it is the initial absence) before

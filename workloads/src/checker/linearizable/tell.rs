@@ -22,8 +22,9 @@ pub(super) fn tell(versions: &Versions<'_>, candidate: &Candidate<Found>) -> Ano
             let (operations, swaps) = close(versions, &[first, second]);
             (operations, swaps, two_from_one(versions, first, second))
         }
-        Proof::Cycle { touch } => {
-            let (operations, swaps) = close(versions, &[touch]);
+        Proof::Cycle { touch, witness } => {
+            let touches: Vec<Touch> = witness.into_iter().chain([touch]).collect();
+            let (operations, swaps) = close(versions, &touches);
             (operations, swaps, cycle(versions, touch))
         }
         Proof::Within { ended, began } => {
