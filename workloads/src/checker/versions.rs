@@ -1,8 +1,8 @@
-//! The versions of one register: which operation wrote which value, which value followed which, and
-//! who saw them. Written values are unique, so every observation names its writer, and the
+//! The versions of one register: which operation wrote which value, which value followed which,
+//! and who saw them. Written values are unique, so every observation names its writer, and the
 //! successful compare-and-sets link versions into chains whose order is forced.
 //!
-//! `linearizable` builds its zones on this, `lost_write` asks it what the final value descends from.
+//! `linearizable` builds its zones on this, `lost_write` asks what the final value descends from.
 //! It does not judge order; it only finds what is wrong with single observations.
 
 use rustc_hash::FxHashMap;
