@@ -10,6 +10,11 @@ use rustc_hash::FxHashMap;
 use crate::history::OperationId;
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
+/// How many swaps all listed anomalies of a judgement may have together, but for the first one's. A
+/// chain over a whole run belongs to each of its anomalies, and a report is no place for a hundred
+/// copies of it.
+const SWAPS_MAX: usize = 10_000;
+
 /// What is small enough to be kept for every anomaly.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate<P> {
@@ -73,7 +78,16 @@ impl<P: Copy> Findings<P> {
         // The culprit and the kind make the order total, whatever the order of the hash map.
         candidates.sort_by_key(|candidate| (candidate.rank, candidate.culprit, candidate.kind));
         candidates.truncate(Judgement::ANOMALIES_MAX);
-        let anomalies: Vec<Anomaly> = candidates.iter().map(&mut tell).collect();
+        let mut anomalies: Vec<Anomaly> = candidates.iter().map(&mut tell).collect();
+        let size = |anomaly: &Anomaly| anomaly.operations.len() + anomaly.swaps.len();
+        // The rank knows nothing of swaps; the sort is stable, so it decides among equals.
+        anomalies.sort_by_key(size);
+        let mut swaps = 0;
+        anomalies.retain(|anomaly| {
+            let is_first = swaps == 0;
+            swaps += anomaly.swaps.len();
+            is_first || swaps <= SWAPS_MAX
+        });
         let (verdict, summary) = match anomalies.is_empty() {
             true => (verdict_without, summary),
             false => (Verdict::Fail, counted(&found)),

@@ -135,10 +135,30 @@ fn two_values_that_alternate_without_an_order_of_their_writes_flip_flop() {
         c3 n3 20-30 read r1=1
         c4 n1 40-50 read r1=2
         c5 n2 60-70 read r1=1
+        c6 n3 80-85 read r1=2
+        c7 n1 90-95 read r1=1
         ",
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: flip-flop of r1, culprit 4, operations 0 1 2 3 4
+      c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s, although each value was written once.
+    "#);
+}
+
+#[test]
+fn a_value_read_again_after_another_one_is_stale_whatever_the_order_of_their_writes() {
+    let text = told(
+        "register",
+        "
+        c1 n1 10-100 write r1=1
+        c2 n2 11-101 write r1=2
+        c3 n3 20-30 read r1=1
+        c4 n1 40-50 read r1=2
+        c5 n2 60-70 read r1=1
+        ",
+    );
+    insta::assert_snapshot!(text, @r#"
+    linearizable: stale-read of r1, culprit 4, operations 0 1 2 3 4
       c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s, although each value was written once.
     "#);
 }
@@ -184,7 +204,7 @@ fn a_value_that_rests_on_one_that_nobody_sent_is_a_phantom() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: phantom of r1, culprit 1, operations 0 1
-      c2 read r1=8 at n2 from 0.030 s to 0.040 s; that can only come from this: c1 sent a compare-and-set of r1 from 7 to 8 at n1 at 0.010 s, whose outcome it never knew; but nobody ever sent what it expected.
+      c2 read r1=8 at n2 from 0.030 s to 0.040 s; that can only go back to this: c1 sent a compare-and-set of r1 from 7 to 8 at n1 at 0.010 s, whose outcome it never knew; but what it expected was never written.
     "#);
 }
 
@@ -262,6 +282,22 @@ fn swaps_that_expect_each_other_are_a_cycle() {
     insta::assert_snapshot!(text, @r#"
     linearizable: cyclic-cas of r1, culprit 1, operations 0 1
       c2 swapped r1 from 2 to 1 at n2, acknowledged at 0.021 s; each of 2 compare-and-sets got the value it expected from the next, in a circle: none of them can have been the first.
+    "#);
+}
+
+#[test]
+fn swaps_that_expect_each_other_and_were_never_answered_need_somebody_who_saw_one() {
+    let text = told(
+        "register",
+        "
+        c1 n1 10-? cas r1 1>2
+        c2 n2 11-? cas r1 2>1
+        c3 n3 30-40 read r1=2
+        ",
+    );
+    insta::assert_snapshot!(text, @r#"
+    linearizable: cyclic-cas of r1, culprit 1, operations 0 1 2
+      c2 sent a compare-and-set of r1 from 2 to 1 at n2 at 0.011 s, whose outcome it never knew; each of 2 compare-and-sets got the value it expected from the next, in a circle: none of them can have been the first.
     "#);
 }
 

@@ -117,7 +117,7 @@ pub(crate) enum Model {
 /// event moved or one answer altered. Every operation has a client of its own.
 pub(crate) fn random(random: &mut Stream, model: Model) -> History {
     let count = random.random_range(3..=10);
-    let mut store = Store::new(random.random_range(0..3) == 0);
+    let mut store = Store::new(random.random_range(0..3) == 0, random.random_range(3..10));
     let mut pending: Vec<Pending> = Vec::new();
     let mut operations: Vec<Operation> = Vec::new();
     let mut seq = 0;
@@ -188,11 +188,13 @@ struct Store {
     states: Vec<Vec<(Key, Value)>>,
     written: Vec<Value>,
     broken: bool,
+    /// Below which of ten an operation writes; from there on it swaps.
+    writes: u32,
 }
 
 impl Store {
-    fn new(broken: bool) -> Self {
-        Store { states: vec![Vec::new()], written: Vec::new(), broken }
+    fn new(broken: bool, writes: u32) -> Self {
+        Store { states: vec![Vec::new()], written: Vec::new(), broken, writes }
     }
 
     fn operation(&mut self, random: &mut Stream, model: Model) -> Op {
@@ -210,8 +212,8 @@ impl Store {
                     _ => self.state().iter().find(|it| it.0 == key).map(|it| it.1),
                 };
                 match random.random_range(0..10) {
-                    0..4 => Op::Read { key, consistency },
-                    4..7 => Op::Write { key, value },
+                    0..3 => Op::Read { key, consistency },
+                    draw if draw < self.writes => Op::Write { key, value },
                     _ => Op::CompareAndSet { key, expect, value },
                 }
             }
@@ -355,7 +357,7 @@ fn alter_answer(random: &mut Stream, history: &mut History, store: &Store) {
                 values.sort();
             }
         },
-        outcome @ Outcome::Ok(Reply::Written) => {
+        outcome @ Outcome::Ok(_) => {
             *outcome = match random.random_range(0..2) {
                 0 => Outcome::Fail(Reason::new("refused")),
                 _ => Outcome::Info(Reason::new("timeout")),

@@ -1,8 +1,8 @@
-//! The versions of one register: which operation wrote which value, which value followed which, and
-//! who saw them. Written values are unique, so every observation names its writer, and the
+//! The versions of one register: which operation wrote which value, which value followed which,
+//! and who saw them. Written values are unique, so every observation names its writer, and the
 //! successful compare-and-sets link versions into chains whose order is forced.
 //!
-//! `linearizable` builds its zones on this, `lost_write` asks it what the final value descends from.
+//! `linearizable` builds its zones on this, `lost_write` asks what the final value descends from.
 //! It does not judge order; it only finds what is wrong with single observations.
 
 use rustc_hash::FxHashMap;
@@ -72,8 +72,8 @@ pub(super) struct Version {
 pub(super) enum Oddity {
     /// Something saw a value that no operation can have written. `failed` certainly did not.
     Unwritten { seen_by: OperationId, failed: Option<OperationId> },
-    /// The value that something saw can only come from a compare-and-set of unknown outcome, which
-    /// expected a value that no operation can have written.
+    /// The value that something saw can only come, perhaps by way of others, from a compare-and-set
+    /// of unknown outcome that expected a value that no operation can have written.
     FromUnwritten { seen_by: OperationId, swap: OperationId },
     /// A compare-and-set was refused although it saw what it expected.
     RefusedMatch { operation: OperationId },
@@ -85,6 +85,8 @@ pub(super) enum Oddity {
 pub(super) struct Versions<'h> {
     pub(super) history: &'h History,
     pub(super) key: Key,
+    /// Of this key, in order of invocation.
+    pub(super) operations: Vec<OperationId>,
     pub(super) versions: Vec<Version>,
     pub(super) oddities: Vec<Oddity>,
     /// Compare-and-sets that were refused without saying what the key held.
@@ -142,6 +144,7 @@ impl<'h> Versions<'h> {
         let mut versions = Versions {
             history,
             key,
+            operations: operations.to_vec(),
             versions: vec![absent],
             oddities: Vec::new(),
             silent_mismatches: 0,
@@ -295,7 +298,7 @@ impl<'h> Versions<'h> {
 
     /// Notes that a version was seen, and with it all that it must have come from.
     fn see(&mut self, version: VersionId, by: OperationId) {
-        let (mut version, mut by) = (version, by);
+        let (mut version, seen_by, mut by) = (version, by, by);
         // An acknowledged version has marked what it came from by itself.
         while !self.versions[version].effective {
             self.versions[version].effective = true;
@@ -304,7 +307,7 @@ impl<'h> Versions<'h> {
             match self.versions[version].parent {
                 Parent::None => return,
                 Parent::Impossible => {
-                    self.oddities.push(Oddity::FromUnwritten { seen_by: by, swap: writer });
+                    self.oddities.push(Oddity::FromUnwritten { seen_by, swap: writer });
                     return;
                 }
                 Parent::From(parent) => (version, by) = (parent, writer),

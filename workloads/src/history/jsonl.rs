@@ -18,6 +18,9 @@ use crate::operation::{ClientId, NodeId, Op, Outcome, Reason, Reply};
 /// is a broken file, and must not take the memory of the reader with it.
 pub const LINE_MAX: usize = 16 << 20;
 
+/// The largest sequence number: checkers need a place behind all events.
+const SEQ_MAX: u64 = u64::MAX >> 1;
+
 /// Writes a history, event by event.
 pub struct Writer<W: Write> {
     inner: W,
@@ -243,6 +246,9 @@ impl Reading {
             return Err(
                 self.wrong(format!("expected a \"seq\" above {last}, the one before, got {seq}"))
             );
+        }
+        if seq > SEQ_MAX {
+            return Err(self.wrong(format!("expected a \"seq\" of at most {SEQ_MAX}, got {seq}")));
         }
         self.last_seq = Some(seq);
         self.events += 1;

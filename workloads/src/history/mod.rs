@@ -162,3 +162,6 @@ pub fn read(input: &mut dyn BufRead) -> Result<(History, Format), HistoryError> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,18 +28,25 @@ pub(super) struct Block {
     pub(super) last_begin: (Place, Option<Touch>),
 }
 
+/// All blocks of a key.
+pub(super) struct Blocks {
+    pub(super) list: Vec<Block>,
+    /// For each version the first one of its chain, if it has one.
+    pub(super) head_of: Vec<Option<VersionId>>,
+}
+
 /// Finds all blocks of a key. What contradicts itself goes to the sink and is no block.
-pub(super) fn blocks(versions: &Versions<'_>, sink: &mut Sink<'_>) -> Vec<Block> {
+pub(super) fn blocks(versions: &Versions<'_>, sink: &mut Sink<'_>) -> Blocks {
     let next = successors(versions, sink);
-    let mut reached = vec![false; versions.versions.len()];
-    let mut blocks = Vec::new();
+    let mut head_of = vec![None; versions.versions.len()];
+    let mut list = Vec::new();
     for (head, version) in versions.versions.iter().enumerate() {
         if version.effective && version.parent == Parent::None {
-            blocks.extend(walk(versions, head, &next, &mut reached, sink));
+            list.extend(walk(versions, head, &next, &mut head_of, sink));
         }
     }
-    find_cycles(versions, &mut reached, sink);
-    blocks
+    find_cycles(versions, &head_of, sink);
+    Blocks { list, head_of }
 }
 
 /// The compare-and-set that followed each version. Two from one version are a lost update.
@@ -69,7 +76,7 @@ fn walk(
     versions: &Versions<'_>,
     head: VersionId,
     next: &[Option<VersionId>],
-    reached: &mut [bool],
+    head_of: &mut [Option<VersionId>],
     sink: &mut Sink<'_>,
 ) -> Option<Block> {
     let mut block = Block { head, first_end: (NEVER, None), last_begin: (0, None) };
@@ -80,8 +87,8 @@ fn walk(
     // The operation of all earlier groups that began last.
     let mut latest: (Place, Option<Touch>) = (0, None);
     let mut at = Some(head);
-    while let Some(id) = at.filter(|id| !reached[*id]) {
-        reached[id] = true;
+    while let Some(id) = at.filter(|id| head_of[*id].is_none()) {
+        head_of[id] = Some(head);
         let version = &versions.versions[id];
         let writer = Touch::writer(versions, id);
         let reads = version.first_read_end;
@@ -132,14 +139,17 @@ fn out_of_order(versions: &Versions<'_>, ended: Touch, began: Touch, sink: &mut 
 
 /// Versions that come from no beginning: their chain leads back to itself, or to something that is
 /// already known to be wrong.
-fn find_cycles(versions: &Versions<'_>, reached: &mut [bool], sink: &mut Sink<'_>) {
+fn find_cycles(versions: &Versions<'_>, head_of: &[Option<VersionId>], sink: &mut Sink<'_>) {
     // Which search came by, plus one.
     let mut visited = vec![0; versions.versions.len()];
     for start in 1..versions.versions.len() {
         let mut at = start;
         loop {
             let version = &versions.versions[at];
-            if reached[at] || !version.effective || (visited[at] != 0 && visited[at] != start) {
+            if head_of[at].is_some()
+                || !version.effective
+                || (visited[at] != 0 && visited[at] != start)
+            {
                 break;
             }
             if visited[at] == start {
@@ -158,7 +168,15 @@ fn report_cycle(versions: &Versions<'_>, version: VersionId, sink: &mut Sink<'_>
     // The latest to begin is the one that closed the cycle.
     let last = cycle.iter().max_by_key(|id| versions.versions[**id].begin).copied();
     let Some(touch) = last.and_then(|version| Touch::writer(versions, version)) else { return };
-    let proof = Proof::Cycle { touch };
+    // If none of them was answered, somebody who saw one of their values proves that they happened.
+    let is_answered = |id: &VersionId| versions.versions[*id].end != NEVER;
+    let witness = cycle.iter().filter(|_| !cycle.iter().any(is_answered)).find_map(|id| {
+        let operation = versions.versions[*id].witness?;
+        versions.operation(operation).reply()?;
+        let version = versions.written_by(operation).unwrap_or(*id);
+        Some(Touch { operation, version })
+    });
+    let proof = Proof::Cycle { touch, witness };
     sink.push(AnomalyKind::CyclicCas, touch.operation, rank(versions, &[touch]), proof);
 }
 

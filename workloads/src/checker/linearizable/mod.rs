@@ -3,7 +3,7 @@
 //!
 //! In general that needs a search that is exponential in the operations open at once. It does not
 //! where every value is written once: then each answer names the write it saw, and the rest is
-//! comparing intervals ([`blocks`], [`zones`], for the set [`set`]). `docs/checker.md` has the
+//! comparing intervals (`blocks`, `zones`, for the set `set`). `docs/checker.md` has the
 //! pictures and the argument that this is exact. The algorithm is that of P. Gibbons and E. Korach,
 //! "Testing shared memories" (SIAM Journal on Computing 26, 1997), with chains of compare-and-sets
 //! in the place of single values.

@@ -26,8 +26,8 @@ pub(super) enum Proof {
     Odd(Oddity),
     /// Two compare-and-sets swapped the same version.
     TwoFromOne { first: Touch, second: Touch },
-    /// A compare-and-set expects, by way of others, its own value.
-    Cycle { touch: Touch },
+    /// A compare-and-set expects, by way of others, its own value; `witness` saw that it happened.
+    Cycle { touch: Touch, witness: Option<Touch> },
     /// Inside a chain, `ended` is after `began`, but ended before it began.
     Within { ended: Touch, began: Touch },
     /// The old value was in place (`old_seen` ended; `None`: it is the initial absence) before
@@ -92,11 +92,16 @@ pub(in crate::checker) fn close(
 }
 
 /// The version that an operation saw, if it did or would when it happened.
-fn sees(versions: &Versions<'_>, id: OperationId) -> Option<VersionId> {
+pub(super) fn sees(versions: &Versions<'_>, id: OperationId) -> Option<VersionId> {
     let operation = versions.operation(id);
     match (&operation.op, operation.reply()) {
         (Op::Read { .. }, Some(Reply::Read(value))) => versions.version_of(*value),
-        (_, Some(Reply::Compared { swapped: false, observed })) => versions.version_of(*observed),
+        (Op::CompareAndSet { expect, .. }, Some(Reply::Compared { swapped: false, observed }))
+            if expect != observed =>
+        {
+            versions.version_of(*observed)
+        }
+        (_, Some(Reply::Compared { swapped: false, .. })) => None,
         (Op::CompareAndSet { .. }, _) => match versions.versions[versions.written_by(id)?].parent {
             Parent::From(parent) => Some(parent),
             Parent::None | Parent::Impossible => None,

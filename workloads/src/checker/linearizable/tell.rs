@@ -2,7 +2,7 @@
 //! Called by `linearizable` for the few anomalies that are listed.
 
 use super::Found;
-use super::proof::{Proof, Touch, close};
+use super::proof::{Proof, Touch, close, sees};
 use crate::checker::findings::Candidate;
 use crate::checker::story;
 use crate::checker::versions::{ABSENT, Oddity, VersionId, Versions};
@@ -15,15 +15,16 @@ pub(super) fn tell(versions: &Versions<'_>, candidate: &Candidate<Found>) -> Ano
     let Candidate { kind, culprit, .. } = *candidate;
     let (operations, swaps, story) = match candidate.proof.proof {
         Proof::Odd(oddity) => {
-            let (operations, story) = odd(versions, oddity);
-            (operations, Vec::new(), story)
+            let (operations, swaps) = odd_operations(versions, oddity);
+            (operations, swaps, vec![odd(versions, oddity)])
         }
         Proof::TwoFromOne { first, second } => {
             let (operations, swaps) = close(versions, &[first, second]);
             (operations, swaps, two_from_one(versions, first, second))
         }
-        Proof::Cycle { touch } => {
-            let (operations, swaps) = close(versions, &[touch]);
+        Proof::Cycle { touch, witness } => {
+            let touches: Vec<Touch> = witness.into_iter().chain([touch]).collect();
+            let (operations, swaps) = close(versions, &touches);
             (operations, swaps, cycle(versions, touch))
         }
         Proof::Within { ended, began } => {
@@ -34,7 +35,8 @@ pub(super) fn tell(versions: &Versions<'_>, candidate: &Candidate<Found>) -> Ano
             let touches: Vec<Touch> =
                 old_seen.into_iter().chain([again, new_began, new_seen]).collect();
             let (operations, swaps) = close(versions, &touches);
-            let story = if kind == AnomalyKind::StaleRead {
+            let sent = versions.written_by(new_began.operation) == Some(new_began.version);
+            let story = if kind == AnomalyKind::StaleRead && sent {
                 stale(versions, old_seen, again, new_began, new_seen)
             } else {
                 flip_flop(versions, old_seen, again, new_began, new_seen)
@@ -45,34 +47,44 @@ pub(super) fn tell(versions: &Versions<'_>, candidate: &Candidate<Found>) -> Ano
     Anomaly { kind, key: versions.key.clone(), culprit, operations, swaps, story }
 }
 
-fn odd(versions: &Versions<'_>, oddity: Oddity) -> (Vec<OperationId>, Vec<String>) {
-    let saw = |id| story::saw(versions.operation(id));
-    let changed = |id| story::changed(versions.operation(id));
-    let (mut operations, story) = match oddity {
-        Oddity::Unwritten { seen_by, failed: None } => {
-            (vec![seen_by], format!("{}, a value that nobody ever sent.", saw(seen_by)))
+fn odd_operations(versions: &Versions<'_>, oddity: Oddity) -> (Vec<OperationId>, Vec<OperationId>) {
+    let mut operations = match oddity {
+        Oddity::Unwritten { seen_by, failed } => failed.into_iter().chain([seen_by]).collect(),
+        Oddity::RefusedMatch { operation } | Oddity::SwappedMismatch { operation } => {
+            vec![operation]
         }
-        Oddity::Unwritten { seen_by, failed: Some(failed) } => (
-            vec![seen_by, failed],
-            format!("{}; {}, which nobody else sent.", changed(failed), saw(seen_by)),
-        ),
-        Oddity::FromUnwritten { seen_by, swap } => (
-            vec![seen_by, swap],
-            format!(
-                "{}; that can only come from this: {}; but nobody ever sent what it expected.",
-                story::operation(versions.operation(seen_by)),
-                changed(swap)
-            ),
-        ),
-        Oddity::RefusedMatch { operation } => {
-            (vec![operation], format!("{}: it saw what it expected.", saw(operation)))
-        }
-        Oddity::SwappedMismatch { operation } => {
-            (vec![operation], format!("{}: it overwrote what it did not expect.", saw(operation)))
-        }
+        // With all compare-and-sets in between.
+        Oddity::FromUnwritten { seen_by, .. } => match sees(versions, seen_by) {
+            Some(version) => return close(versions, &[Touch { operation: seen_by, version }]),
+            None => vec![seen_by],
+        },
     };
     operations.sort_unstable();
-    (operations, vec![story])
+    (operations, Vec::new())
+}
+
+fn odd(versions: &Versions<'_>, oddity: Oddity) -> String {
+    let saw = |id| story::saw(versions.operation(id));
+    let changed = |id| story::changed(versions.operation(id));
+    match oddity {
+        Oddity::Unwritten { seen_by, failed: None } => {
+            format!("{}, a value that nobody ever sent.", saw(seen_by))
+        }
+        Oddity::Unwritten { seen_by, failed: Some(failed) } => {
+            format!("{}; {}, which nobody else sent.", changed(failed), saw(seen_by))
+        }
+        Oddity::FromUnwritten { seen_by, swap } => format!(
+            "{}; that can only go back to this: {}; but what it expected was never written.",
+            story::operation(versions.operation(seen_by)),
+            changed(swap)
+        ),
+        Oddity::RefusedMatch { operation } => {
+            format!("{}: it saw what it expected.", saw(operation))
+        }
+        Oddity::SwappedMismatch { operation } => {
+            format!("{}: it overwrote what it did not expect.", saw(operation))
+        }
+    }
 }
 
 fn two_from_one(versions: &Versions<'_>, first: Touch, second: Touch) -> Vec<String> {
