@@ -163,21 +163,15 @@ fn picture() -> Picture {
 async fn inject(sleepers: &Arc<Sleepers>, faults: &str) -> FaultRecord {
     let clock = Clock::start();
     let folder = sleepers.folder.path();
-    let header =
-        Header { history: FORMAT_VERSION, workload: "set".to_string(), nodes: 3 };
+    let header = Header { history: FORMAT_VERSION, workload: "set".to_string(), nodes: 3 };
     let recorder = Recorder::create(&folder.join("history.jsonl"), &header, clock).unwrap();
     let recorder = Arc::new(recorder);
     let silent = Box::new(|_: &_, _| {});
     let journal =
         Journal::create(&folder.join("events.jsonl"), clock, recorder.clone(), silent).unwrap();
     let (_roles, picture) = watch::channel(picture());
-    let injector = Injector {
-        hands: sleepers.clone(),
-        picture,
-        recorder,
-        journal: Arc::new(journal),
-        clock,
-    };
+    let injector =
+        Injector { hands: sleepers.clone(), picture, recorder, journal: Arc::new(journal), clock };
     let plan = planned(faults);
     let last = plan.faults.iter().map(|fault| fault.start.earliest().duration()).max().unwrap();
     let injection = injector.start(&plan);
