@@ -158,7 +158,7 @@ fn lost_writes(observed: &Observed<'_>) -> Sample {
     let judged = observed.judgements.iter().find(|judgement| judgement.checker == "lost-write");
     match judged {
         Some(judgement) if judgement.verdict != Verdict::Unknown => {
-            Sample::Count(splitbrain_reports::measure::loss::total(observed.judgements))
+            Sample::Count(observed.measures.loss.as_ref().map_or(0, |loss| loss.count))
         }
         Some(judgement) => Sample::Nothing(judgement.summary.clone()),
         None => Sample::Nothing("no checker counts lost writes".to_string()),

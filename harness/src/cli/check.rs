@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use splitbrain_reports::record::Expectation;
+use splitbrain_reports::record::{Expectation, Opinion};
 use splitbrain_reports::text::{self, Checked};
 use splitbrain_workloads::history::{self, History};
 use splitbrain_workloads::verdict::{Judgement, Verdict};
@@ -39,7 +39,8 @@ fn one(path: &Path, args: &CheckArgs) -> Ended {
     let recheck = examine::shown(&judgements, &Expectation::Pass)
         .map(|shown| examine::second_opinion(&history, shown))
         .transpose()?;
-    let disagrees = recheck.as_ref().is_some_and(|recheck| !recheck.confirmed);
+    let disagrees =
+        recheck.as_ref().is_some_and(|recheck| recheck.opinion == Opinion::Contradicted);
     let code = if disagrees { ExitCode::HarnessBug } else { code };
     let text = text::checked(
         &Checked {

@@ -10,7 +10,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use splitbrain_reports::measure::{Measured, RunMeasures, Window};
-use splitbrain_reports::record::{Expectation, Recheck, RunRecord, RunResult, TargetRecord};
+use splitbrain_reports::record::{
+    Expectation, Opinion, Recheck, RunRecord, RunResult, TargetRecord,
+};
 use splitbrain_workloads::checker::brute_force;
 use splitbrain_workloads::history::{History, Micros, jsonl};
 use splitbrain_workloads::verdict::{Anomaly, Judgement, Verdict};
@@ -121,12 +123,12 @@ fn judged(
     let recheck = shown(&judgements, &plan.expect).map(|shown| {
         recheck(directory, history, shown).unwrap_or_else(|error| Recheck {
             file: String::new(),
-            confirmed: false,
+            opinion: Opinion::NotGiven,
             how: format!("{error:#}"),
         })
     });
     let (result, why) = match &recheck {
-        Some(Recheck { confirmed: false, how, .. }) => {
+        Some(Recheck { opinion: Opinion::Contradicted, how, .. }) => {
             let why = format!("the brute force disagrees with the checker: {how}; before: {why}");
             (RunResult::HarnessBug, why)
         }
@@ -225,7 +227,10 @@ fn opinion(file: String, text: &str) -> Recheck {
     match brute_force::judge_file(text) {
         Ok(judged) => Recheck {
             file,
-            confirmed: !judged.possible,
+            opinion: match judged.possible {
+                false => Opinion::Confirmed,
+                true => Opinion::Contradicted,
+            },
             how: match judged.possible {
                 false => format!(
                     "no order of these {} operations is possible, {} tried",
@@ -234,6 +239,6 @@ fn opinion(file: String, text: &str) -> Recheck {
                 true => format!("an order of these {} operations is possible", judged.operations),
             },
         },
-        Err(error) => Recheck { file, confirmed: false, how: error },
+        Err(error) => Recheck { file, opinion: Opinion::NotGiven, how: error },
     }
 }

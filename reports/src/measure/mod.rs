@@ -101,7 +101,7 @@ pub struct FaultMeasures {
 impl RunMeasures {
     /// Takes every measure of a run.
     pub fn of(run: Measured<'_>) -> RunMeasures {
-        let lost = loss::lost_writes(run.judgements);
+        let lost = loss::lost_writes(run.history, run.judgements);
         RunMeasures {
             operations: operations::count(run.history),
             availability: availability::over_load(run.history, run.load, run.shed),
@@ -118,10 +118,12 @@ impl RunMeasures {
                     fault: fault.id,
                     service: recovery::service(run.history, fault),
                     recovery: recovery::recovery(run.history, fault),
-                    lost_writes: loss::by_fault(run.history, run.judgements, fault.id, run.faults),
+                    lost_writes: lost
+                        .as_ref()
+                        .and_then(|lost| loss::by_fault(run.history, lost, fault.id, run.faults)),
                 })
                 .collect(),
-            loss: loss::of(run.history, &lost, run.judgements, run.faults),
+            loss: lost.and_then(|lost| loss::of(run.history, &lost, run.faults)),
         }
     }
 

@@ -9,7 +9,7 @@ mod run;
 pub use event::{Event, EventRecord, FaultId, FaultStep, Phase, ProcessChange, Role};
 pub use run::{
     AuditRecord, CountedOperations, Effect, Expectation, FaultRecord, GateOutcome, GateRecord,
-    HostRecord, Part, Recheck, RunRecord, RunResult, SuiteRecord, TargetRecord,
+    HostRecord, Opinion, Part, Recheck, RunRecord, RunResult, SuiteRecord, TargetRecord,
 };
 
 /// The version of `summary.json` and `events.jsonl` that this build writes.

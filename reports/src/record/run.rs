@@ -277,14 +277,27 @@ pub enum Effect {
     Skipped(String),
 }
 
+/// Whether the second judge agrees with the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opinion {
+    /// It finds the history impossible, too.
+    Confirmed,
+    /// It finds an order that explains everything. One of the two judges is wrong, which is a bug
+    /// of the harness.
+    Contradicted,
+    /// The history is too large for it, or could not be given to it.
+    NotGiven,
+}
+
 /// What the brute-force judge says of the minimal history of an anomaly.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recheck {
     /// The minimal history, relative to the run's folder.
     pub file: String,
-    /// Whether the brute force agrees that it is impossible.
-    pub confirmed: bool,
+    /// What it comes to.
+    pub opinion: Opinion,
     /// What it did, in words, such as "no order of 4 operations is legal (24 tried)".
     pub how: String,
 }

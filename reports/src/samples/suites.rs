@@ -12,8 +12,8 @@ use splitbrain_workloads::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 use super::{Events, Tape, fault, judgement};
 use crate::measure::{Measured, RunMeasures, Window};
 use crate::record::{
-    AuditRecord, Effect, Expectation, FaultRecord, GateOutcome, GateRecord, HostRecord, Part,
-    Recheck, Role, RunRecord, RunResult, SCHEMA_VERSION, SuiteRecord, TargetRecord,
+    AuditRecord, Effect, Expectation, FaultRecord, GateOutcome, GateRecord, HostRecord, Opinion,
+    Part, Recheck, Role, RunRecord, RunResult, SCHEMA_VERSION, SuiteRecord, TargetRecord,
 };
 use crate::text::{self, Checked, RunDetail, Style};
 
@@ -395,7 +395,7 @@ fn canary(tape: &Tape, lost: &[i64]) -> Told {
         ],
         recheck: Some(Recheck {
             file: "minimal.jsonl".into(),
-            confirmed: true,
+            opinion: Opinion::Confirmed,
             how: "no order of 2 operations is legal (2 tried)".into(),
         }),
     }
@@ -414,6 +414,7 @@ pub(crate) fn lost_write_on_raft() -> Sample {
     tape.read(1, 1, "x", Some(901), 2_999_300, 3_000_900);
     tape.read(5, 3, "x", Some(899), 3_871_000, 3_872_600);
     tape.read(3, 2, "x", Some(899), 3_880_000, 3_881_900);
+    tape.final_read(0, 1, "x", Some(899), 10_412_000, 10_413_100);
     let history = tape.history();
     let on_x: Vec<OperationId> = history
         .operations
@@ -447,7 +448,7 @@ pub(crate) fn lost_write_on_raft() -> Sample {
     told.result = RunResult::NotMet;
     told.recheck = Some(Recheck {
         file: "minimal.jsonl".into(),
-        confirmed: true,
+        opinion: Opinion::Confirmed,
         how: "no order of 4 operations is legal (24 tried)".into(),
     });
     let bad = run(told, &tape, &events, vec![kill]);
@@ -497,7 +498,7 @@ pub(crate) fn stale_read_checked(style: &Style) -> String {
     ];
     let recheck = Recheck {
         file: "minimal.jsonl".into(),
-        confirmed: true,
+        opinion: Opinion::Confirmed,
         how: "no order of 4 operations is legal (24 tried)".into(),
     };
     let checked = Checked {

@@ -3,7 +3,6 @@
 use splitbrain_workloads::history::Micros;
 
 use super::{RunDetail, table, words};
-use crate::measure::loss;
 use crate::measure::recovery::{self, Recovery, Service};
 use crate::record::{Effect, FaultRecord, RunRecord};
 use crate::units;
@@ -46,10 +45,6 @@ fn row(run: &RunRecord, fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<
         back(fault, detail),
         match fault.lost_writes {
             None => "-".to_string(),
-            // The checkers list no more than so many, and only listed ones have a time.
-            Some(lost) if lost > 0 && loss::is_cut_short(&run.judgements) => {
-                format!("at least {}", units::count(lost))
-            }
             Some(lost) => units::count(lost),
         },
     ]

@@ -12,7 +12,7 @@ use splitbrain_workloads::verdict::{Anomaly, Judgement};
 use super::table::{shortened, wrapped};
 use super::{WIDTH, faults, words};
 use crate::measure::cluster::Cluster;
-use crate::record::{EventRecord, FaultRecord, Recheck};
+use crate::record::{EventRecord, FaultRecord, Opinion, Recheck};
 use crate::units;
 
 /// Neighbors further apart than this have a gap mark between them.
@@ -77,7 +77,11 @@ pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'
     }
     lines.extend(who_led(first, around));
     if let Some(recheck) = around.recheck {
-        let opinion = if recheck.confirmed { "confirmed" } else { "NOT CONFIRMED" };
+        let opinion = match recheck.opinion {
+            Opinion::Confirmed => "confirmed",
+            Opinion::Contradicted => "CONTRADICTED",
+            Opinion::NotGiven => "no opinion",
+        };
         let text = format!("re-judged by brute force: {opinion}, {}", recheck.how);
         lines.extend(wrapped("  ", &text));
     }

@@ -123,19 +123,22 @@ fn evidence(run: &RunRecord) -> String {
 
 /// The acknowledged writes that are gone, over time and faults (RPO).
 fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
-    let ids = loss::lost_writes(&run.judgements);
-    let Some(loss) = loss::of(&detail.history, &ids, &run.judgements, &run.faults) else {
+    let lost = loss::lost_writes(&detail.history, &run.judgements);
+    let Some(loss) = lost.and_then(|lost| loss::of(&detail.history, &lost, &run.faults)) else {
         return Vec::new();
     };
     let names = |faults: &[FaultId]| {
         let names: Vec<String> = faults.iter().map(|fault| fault.0.to_string()).collect();
         format!("fault{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
     };
-    let during = match (&loss.during[..], &loss.before[..]) {
-        ([], []) => "after the last fault or without any".to_string(),
+    let during = match (&loss.during[..], &loss.beside[..]) {
+        ([], []) => "without any fault".to_string(),
         (during, []) => format!("during {}", names(during)),
-        ([], before) => format!("before {}", names(before)),
-        (during, before) => format!("during {} and before {}", names(during), names(before)),
+        ([], beside) => format!("just before or after {}", names(beside)),
+        (during, beside) if during == beside => format!("during {} and just beside", names(during)),
+        (during, beside) => {
+            format!("during {} and just before or after {}", names(during), names(beside))
+        }
     };
     let span = Micros(loss.last_acknowledged.0.saturating_sub(loss.first_invoked.0));
     let lost = units::counted(loss.count, "acknowledged write");
@@ -143,17 +146,11 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
         (units::moment(loss.first_invoked), units::moment(loss.last_acknowledged));
     let text = match loss.count {
         1 => format!("{lost} lost, {during}: sent at {sent}, acknowledged at {acknowledged}"),
-        _ => {
-            let listed = match loss::is_cut_short(&run.judgements) {
-                true => format!("of the {} listed ", units::count(ids.len() as u64)),
-                false => String::new(),
-            };
-            format!(
-                "{lost} lost, {during}: {listed}the first was sent at {sent}, the last \
-                 acknowledged at {acknowledged}, {} later",
-                units::duration(span)
-            )
-        }
+        _ => format!(
+            "{lost} lost, {during}: the first was sent at {sent}, the last acknowledged at \
+             {acknowledged}, {} later",
+            units::duration(span)
+        ),
     };
     let mut lines = vec![String::new()];
     lines.extend(table::wrapped("LOSS  ", &text));

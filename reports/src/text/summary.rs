@@ -2,7 +2,7 @@
 //! few. Somebody who reads no further knows what was proven, or where to look.
 
 use super::{table, words};
-use crate::record::{Expectation, Part, RunRecord, RunResult, SuiteRecord};
+use crate::record::{Expectation, Opinion, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
 /// What was run and what came of it.
@@ -100,7 +100,9 @@ fn caught(canary: &RunRecord, expected: &str) -> String {
         RunResult::Met => {
             let finding = words::finding(canary);
             let opinion = match &canary.recheck {
-                Some(recheck) if recheck.confirmed => "; confirmed by brute force",
+                Some(recheck) if recheck.opinion == Opinion::Confirmed => {
+                    "; confirmed by brute force"
+                }
                 _ => "",
             };
             let target = words::target(&canary.target);

@@ -75,8 +75,16 @@ impl<P: Copy> Findings<P> {
         for candidate in &candidates {
             *found.entry(candidate.kind).or_insert(0) += 1;
         }
-        // The culprit and the kind make the order total, whatever the order of the hash map.
-        candidates.sort_by_key(|candidate| (candidate.rank, candidate.culprit, candidate.kind));
+        // The culprit and the kind make the order total, whatever the order of the hash map. Of
+        // lost writes the first comes first: every proof ends with the same read at the end, and
+        // the story of a loss begins where the losing began.
+        let span = |candidate: &Candidate<P>| match candidate.kind {
+            AnomalyKind::LostWrite => 0,
+            _ => candidate.rank.span,
+        };
+        candidates.sort_by_key(|candidate| {
+            (candidate.rank.operations, span(candidate), candidate.culprit, candidate.kind)
+        });
         candidates.truncate(Judgement::ANOMALIES_MAX);
         let mut anomalies: Vec<Anomaly> = candidates.iter().map(&mut tell).collect();
         let size = |anomaly: &Anomaly| anomaly.operations.len() + anomaly.swaps.len();
