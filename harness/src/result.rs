@@ -221,3 +221,185 @@ impl ExitCode {
 pub fn over(results: impl Iterator<Item = RunResult>) -> RunResult {
     results.max().unwrap_or(RunResult::Undecided)
 }
+
+#[cfg(test)]
+mod tests {
+    use splitbrain_reports::record::FaultId;
+    use splitbrain_workloads::history::{FORMAT_VERSION, Header, Operation, OperationId, Stamp};
+    use splitbrain_workloads::operation::{ClientId, Key, Op, Outcome, Reply, Value};
+    use splitbrain_workloads::verdict::Anomaly;
+
+    use super::*;
+
+    /// Two writes, at one and at three seconds.
+    fn history() -> History {
+        let write = |id: u32, at: u64| Operation {
+            id: OperationId(id),
+            client: ClientId(id),
+            node: None,
+            op: Op::Write { key: Key::new("s/1"), value: Value(i64::from(id)) },
+            is_final: false,
+            invoked: Stamp { seq: u64::from(id) * 2, at: Micros(at) },
+            completed: Some(Stamp { seq: u64::from(id) * 2 + 1, at: Micros(at + 1000) }),
+            outcome: Outcome::Ok(Reply::Written),
+        };
+        History {
+            header: Header { history: FORMAT_VERSION, workload: "set".to_string(), nodes: 3 },
+            operations: vec![write(0, 1_000_000), write(1, 3_000_000)],
+            complete: true,
+        }
+    }
+
+    fn lost(culprit: u32) -> Judgement {
+        let anomaly = Anomaly {
+            kind: AnomalyKind::LostWrite,
+            key: Key::new("s/"),
+            culprit: OperationId(culprit),
+            operations: vec![OperationId(culprit)],
+            swaps: Vec::new(),
+            story: Vec::new(),
+        };
+        Judgement {
+            verdict: Verdict::Fail,
+            found: [(AnomalyKind::LostWrite, 1)].into(),
+            anomalies: vec![anomaly],
+            ..Judgement::unknown("lost-write", "")
+        }
+    }
+
+    fn passed() -> Judgement {
+        Judgement { verdict: Verdict::Pass, ..Judgement::unknown("lost-write", "none is lost") }
+    }
+
+    fn fault(effect: Effect) -> FaultRecord {
+        FaultRecord {
+            id: FaultId(1),
+            kind: "kill".to_string(),
+            shape: String::new(),
+            victims: Vec::new(),
+            leaders: Vec::new(),
+            links: Vec::new(),
+            planned: None,
+            requested: Some(Micros(2_000_000)),
+            in_force: Some(Micros(2_000_000)),
+            heal_requested: None,
+            healed: None,
+            effect,
+            unavailable: None,
+            recovered_after: None,
+            lost_writes: None,
+        }
+    }
+
+    fn gate(outcome: GateOutcome) -> GateRecord {
+        let text = |text: &str| text.to_string();
+        GateRecord { name: text("p99"), rule: text("<= 1s"), observed: text("2 s"), outcome }
+    }
+
+    fn question(enough: bool) -> AuditRecord {
+        let text = |text: &str| text.to_string();
+        AuditRecord { name: text("nodes"), rule: text(">= 1"), observed: text("0"), enough }
+    }
+
+    struct Case {
+        expectation: Expectation,
+        judgement: Judgement,
+        gate: GateOutcome,
+        enough: bool,
+        effect: Effect,
+    }
+
+    fn good() -> Case {
+        Case {
+            expectation: Expectation::Pass,
+            judgement: passed(),
+            gate: GateOutcome::Held,
+            enough: true,
+            effect: Effect::Seen(String::new()),
+        }
+    }
+
+    fn canary(judgement: Judgement) -> Case {
+        Case { expectation: Expectation::Fail(AnomalyKind::LostWrite), judgement, ..good() }
+    }
+
+    fn decided(case: Case) -> RunResult {
+        let verdict = case.judgement.verdict;
+        decide(&Facts {
+            expectation: &case.expectation,
+            verdict,
+            judgements: &[case.judgement],
+            gates: &[gate(case.gate)],
+            audit: &[question(case.enough)],
+            faults: &[fault(case.effect)],
+            history: &history(),
+        })
+        .0
+    }
+
+    fn unseen() -> Effect {
+        Effect::None("nothing".to_string())
+    }
+
+    #[test]
+    fn a_run_meets_its_expectation_only_with_every_gate_held_and_enough_evidence() {
+        assert_eq!(decided(good()), RunResult::Met);
+        let broken = Case { gate: GateOutcome::Broken, ..good() };
+        assert_eq!(decided(broken), RunResult::NotMet);
+        let unmeasured = Case { gate: GateOutcome::NotEvaluated, ..good() };
+        assert_eq!(decided(unmeasured), RunResult::Undecided);
+        assert_eq!(decided(Case { enough: false, ..good() }), RunResult::Undecided);
+        let unknown = Case { judgement: Judgement::unknown("lost-write", "cut off"), ..good() };
+        assert_eq!(decided(unknown), RunResult::Undecided);
+    }
+
+    #[test]
+    fn a_proven_violation_is_masked_by_nothing() {
+        let case = Case {
+            judgement: lost(1),
+            gate: GateOutcome::NotEvaluated,
+            enough: false,
+            effect: unseen(),
+            ..good()
+        };
+        assert_eq!(decided(case), RunResult::NotMet);
+    }
+
+    #[test]
+    fn a_canary_must_fail_in_the_named_way_after_its_fault_took_hold() {
+        assert_eq!(decided(canary(lost(1))), RunResult::Met);
+        assert_eq!(decided(canary(lost(0))), RunResult::NotMet, "lost before any fault");
+        let unproven = Case { effect: unseen(), ..canary(lost(1)) };
+        assert_eq!(decided(unproven), RunResult::Undecided);
+    }
+
+    #[test]
+    fn a_canary_that_stays_green_is_a_failure_only_with_its_faults_proven() {
+        assert_eq!(decided(canary(passed())), RunResult::NotMet);
+        let unproven = Case { effect: unseen(), ..canary(passed()) };
+        assert_eq!(decided(unproven), RunResult::Undecided);
+        let unknown = canary(Judgement::unknown("lost-write", "cut off"));
+        assert_eq!(decided(unknown), RunResult::Undecided);
+        let mut stale = lost(1);
+        stale.found = [(AnomalyKind::StaleRead, 1)].into();
+        assert_eq!(decided(canary(stale)), RunResult::NotMet, "another anomaly is no success");
+    }
+
+    #[test]
+    fn over_a_suite_the_worst_wins_and_nothing_proves_nothing() {
+        use RunResult::{Environment, HarnessBug, Met, NotMet, Undecided};
+        let order = [Met, Undecided, Environment, HarnessBug, NotMet];
+        for (index, worse) in order.iter().enumerate() {
+            for better in &order[..=index] {
+                assert_eq!(over([*better, *worse, *better].into_iter()), *worse);
+            }
+        }
+        assert_eq!(over([].into_iter()), Undecided);
+    }
+
+    #[test]
+    fn exit_codes_are_an_interface() {
+        let codes = ExitCode::ALL.map(|code| code as u8);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 70, 130, 143]);
+    }
+}
