@@ -116,7 +116,7 @@ pub static SWITCHES: &[Switch] = &[
     on_off!(
         "commit-own-epoch",
         commit_own_epoch,
-        "a leader commits entries of earlier epochs only together with one of its own"
+        "a leader begins with an entry of its own and commits earlier ones only through it"
     ),
     on_off!("fencing", fencing, "a promise to a later epoch refuses earlier leaders"),
     Switch {

@@ -205,18 +205,19 @@ impl World {
         core.map_or(0, |core| self.referee.lost(core).len())
     }
 
-    /// Whether one leader is followed by all, and all have applied all of its log.
+    /// Whether one leader is followed by all, it has committed all of its log, and all have applied
+    /// that.
     fn has_converged(&self) -> bool {
-        let mut cores = self.nodes.values().map(|node| node.core.as_ref());
-        let Some(Some(first)) = cores.next() else { return false };
-        let settled = |core: &Core| {
-            core.leader().is_some()
-                && core.leader() == first.leader()
-                && core.entries.last() == first.entries.last()
-                && core.state == first.state
-                && core.state.applied() == core.entries.last_index()
+        let cores: Option<Vec<&Core>> =
+            self.nodes.values().map(|node| node.core.as_ref()).collect();
+        let Some(cores) = cores else { return false };
+        let Some(leader) = cores.iter().find(|core| core.leader() == Some(core.me)) else {
+            return false;
         };
-        settled(first) && cores.all(|core| core.is_some_and(settled))
+        leader.state.applied() == leader.entries.last_index()
+            && cores
+                .iter()
+                .all(|core| core.leader() == Some(leader.me) && core.state == leader.state)
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
