@@ -229,8 +229,9 @@ impl World {
         if let Some(resume) = target.map(|node| self.nodes[&node].paused_until)
             && resume > self.now
         {
-            // A stopped process finds everything in its sockets when it goes on.
-            self.at(resume, event);
+            // A stopped process finds everything in its sockets when it goes on, in any order.
+            let micros = self.random.random_range(1..300);
+            self.at(resume + Duration::from_micros(micros), event);
             return Ok(());
         }
         match event {
@@ -496,9 +497,10 @@ impl World {
         self.at(self.now + pause, Event::Client(client));
         let to = NodeId(self.random.random_range(1..=self.shape.nodes));
         let node = &self.nodes[&to];
-        if node.core.is_none() || node.paused_until > self.now {
+        if node.core.is_none() {
             return Ok(());
         }
+        let node_is_paused = node.paused_until > self.now;
         let id = self.next_request;
         self.next_request += 1;
         let key: Arc<str> = Arc::from(["a", "b", "c"][self.random.random_range(0..3)]);
@@ -519,7 +521,12 @@ impl World {
         let operation = self.referee.begin(asked);
         self.open.insert(id, (operation, to));
         let deadline = self.now + CLIENT_PATIENCE;
-        self.step(to, Input::Request { id, request, deadline })
+        let input = Input::Request { id, request, deadline };
+        if node_is_paused {
+            self.at(self.now, Event::Notice { to, input });
+            return Ok(());
+        }
+        self.step(to, input)
     }
 
     fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {
