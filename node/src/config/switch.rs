@@ -51,7 +51,10 @@ impl Switch {
 
 /// A switch whose values are words.
 macro_rules! words {
-    ($name:literal, $field:ident, $meaning:literal, $values:literal, $($word:literal => $value:expr),+) => {
+    (
+        $name:literal, $field:ident, $meaning:literal, $values:literal,
+        $($word:literal => $value:expr),+
+    ) => {
         Switch {
             name: $name,
             meaning: $meaning,
