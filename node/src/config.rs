@@ -84,7 +84,7 @@ pub struct Settings {
     pub durable_vote: bool,
     /// Whether entries are accepted only behind the very entry they follow at the leader.
     pub log_matching: bool,
-    /// Whether a leader commits entries of earlier epochs only together with one of its own.
+    /// Whether a leader begins with an entry of its own and commits earlier ones only through it.
     pub commit_own_epoch: bool,
     /// Whether a promise to a later epoch refuses earlier leaders.
     pub fencing: bool,

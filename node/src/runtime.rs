@@ -72,12 +72,14 @@ async fn serve_locally(config: NodeConfig) -> Result<()> {
         "{} serves clients at {} with profile {}",
         config.id, config.client_listen, config.profile
     );
-    tokio::select! {
-        result = api.into_future() => result.context("the client API ended"),
-        result = node.run() => result,
-        _ = terminate.recv() => Ok(info!("stopping: SIGTERM")),
-        _ = interrupt.recv() => Ok(info!("stopping: SIGINT")),
-    }
+    let told = tokio::select! {
+        result = api.into_future() => return result.context("the client API ended"),
+        result = node.run() => return result,
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    };
+    info!("stopping: {told}");
+    Ok(())
 }
 
 async fn bind(what: &str, address: std::net::SocketAddr) -> Result<TcpListener> {

@@ -91,13 +91,13 @@ struct CompareAndSetBody {
 }
 
 type Key = Result<Path<String>, axum::extract::rejection::PathRejection>;
-type Query0<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
+type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
 
 /// `GET /kv/{key}`
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     key: Key,
-    parameters: Query0<GetParameters>,
+    parameters: Checked<GetParameters>,
     headers: HeaderMap,
 ) -> Answered {
     let key = checked_key(key)?;
@@ -108,7 +108,7 @@ pub(super) async fn get(
 /// `GET /kv?prefix=`
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
-    parameters: Query0<ListParameters>,
+    parameters: Checked<ListParameters>,
     headers: HeaderMap,
 ) -> Answered {
     let Parameters(parameters) = parameters.map_err(|e| ApiError::bad_request(e.body_text()))?;
@@ -240,9 +240,9 @@ fn checked(what: &str, text: String, bytes_max: usize) -> Result<Arc<str>, ApiEr
     Ok(Arc::from(text))
 }
 
-fn parse<'a, T: serde::de::DeserializeOwned>(
+fn parse<T: serde::de::DeserializeOwned>(
     body: Result<Bytes, BytesRejection>,
-    example: &'a str,
+    example: &str,
 ) -> Result<T, ApiError> {
     let body = body.map_err(|error| ApiError::bad_request(error.body_text()))?;
     serde_json::from_slice(&body).map_err(|error| {

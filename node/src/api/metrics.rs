@@ -9,6 +9,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
 use super::Shared;
+use crate::peer::LinkState;
 use crate::protocol::RoleName;
 
 /// Every metric begins with `splitbrain_`.
@@ -58,8 +59,11 @@ fn render(shared: &Shared) -> String {
     text
 }
 
+/// Name, kind, meaning, and how to read it.
+type Column = (&'static str, &'static str, &'static str, fn(&LinkState) -> u64);
+
 fn links(text: &mut String, shared: &Shared) {
-    let columns: [(&str, &str, &str, fn(&crate::peer::LinkState) -> u64); 4] = [
+    let columns: [Column; 4] = [
         ("link_connected", "gauge", "whether the link to a peer has a connection", |link| {
             u64::from(link.connected.load(Relaxed))
         }),

@@ -1,4 +1,4 @@
-//! HTTP/1.1 with JSON for clients: keys, status, metrics. One page describes it: `docs/http-api.md`.
+//! HTTP/1.1 with JSON for clients: keys, status, metrics. `docs/http-api.md` describes it.
 //!
 //! The API decides nothing. It checks what a client sent, hands it to the core, waits for the
 //! outcome or the deadline, and says of every failure whether it is definite.

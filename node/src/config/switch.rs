@@ -51,7 +51,10 @@ impl Switch {
 
 /// A switch whose values are words.
 macro_rules! words {
-    ($name:literal, $field:ident, $meaning:literal, $values:literal, $($word:literal => $value:expr),+) => {
+    (
+        $name:literal, $field:ident, $meaning:literal, $values:literal,
+        $($word:literal => $value:expr),+
+    ) => {
         Switch {
             name: $name,
             meaning: $meaning,
@@ -116,7 +119,7 @@ pub static SWITCHES: &[Switch] = &[
     on_off!(
         "commit-own-epoch",
         commit_own_epoch,
-        "a leader commits entries of earlier epochs only together with one of its own"
+        "a leader begins with an entry of its own and commits earlier ones only through it"
     ),
     on_off!("fencing", fencing, "a promise to a later epoch refuses earlier leaders"),
     Switch {

@@ -15,7 +15,8 @@ use crate::state::Command;
 pub(super) struct Leader {
     /// As whom it leads.
     pub(super) claim: Claim,
-    /// The first entry of its own, which must be committed before reads are served.
+    /// What must be committed before reads are served: the first entry of its own, or without one
+    /// the last that it found.
     pub(super) epoch_start: u64,
     /// How far each follower is.
     pub(super) followers: PerFollower<Progress>,
@@ -80,12 +81,15 @@ impl Core {
         self.counters.elections_won += 1;
         self.report(Report::Leads(claim));
         self.forwards_lost(None);
-        // An entry of its own settles what it found: it shows followers where to cut, and once it
-        // is committed the leader knows how far its predecessors had committed.
-        let start = self.append(&Command::Noop).index;
-        if let Role::Leader(leader) = &mut self.role {
-            leader.epoch_start = start;
+        if self.settings.commit_own_epoch {
+            // An entry of its own settles what it found: followers learn where to cut, and once it
+            // is committed the leader knows how far its predecessors had committed.
+            let start = self.append(&Command::Noop).index;
+            if let Role::Leader(leader) = &mut self.role {
+                leader.epoch_start = start;
+            }
         }
+        self.acknowledge();
         self.heartbeat();
     }
 

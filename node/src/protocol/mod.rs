@@ -57,6 +57,8 @@ mod read;
 mod replicate;
 mod route;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 mod simulation;
 mod view;
 

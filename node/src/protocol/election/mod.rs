@@ -1,8 +1,8 @@
 //! Who may lead: suspicion of a silent leader, and what follows from it: `election`.
 //!
-//! A follower that has not heard its leader for a random time suspects it. What it does then is the
-//! election's business: [`raft`] asks for votes, [`most_recent`] asks for positions. The rest of the
-//! core does not know which.
+//! A follower that has not heard its leader for a random time suspects it. What it does then is
+//! the election's business: [`raft`] asks for votes, [`most_recent`] asks for positions. The rest
+//! of the core does not know which.
 
 mod most_recent;
 mod raft;

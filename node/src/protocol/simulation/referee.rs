@@ -30,6 +30,9 @@ pub(super) enum Asked {
     Read(Query),
 }
 
+/// From which index on a key held what.
+type Version = (u64, Option<Arc<str>>);
+
 /// The record of a whole schedule.
 #[derive(Default)]
 pub(super) struct Referee {
@@ -40,7 +43,7 @@ pub(super) struct Referee {
     /// What was committed, by index from one, with the epoch in which it first was.
     committed: Vec<(Entry, u64)>,
     /// Every version of every key, by index.
-    versions: BTreeMap<Arc<str>, Vec<(u64, Option<Arc<str>>)>>,
+    versions: BTreeMap<Arc<str>, Vec<Version>>,
     /// The answer of every committed command, by index from one.
     answers: Vec<Answer>,
     model: State,

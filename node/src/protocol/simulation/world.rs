@@ -1,5 +1,7 @@
 //! Simulated time, network, disks, faults and clients around real cores.
 
+mod faults;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,18 +207,19 @@ impl World {
         core.map_or(0, |core| self.referee.lost(core).len())
     }
 
-    /// Whether one leader is followed by all, and all have applied all of its log.
+    /// Whether one leader is followed by all, it has committed all of its log, and all have applied
+    /// that.
     fn has_converged(&self) -> bool {
-        let mut cores = self.nodes.values().map(|node| node.core.as_ref());
-        let Some(Some(first)) = cores.next() else { return false };
-        let settled = |core: &Core| {
-            core.leader().is_some()
-                && core.leader() == first.leader()
-                && core.entries.last() == first.entries.last()
-                && core.state == first.state
-                && core.state.applied() == core.entries.last_index()
+        let cores: Option<Vec<&Core>> =
+            self.nodes.values().map(|node| node.core.as_ref()).collect();
+        let Some(cores) = cores else { return false };
+        let Some(leader) = cores.iter().find(|core| core.leader() == Some(core.me)) else {
+            return false;
         };
-        settled(first) && cores.all(|core| core.is_some_and(settled))
+        leader.state.applied() == leader.entries.last_index()
+            && cores
+                .iter()
+                .all(|core| core.leader() == Some(leader.me) && core.state == leader.state)
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
@@ -228,8 +231,9 @@ impl World {
         if let Some(resume) = target.map(|node| self.nodes[&node].paused_until)
             && resume > self.now
         {
-            // A stopped process finds everything in its sockets when it goes on.
-            self.at(resume, event);
+            // A stopped process finds everything in its sockets when it goes on, in any order.
+            let micros = self.random.random_range(1..300);
+            self.at(resume + Duration::from_micros(micros), event);
             return Ok(());
         }
         match event {
@@ -403,88 +407,6 @@ impl World {
         percent > 0 && self.random.random_range(0..100) < percent
     }
 
-    // --- faults ---
-
-    fn fault(&mut self) -> Result<(), Violation> {
-        if self.faults_over {
-            return Ok(());
-        }
-        let every = self.shape.fault_every;
-        let next = every.mul_f64(self.random.random_range(0.2..1.8));
-        self.at(self.now + next, Event::Fault);
-        let victim = self.victim();
-        match self.random.random_range(0..10) {
-            0..3 => self.crash(victim),
-            3..5 => {
-                let span = Duration::from_millis(self.random.random_range(50..1500));
-                self.note(|| format!("{victim} PAUSES for {span:?}"));
-                let until = self.now + span;
-                if let Some(node) = self.nodes.get_mut(&victim) {
-                    node.paused_until = until;
-                }
-            }
-            5 => {
-                for id in (1..=self.shape.nodes).map(NodeId) {
-                    self.crash(id);
-                }
-            }
-            _ => self.cut(victim),
-        }
-        Ok(())
-    }
-
-    /// The leader half of the time, since faults elsewhere teach less.
-    fn victim(&mut self) -> NodeId {
-        let leader = self.nodes.values().find_map(|node| {
-            let core = node.core.as_ref()?;
-            (core.leader() == Some(core.me)).then_some(core.me)
-        });
-        match leader {
-            Some(leader) if self.random.random_range(0..2) == 0 => leader,
-            _ => NodeId(self.random.random_range(1..=self.shape.nodes)),
-        }
-    }
-
-    fn cut(&mut self, victim: NodeId) {
-        let way = self.random.random_range(0..4);
-        self.holds = self.random.random_range(0..2) == 0;
-        let other = NodeId(self.random.random_range(1..=self.shape.nodes));
-        for peer in (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != victim) {
-            if way == 3 && peer != other {
-                continue;
-            }
-            if way != 1 {
-                self.cuts.insert((victim, peer));
-            }
-            if way != 0 {
-                self.cuts.insert((peer, victim));
-            }
-        }
-        let cuts = self.cuts.clone();
-        let holds = self.holds;
-        self.note(|| format!("CUT {cuts:?} holds={holds}"));
-        let span = Duration::from_millis(self.random.random_range(100..1500));
-        self.at(self.now + span, Event::Heal);
-    }
-
-    fn heal(&mut self) {
-        self.note(|| "HEAL".to_string());
-        self.cuts.clear();
-        for (from, to, message) in std::mem::take(&mut self.held) {
-            self.deliver(from, to, message);
-        }
-    }
-
-    fn end_faults(&mut self) {
-        self.faults_over = true;
-        self.shape.loss = 0;
-        self.shape.flush_max = self.shape.flush_max.min(Duration::from_millis(5));
-        self.heal();
-        for node in self.nodes.values_mut() {
-            node.paused_until = self.now;
-        }
-    }
-
     // --- clients ---
 
     fn client(&mut self, client: u64) -> Result<(), Violation> {
@@ -495,9 +417,10 @@ impl World {
         self.at(self.now + pause, Event::Client(client));
         let to = NodeId(self.random.random_range(1..=self.shape.nodes));
         let node = &self.nodes[&to];
-        if node.core.is_none() || node.paused_until > self.now {
+        if node.core.is_none() {
             return Ok(());
         }
+        let node_is_paused = node.paused_until > self.now;
         let id = self.next_request;
         self.next_request += 1;
         let key: Arc<str> = Arc::from(["a", "b", "c"][self.random.random_range(0..3)]);
@@ -518,7 +441,12 @@ impl World {
         let operation = self.referee.begin(asked);
         self.open.insert(id, (operation, to));
         let deadline = self.now + CLIENT_PATIENCE;
-        self.step(to, Input::Request { id, request, deadline })
+        let input = Input::Request { id, request, deadline };
+        if node_is_paused {
+            self.at(self.now, Event::Notice { to, input });
+            return Ok(());
+        }
+        self.step(to, input)
     }
 
     fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {

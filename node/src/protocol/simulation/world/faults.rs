@@ -1,0 +1,91 @@
+//! What goes wrong in a simulated world: crashes, pauses, cuts in one or both directions.
+
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::super::super::NodeId;
+use super::super::referee::Violation;
+use super::{Event, World};
+
+impl World {
+    pub(super) fn fault(&mut self) -> Result<(), Violation> {
+        if self.faults_over {
+            return Ok(());
+        }
+        let every = self.shape.fault_every;
+        let next = every.mul_f64(self.random.random_range(0.2..1.8));
+        self.at(self.now + next, Event::Fault);
+        let victim = self.victim();
+        match self.random.random_range(0..10) {
+            0..3 => self.crash(victim),
+            3..5 => {
+                let span = Duration::from_millis(self.random.random_range(50..1500));
+                self.note(|| format!("{victim} PAUSES for {span:?}"));
+                let until = self.now + span;
+                if let Some(node) = self.nodes.get_mut(&victim) {
+                    node.paused_until = until;
+                }
+            }
+            5 => {
+                for id in (1..=self.shape.nodes).map(NodeId) {
+                    self.crash(id);
+                }
+            }
+            _ => self.cut(victim),
+        }
+        Ok(())
+    }
+
+    /// The leader half of the time, since faults elsewhere teach less.
+    fn victim(&mut self) -> NodeId {
+        let leader = self.nodes.values().find_map(|node| {
+            let core = node.core.as_ref()?;
+            (core.leader() == Some(core.me)).then_some(core.me)
+        });
+        match leader {
+            Some(leader) if self.random.random_range(0..2) == 0 => leader,
+            _ => NodeId(self.random.random_range(1..=self.shape.nodes)),
+        }
+    }
+
+    fn cut(&mut self, victim: NodeId) {
+        let way = self.random.random_range(0..4);
+        self.holds = self.random.random_range(0..2) == 0;
+        let other = NodeId(self.random.random_range(1..=self.shape.nodes));
+        for peer in (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != victim) {
+            if way == 3 && peer != other {
+                continue;
+            }
+            if way != 1 {
+                self.cuts.insert((victim, peer));
+            }
+            if way != 0 {
+                self.cuts.insert((peer, victim));
+            }
+        }
+        let cuts = self.cuts.clone();
+        let holds = self.holds;
+        self.note(|| format!("CUT {cuts:?} holds={holds}"));
+        let span = Duration::from_millis(self.random.random_range(100..1500));
+        self.at(self.now + span, Event::Heal);
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.note(|| "HEAL".to_string());
+        self.cuts.clear();
+        for (from, to, message) in std::mem::take(&mut self.held) {
+            self.deliver(from, to, message);
+        }
+    }
+
+    pub(super) fn end_faults(&mut self) {
+        self.faults_over = true;
+        self.shape.loss = 0;
+        self.shape.flush_max = self.shape.flush_max.min(Duration::from_millis(5));
+        self.heal();
+        for node in self.nodes.values_mut() {
+            node.paused_until = self.now;
+        }
+    }
+}
