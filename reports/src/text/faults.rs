@@ -17,7 +17,7 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
     }
     let (seen, planned) = words::faults_seen(run);
     let title = format!("FAULTS  {seen} of {} took effect", units::count(planned));
-    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(run, fault, detail)).collect();
+    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(fault, detail)).collect();
     let header =
         ["#", "fault", "hit", "in force", "writes stopped", "all nodes back", "writes lost"];
     let mut laid_out = table::blank(&header, &rows, &[0], 2).into_iter();
@@ -30,7 +30,7 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
     lines
 }
 
-fn row(run: &RunRecord, fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
+fn row(fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {
     let in_force = match (fault.in_force, fault.healed) {
         (Some(from), Some(to)) => units::stretch(from, to),
         (Some(from), None) => format!("{}, not healed", units::moment(from)),
