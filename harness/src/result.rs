@@ -93,7 +93,7 @@ pub fn with_twins(canary: &RunRecord, twins: &[&RunRecord]) -> Decision {
     if canary.result != RunResult::Met {
         return own;
     }
-    for twin in twins.iter().filter(|twin| twin.result != RunResult::Met) {
+    if let Some(twin) = twins.iter().find(|twin| twin.result != RunResult::Met) {
         let part = match twin.part {
             Part::Control { .. } => "control",
             _ => "calm twin",

@@ -2,7 +2,7 @@
 
 use splitbrain_workloads::seed::Seed;
 
-use super::{Ended, Failure, PlanArgs, print, run, sources};
+use super::{Ended, Failure, PlanArgs, print, sources};
 use crate::result::ExitCode;
 use crate::suite::Suite;
 use crate::suite::plan::{self, PlannedRun};
@@ -22,7 +22,13 @@ pub(super) fn main(args: &PlanArgs) -> Ended {
 
 /// The seed of a suite's plans: the command line's, the suite's own, or a fresh one.
 pub(super) fn seed(asked: Option<Seed>, suite: &Suite) -> Seed {
-    asked.or(suite.seed).unwrap_or_else(run::fresh_seed)
+    asked.or(suite.seed).unwrap_or_else(fresh)
+}
+
+/// A seed nobody has asked for: the time, folded to what can be typed again.
+fn fresh() -> Seed {
+    let now = chrono::Local::now();
+    Seed(u64::from(now.timestamp_subsec_nanos()) ^ (now.timestamp() as u64 & 0xffff_ffff))
 }
 
 /// The concrete runs of a suite.

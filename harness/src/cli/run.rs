@@ -11,7 +11,6 @@ use splitbrain_reports::record::{
 use splitbrain_reports::text::{self, Style};
 use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
-use splitbrain_workloads::seed::Seed;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -229,10 +228,4 @@ impl Progress for Lines {
     fn run_ends(&self, run: &RunRecord, took: Micros) {
         say(&text::progress::run_ends(run, took, &self.style));
     }
-}
-
-/// A seed nobody has asked for: the time, folded to what can be typed again.
-pub(super) fn fresh_seed() -> Seed {
-    let now = chrono::Local::now();
-    Seed(u64::from(now.timestamp_subsec_nanos()) ^ (now.timestamp() as u64 & 0xffff_ffff))
 }

@@ -342,7 +342,7 @@ impl Run<'_> {
             () = questions => {}
             _ = interrupt.wait_for(|stop| *stop) => {}
         }
-        Ok(cluster.close_clients().await?)
+        cluster.close_clients().await
     }
 
     fn flusher(&self) -> JoinHandle<()> {

@@ -23,7 +23,6 @@ pub mod target;
 pub(crate) mod tests;
 pub mod units;
 mod validate;
-pub mod workload;
 mod yaml;
 
 use serde::{Deserialize, Serialize};

@@ -6,7 +6,6 @@ use splitbrain_reports::record::{Expectation, Part};
 
 use super::{End, PlannedRun, Start};
 use crate::suite::units::{Rate, Time};
-use crate::suite::workload;
 
 /// The planned runs of a suite for people: what will be done and when, without doing it.
 pub fn render(suite: &str, runs: &[PlannedRun]) -> String {
@@ -30,7 +29,7 @@ fn render_run(out: &mut String, run: &PlannedRun) {
     };
     line(out, format_args!("{}{part}", run.name));
     line(out, format_args!("  target    {}", run.target));
-    line(out, format_args!("  workload  {}", workload::words(&run.workload)));
+    line(out, format_args!("  workload  {}", run.workload.describe()));
     let rate = match run.rate {
         Rate::PerSecond(rate) => format!("{rate} operations/s"),
         Rate::Max => "as fast as they can".to_string(),

@@ -17,7 +17,7 @@ use finding::{Findings, Path};
 
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
-use super::{FORMAT_VERSION, Run, Suite, limits, plan, workload};
+use super::{FORMAT_VERSION, Run, Suite, limits, plan};
 
 /// Everything that makes no sense in a suite for these kinds of target; empty when all is well.
 pub(super) fn validate(suite: &Suite, kinds: &[TargetKind]) -> Vec<Finding> {
@@ -111,7 +111,7 @@ fn check_run(findings: &mut Findings, path: &Path, suite: &Suite, run: &Run, kin
     for lacking in lacking(spec, kinds, &run.workload) {
         let message = format!(
             "the workload `{}` needs {lacking}, which the target `{}` cannot do",
-            workload::name(&run.workload),
+            run.workload.name(),
             spec.kind
         );
         findings.add(path.key("workload"), message).help("see `splitbrain list workloads`");
@@ -170,7 +170,7 @@ fn check_canary(
 
 fn lacking(spec: &TargetSpec, kinds: &[TargetKind], workload: &WorkloadSpec) -> Vec<Capability> {
     let Some(kind) = spec.kind_in(kinds) else { return Vec::new() };
-    let mut needs = workload::needs(workload);
+    let mut needs = workload.needs();
     needs.retain(|need| !kind.capabilities.contains(need));
     needs
 }
