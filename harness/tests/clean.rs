@@ -45,7 +45,8 @@ fn alive(processes: &BTreeSet<(u32, u64)>) -> Vec<u32> {
     processes.iter().filter(same).map(|(pid, _)| *pid).collect()
 }
 
-fn nothing_survives(signal: Signal, after: Duration, bound: Duration) {
+/// Ends a harness by a signal and returns its exit code, if it had the time for one.
+fn nothing_survives(signal: Signal, after: Duration, bound: Duration) -> Option<i32> {
     let folder = tempfile::tempdir().unwrap();
     let mut harness = start(folder.path());
     let began = Instant::now();
@@ -65,11 +66,12 @@ fn nothing_survives(signal: Signal, after: Duration, bound: Duration) {
         assert!(killed.elapsed() < bound, "{left:?} survive {signal} after {after:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
-    harness.wait().unwrap();
+    let status = harness.wait().unwrap();
     assert!(
         !seen.is_empty() || after < Duration::from_millis(100),
         "there was nothing to clean up"
     );
+    status.code()
 }
 
 #[test]
@@ -82,6 +84,7 @@ fn nothing_survives_a_killed_harness_at_any_moment() {
 #[test]
 fn nothing_survives_an_interrupt() {
     // It heals and judges first, so it may take the heal's time.
-    nothing_survives(Signal::SIGINT, Duration::from_millis(2500), Duration::from_secs(15));
-    nothing_survives(Signal::SIGTERM, Duration::from_millis(2500), Duration::from_secs(15));
+    let (after, bound) = (Duration::from_millis(2500), Duration::from_secs(15));
+    assert_eq!(nothing_survives(Signal::SIGINT, after, bound), Some(130));
+    assert_eq!(nothing_survives(Signal::SIGTERM, after, bound), Some(143));
 }

@@ -14,6 +14,7 @@ mod validate;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use splitbrain_workloads::seed::Seed;
@@ -236,8 +237,22 @@ impl From<crate::target::Unusable> for Failure {
 
 type Ended = Result<ExitCode, Failure>;
 
+/// Whether anything of ours panicked, on whatever thread. A run may survive it, since tasks are
+/// joined and checkers are caught; a green may not.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
 /// Parses the command line and carries it out.
 pub fn main() -> std::process::ExitCode {
+    std::panic::set_hook(Box::new(|panic| {
+        PANICKED.store(true, Ordering::Relaxed);
+        say(&format!("error: a bug in splitbrain: {panic}"));
+    }));
+    // Rare and worth a line, such as a stranger at a proxy; the report has the rest.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .init();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -247,7 +262,27 @@ pub fn main() -> std::process::ExitCode {
             return std::process::ExitCode::from(code as u8);
         }
     };
-    let ended = match cli.command {
+    let ended = std::panic::catch_unwind(|| carry_out(cli.command));
+    let code = match ended {
+        Ok(Ok(code)) => code,
+        Ok(Err(failure)) => {
+            say(&failure.text);
+            failure.code
+        }
+        Err(_) => ExitCode::HarnessBug,
+    };
+    let code = match code {
+        // A bug masks neither a proven violation nor what the environment did.
+        ExitCode::Met | ExitCode::Undecided if PANICKED.load(Ordering::Relaxed) => {
+            ExitCode::HarnessBug
+        }
+        code => code,
+    };
+    std::process::ExitCode::from(code as u8)
+}
+
+fn carry_out(command: Command) -> Ended {
+    match command {
         Command::Run(args) => run::main(args),
         Command::Check(args) => check::main(&args),
         Command::Report(args) => report::main(&args),
@@ -256,12 +291,7 @@ pub fn main() -> std::process::ExitCode {
         Command::List(args) => list::main(&args),
         Command::Explain(args) => list::explain(&args),
         Command::Node { .. } => unreachable!("main.rs hands `node` to the node"),
-    };
-    let code = ended.unwrap_or_else(|failure| {
-        say(&failure.text);
-        failure.code
-    });
-    std::process::ExitCode::from(code as u8)
+    }
 }
 
 /// Prints on stdout. A reader that has gone away, as `head` does, ends the program quietly.
