@@ -191,3 +191,32 @@ fn the_top_level_is_what_the_readme_says() {
         assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name}");
     }
 }
+
+#[test]
+fn every_relative_link_of_the_documents_leads_somewhere() {
+    let mut documents = vec![
+        root().join("README.md"),
+        root().join("ARCHITECTURE.md"),
+        root().join("CHANGELOG.md"),
+    ];
+    for folder in ["docs", "docs/decisions"] {
+        let entries = fs::read_dir(root().join(folder)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        documents.extend(paths.filter(|path| path.extension().is_some_and(|e| e == "md")));
+    }
+    let mut links = 0;
+    for document in documents {
+        let text = fs::read_to_string(&document).unwrap();
+        for (_, rest) in text.match_indices("](").map(|(at, _)| text.split_at(at + 2)) {
+            let target = rest.split(')').next().unwrap_or_default();
+            let file = target.split('#').next().unwrap_or_default();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            links += 1;
+            let path = document.parent().unwrap().join(file);
+            assert!(path.exists(), "{}: {target}", document.display());
+        }
+    }
+    assert!(links > 0, "no link was looked at");
+}
