@@ -194,11 +194,8 @@ fn the_top_level_is_what_the_readme_says() {
 
 #[test]
 fn every_relative_link_of_the_documents_leads_somewhere() {
-    let mut documents = vec![
-        root().join("README.md"),
-        root().join("ARCHITECTURE.md"),
-        root().join("CHANGELOG.md"),
-    ];
+    let mut documents =
+        vec![root().join("README.md"), root().join("ARCHITECTURE.md"), root().join("CHANGELOG.md")];
     for folder in ["docs", "docs/decisions"] {
         let entries = fs::read_dir(root().join(folder)).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());

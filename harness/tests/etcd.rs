@@ -3,13 +3,17 @@
 //! Without etcd on PATH this says so and tests nothing; CI installs it.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 
 fn is_installed() -> bool {
     let installed = Command::new("etcd").arg("--version").output().is_ok();
     if !installed {
-        eprintln!("SKIPPED: etcd is not on PATH; install it: sudo apt-get install etcd-server");
+        let line = "SKIPPED: etcd is not on PATH; install it: sudo apt-get install etcd-server";
+        // Not by `eprintln!`, which the test runner would keep to itself.
+        let mut stderr = std::io::stderr();
+        writeln!(stderr, "{line}").unwrap();
     }
     installed
 }
@@ -53,8 +57,6 @@ fn etcd_survives_a_cut_of_its_leader_and_its_own_status_shows_the_cut() {
         .collect();
     let lost = |role: &&&serde_json::Value| &role["node"] == victim && role["leader"].is_null();
     assert!(during.iter().any(|role| lost(&role)), "{victim} lost no leader: {during:?}");
-    let other = |role: &&serde_json::Value| {
-        &role["node"] != victim && role["role"] == "leader"
-    };
+    let other = |role: &&serde_json::Value| &role["node"] != victim && role["role"] == "leader";
     assert!(during.into_iter().any(|role| other(&role)), "nobody else led");
 }

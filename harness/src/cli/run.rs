@@ -6,25 +6,33 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use splitbrain_reports::record::{
-    Event, EventRecord, FaultId, FaultStep, RunRecord, SuiteRecord, TargetRecord,
+    Event, EventRecord, FaultId, FaultStep, RunRecord, RunResult, SuiteRecord, TargetRecord,
 };
 use splitbrain_reports::text::{self, Style};
 use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
+use splitbrain_workloads::seed::Seed;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Ended, Failure, RunArgs, plan, print, report, say, sources, style};
+use super::{Ended, RunArgs, plan, print, report, say, sources, style};
 use crate::cluster::process::{Processes, Reaper};
 use crate::result::{self, ExitCode};
 use crate::run::directory::SuiteDirectory;
 use crate::run::series::{Progress, Series, Targets};
-use crate::suite::Suite;
 use crate::suite::plan::PlannedRun;
 use crate::target;
 
 pub(super) fn main(args: RunArgs) -> Ended {
-    let suites = sources::suites(&args.suites)?;
+    // Everything that can be refused is refused before anything starts.
+    let kinds = target::kinds()?;
+    let mut prepared = Vec::new();
+    for suite in sources::suites(&args.suites)? {
+        let seed = plan::seed(args.seed, &suite);
+        let runs = plan::expand(&suite, &kinds, seed, args.only.as_deref())?;
+        let targets = Targets::open(&runs)?;
+        prepared.push(Prepared { suite: suite.suite, seed, runs, targets });
+    }
     // Before any thread exists: whatever ends this process, the reaper outlives it for as long as
     // it takes to end all that was started.
     let reaper = Reaper::start().context("cannot start the reaper")?;
@@ -36,35 +44,47 @@ pub(super) fn main(args: RunArgs) -> Ended {
     runtime.block_on(async {
         let processes = Arc::new(reaper.into_async().context("cannot talk to the reaper")?);
         let stop = Stop::listen().context("cannot listen for signals")?;
-        let mut codes = Vec::new();
-        for suite in &suites {
-            let series = tokio::select! {
-                ended = run(&args, suite, processes.clone(), stop.asked.clone()) => ended,
+        let mut results = Vec::new();
+        for prepared in prepared {
+            if *stop.asked.borrow() {
+                break;
+            }
+            let ended = tokio::select! {
+                ended = run(&args, prepared, processes.clone(), stop.asked.clone()) => ended,
                 () = stop.again() => break,
             };
-            codes.push(series?);
+            results.push(ended.unwrap_or_else(|error| {
+                // A full disk in the second suite must not hide what the first has proven.
+                say(&format!("error: {error:#}"));
+                RunResult::Environment
+            }));
         }
         processes.shutdown().await.context("processes may be left behind")?;
-        Ok(stop.outcome(worst(&codes)))
+        Ok(stop.outcome(ExitCode::of(result::over(results.into_iter()))))
     })
+}
+
+/// A suite that can be run.
+struct Prepared {
+    suite: String,
+    seed: Seed,
+    runs: Vec<PlannedRun>,
+    targets: Targets,
 }
 
 async fn run(
     args: &RunArgs,
-    suite: &Suite,
+    prepared: Prepared,
     processes: Arc<Processes>,
     stop: watch::Receiver<bool>,
-) -> Result<ExitCode, Failure> {
-    let kinds = target::kinds()?;
-    let seed = plan::seed(args.seed, suite);
-    let runs = plan::expand(suite, &kinds, seed, args.only.as_deref())?;
-    let targets = Targets::open(&runs)?;
+) -> anyhow::Result<RunResult> {
+    let Prepared { suite, seed, runs, targets } = prepared;
     let now = chrono::Local::now();
     let stamp = now.format("%Y%m%d-%H%M%S").to_string();
-    let directory = SuiteDirectory::create(&args.out, &stamp, &suite.suite)
+    let directory = SuiteDirectory::create(&args.out, &stamp, &suite)
         .with_context(|| format!("cannot make a folder in {}", args.out.display()))?;
     let series = Series {
-        suite: suite.suite.clone(),
+        suite,
         seed,
         runs,
         directory,
@@ -78,11 +98,11 @@ async fn run(
     };
     let summary = series.run(&targets, processes, stop, progress).await?;
     leave_report(&series, &summary, args)?;
-    Ok(ExitCode::of(summary.result))
+    Ok(summary.result)
 }
 
 /// Prints the report and writes the same text, without colors, beside the summary.
-fn leave_report(series: &Series, summary: &SuiteRecord, args: &RunArgs) -> Result<(), Failure> {
+fn leave_report(series: &Series, summary: &SuiteRecord, args: &RunArgs) -> anyhow::Result<()> {
     let directory = &series.directory;
     let write = |path: &Path, text: &str| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
@@ -95,21 +115,6 @@ fn leave_report(series: &Series, summary: &SuiteRecord, args: &RunArgs) -> Resul
     write(&directory.report(), &report::text(directory, summary, &style::file(args.drawing)))?;
     print(&report::text(directory, summary, &style::stdout(args.drawing)));
     Ok(())
-}
-
-/// Nothing masks a proven violation; of the rest, what comes first in the list of the results.
-fn worst(codes: &[ExitCode]) -> ExitCode {
-    let order = [
-        ExitCode::NotMet,
-        ExitCode::HarnessBug,
-        ExitCode::Environment,
-        ExitCode::Undecided,
-        ExitCode::Met,
-    ];
-    order
-        .into_iter()
-        .find(|code| codes.contains(code))
-        .unwrap_or(ExitCode::of(result::over([].into_iter())))
 }
 
 fn command_line() -> String {
