@@ -4,8 +4,10 @@
 //! place, with `main.rs`, that prints: the report on stdout, progress and errors on stderr.
 
 mod check;
+mod clusters;
 mod list;
 mod plan;
+mod replay;
 mod report;
 mod run;
 mod sources;
@@ -69,6 +71,8 @@ enum Command {
     Check(CheckArgs),
     /// Print the report of a run again
     Report(ReportArgs),
+    /// Run the plan of a recorded run once more and compare the two
+    Replay(ReplayArgs),
     /// Print the schedule of a suite without running it
     Plan(PlanArgs),
     /// Check suites without running them; every error at once, with its line
@@ -127,6 +131,31 @@ struct RunArgs {
     out: PathBuf,
     /// Keep the nodes' data of every run, not only of those that did not meet their expectation
     #[arg(long, help_heading = "Run")]
+    keep_data: bool,
+    /// No progress on stderr
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    /// The folder of a run, such as runs/latest/leader-killed, or of a suite
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+    /// Which run of a suite
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Hit the nodes that were really hit, at the times at which they were, instead of whoever
+    /// plays the role at the planned time
+    #[arg(long)]
+    by_name: bool,
+    /// Folder for what the run leaves
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Keep the nodes' data even if the run meets its expectation
+    #[arg(long)]
     keep_data: bool,
     /// No progress on stderr
     #[arg(short, long, help_heading = "Output")]
@@ -251,6 +280,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Run(args) => run::main(args),
         Command::Check(args) => check::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Replay(args) => replay::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Validate(args) => validate::main(&args),
         Command::List(args) => list::main(&args),

@@ -16,6 +16,7 @@ mod lanes;
 mod next;
 mod operations;
 pub mod progress;
+mod replay;
 mod run;
 mod summary;
 mod table;
@@ -28,6 +29,7 @@ use splitbrain_workloads::history::History;
 use crate::record::{EventRecord, RunRecord, SuiteRecord};
 
 pub use checked::{Checked, checked};
+pub use replay::{Replay, ReplayedFault, replay};
 pub use theme::{Charset, Style};
 
 /// No line of a report is longer, whatever the terminal: reports are compared and mailed. Lines to
