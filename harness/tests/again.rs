@@ -4,9 +4,13 @@
 //! isolated leader go on, and what it acknowledged is lost at the heal.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const SUITE: &str = "\
 suite: unsafe
@@ -94,4 +98,45 @@ fn what_is_no_recorded_run_is_refused_with_what_to_do() {
     assert_eq!(code, 2);
     assert!(stderr.contains("none is called `cut-of`"), "{stderr}");
     assert!(stderr.contains("--only with one that failed: cut-off"), "{stderr}");
+}
+
+#[test]
+fn a_repeated_run_is_counted_side_by_side_and_every_run_is_left() {
+    let arguments = ["repro", "first/latest", "-n", "3", "-j", "2", "--out", "rate", "--fresh"];
+    let (code, stdout, stderr) = ended(folder(), &arguments);
+    assert_eq!(code, 1, "{stdout}\n{stderr}");
+    assert!(stdout.starts_with("REPRO  lost-write in first/latest/cut-off, 2 at a time"));
+    // An isolated leader that is not isolated long enough loses nothing; once in three may be.
+    let failed = line(&stdout, "failed");
+    assert!(["failed 2 of 3 (", "failed 3 of 3 ("].iter().any(|text| failed.contains(text)));
+    assert!(line(&stdout, "first anomaly").contains("after the start of the load"), "{stdout}");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("run ")).count(), 3, "{stderr}");
+    let suite = folder().join("rate/latest");
+    assert_eq!(fs::read_to_string(suite.join("report.txt")).unwrap(), stdout);
+    let plans: Vec<String> = (1..=3)
+        .map(|number| {
+            fs::read_to_string(suite.join(format!("cut-off-{number}/plan.yaml"))).unwrap()
+        })
+        .collect();
+    let seed = |plan: &String| line(plan, "seed:").to_string();
+    assert_ne!(seed(&plans[0]), seed(&plans[1]), "a seed of its own for each");
+    let (code, stdout, _) = ended(folder(), &["check", "rate/latest"]);
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
+fn an_interrupted_repetition_says_what_is_known_so_far() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_splitbrain"));
+    command.args(["repro", "first/latest", "-n", "100", "--out", "stopped"]);
+    command.current_dir(folder()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The first run is over; whatever came of it is known.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("run   1 of 100"));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!([1, 130].contains(&output.status.code().unwrap()), "{stdout}");
+    assert!(stdout.contains("  failed "), "{stdout}");
+    assert!(line(&stdout, "not run").ends_with("of 100, ended before"), "{stdout}");
 }

@@ -102,7 +102,7 @@ impl Stop {
     }
 
     /// The code of the command: an interrupt masks no proven violation.
-    fn outcome(&self, code: ExitCode) -> ExitCode {
+    pub(super) fn outcome(&self, code: ExitCode) -> ExitCode {
         let state = self.state.lock().expect("no holder of this lock panics");
         match (*state, code) {
             (Some(_), ExitCode::NotMet) | (None, _) => code,

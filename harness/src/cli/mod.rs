@@ -9,6 +9,7 @@ mod list;
 mod plan;
 mod replay;
 mod report;
+mod repro;
 mod run;
 mod sources;
 mod style;
@@ -73,6 +74,8 @@ enum Command {
     Report(ReportArgs),
     /// Run the plan of a recorded run once more and compare the two
     Replay(ReplayArgs),
+    /// Run the plan of a recorded run many times: how often does it fail?
+    Repro(ReproArgs),
     /// Print the schedule of a suite without running it
     Plan(PlanArgs),
     /// Check suites without running them; every error at once, with its line
@@ -155,6 +158,38 @@ struct ReplayArgs {
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
     /// Keep the nodes' data even if the run meets its expectation
+    #[arg(long)]
+    keep_data: bool,
+    /// No progress on stderr
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Args)]
+struct ReproArgs {
+    /// The folder of a run, such as runs/latest/leader-killed, or of a suite
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+    /// Which run of a suite
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// How often
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// How many clusters at a time; more than the machine has processors for disturb each other
+    #[arg(short, long, value_name = "K", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=8))]
+    jobs: u16,
+    /// A seed of its own for each run: other operations at other times under the same faults
+    #[arg(long)]
+    fresh: bool,
+    /// Folder for what the runs leave
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Keep the nodes' data even of runs that meet their expectation
     #[arg(long)]
     keep_data: bool,
     /// No progress on stderr
@@ -281,6 +316,7 @@ pub fn main() -> std::process::ExitCode {
         Command::Check(args) => check::main(&args),
         Command::Report(args) => report::main(&args),
         Command::Replay(args) => replay::main(&args),
+        Command::Repro(args) => repro::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Validate(args) => validate::main(&args),
         Command::List(args) => list::main(&args),

@@ -25,6 +25,7 @@ use super::directory::SuiteDirectory;
 use super::journal::Listener;
 use crate::cluster::process::Processes;
 use crate::result::{self, ExitCode};
+use crate::suite::limits;
 use crate::suite::plan::PlannedRun;
 use crate::suite::target::TargetSpec;
 use crate::target::{self, Target, Unusable};
@@ -86,6 +87,22 @@ impl Targets {
     pub fn of(&self, run: &PlannedRun) -> &(Arc<dyn Target>, TargetRecord) {
         &self.ready[&run.target.to_string()]
     }
+}
+
+/// A planned run so many times, under names with a number behind. A canary is repeated without
+/// its twins. With `fresh` each has a seed of its own, from which its operations, their times and
+/// the choice among followers come; the plan's times stay as they are.
+pub fn numbered(plan: &PlannedRun, times: u32, fresh: bool) -> Vec<PlannedRun> {
+    let digits = times.to_string().len();
+    // With its number the name must still be one that a suite may give.
+    let room = limits::NAME_MAX - digits - 1;
+    let base: String = plan.name.chars().take(room).collect();
+    let one = |number: u32| {
+        let name = format!("{base}-{number:0digits$}");
+        let seed = if fresh { plan.seed.child(&name) } else { plan.seed };
+        PlannedRun { name, seed, ..plan.clone() }
+    };
+    (1..=times).map(one).collect()
 }
 
 fn describe(

@@ -17,6 +17,7 @@ mod next;
 mod operations;
 pub mod progress;
 mod replay;
+mod repro;
 mod run;
 mod summary;
 mod table;
@@ -30,6 +31,7 @@ use crate::record::{EventRecord, RunRecord, SuiteRecord};
 
 pub use checked::{Checked, checked};
 pub use replay::{Replay, ReplayedFault, replay};
+pub use repro::{Repro, repeated, repro};
 pub use theme::{Charset, Style};
 
 /// No line of a report is longer, whatever the terminal: reports are compared and mailed. Lines to
