@@ -4,9 +4,12 @@
 //! place, with `main.rs`, that prints: the report on stdout, progress and errors on stderr.
 
 mod check;
+mod clusters;
 mod list;
 mod plan;
+mod replay;
 mod report;
+mod repro;
 mod run;
 mod sources;
 mod style;
@@ -70,6 +73,10 @@ enum Command {
     Check(CheckArgs),
     /// Print the report of a run again
     Report(ReportArgs),
+    /// Run the plan of a recorded run once more and compare the two
+    Replay(ReplayArgs),
+    /// Run the plan of a recorded run many times: how often does it fail?
+    Repro(ReproArgs),
     /// Print the schedule of a suite without running it
     Plan(PlanArgs),
     /// Check suites without running them; every error at once, with its line
@@ -128,6 +135,63 @@ struct RunArgs {
     out: PathBuf,
     /// Keep the nodes' data of every run, not only of those that did not meet their expectation
     #[arg(long, help_heading = "Run")]
+    keep_data: bool,
+    /// No progress on stderr
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    /// The folder of a run, such as runs/latest/leader-killed, or of a suite
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+    /// Which run of a suite
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Hit the nodes that were really hit, at the times at which they were, instead of whoever
+    /// plays the role at the planned time
+    #[arg(long)]
+    by_name: bool,
+    /// Folder for what the run leaves
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Keep the nodes' data even if the run meets its expectation
+    #[arg(long)]
+    keep_data: bool,
+    /// No progress on stderr
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Args)]
+struct ReproArgs {
+    /// The folder of a run, such as runs/latest/leader-killed, or of a suite
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+    /// Which run of a suite
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// How often
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// How many clusters at a time; more than the machine has processors for disturb each other
+    #[arg(short, long, value_name = "K", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=8))]
+    jobs: u16,
+    /// A seed of its own for each run: other operations at other times under the same faults
+    #[arg(long)]
+    fresh: bool,
+    /// Folder for what the runs leave
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// Keep the nodes' data even of runs that meet their expectation
+    #[arg(long)]
     keep_data: bool,
     /// No progress on stderr
     #[arg(short, long, help_heading = "Output")]
@@ -286,6 +350,8 @@ fn carry_out(command: Command) -> Ended {
         Command::Run(args) => run::main(args),
         Command::Check(args) => check::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Replay(args) => replay::main(&args),
+        Command::Repro(args) => repro::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Validate(args) => validate::main(&args),
         Command::List(args) => list::main(&args),

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use splitbrain_reports::json;
-use splitbrain_reports::record::{RunRecord, SuiteRecord};
+use splitbrain_reports::record::{EventRecord, RunRecord, SuiteRecord};
 use splitbrain_reports::text::{self, RunDetail, Style};
 
 use super::{Ended, Failure, Format, ReportArgs, print, style};
 use crate::result::ExitCode;
-use crate::run::directory::SuiteDirectory;
+use crate::run::directory::{RunDirectory, SuiteDirectory};
 use crate::run::examine::read_history;
 
 pub(super) fn main(args: &ReportArgs) -> Ended {
@@ -61,6 +61,13 @@ pub(super) fn counterexample(
 ) -> Option<String> {
     run.judgements.iter().find(|judgement| !judgement.anomalies.is_empty())?;
     text::counterexample(run, &detail(directory, run)?, style)
+}
+
+/// The events of a run, as far as they can be read.
+pub(super) fn events(folder: &RunDirectory) -> Vec<EventRecord> {
+    let file = File::open(folder.events()).ok();
+    let events = file.and_then(|file| json::read_events(BufReader::new(file)).ok());
+    events.map(|events| events.records).unwrap_or_default()
 }
 
 /// What a run's folder holds, as far as it can be read; the report says what is missing.

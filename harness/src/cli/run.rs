@@ -12,12 +12,12 @@ use splitbrain_reports::text::{self, Style};
 use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Seed;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use super::{Ended, RunArgs, plan, print, report, say, sources, style};
-use crate::cluster::process::{Processes, Reaper};
+use super::{Drawing, Ended, Failure, RunArgs, clusters, plan, print, report, say, sources, style};
+use crate::cluster::process::Processes;
 use crate::result::{self, ExitCode};
+use crate::run::attempt::Origin;
 use crate::run::directory::SuiteDirectory;
 use crate::run::series::{Progress, Series, Targets};
 use crate::suite::plan::PlannedRun;
@@ -33,34 +33,21 @@ pub(super) fn main(args: RunArgs) -> Ended {
         let targets = Targets::open(&runs)?;
         prepared.push(Prepared { suite: suite.suite, seed, runs, targets });
     }
-    // Before any thread exists: whatever ends this process, the reaper outlives it for as long as
-    // it takes to end all that was started.
-    let reaper = Reaper::start().context("cannot start the reaper")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
-        let processes = Arc::new(reaper.into_async().context("cannot talk to the reaper")?);
-        let stop = Stop::listen().context("cannot listen for signals")?;
+    clusters::with(1, async |lanes, stop| {
         let mut results = Vec::new();
         for prepared in prepared {
-            if *stop.asked.borrow() {
+            if *stop.asked().borrow() {
                 break;
             }
-            let ended = tokio::select! {
-                ended = run(&args, prepared, processes.clone(), stop.asked.clone()) => ended,
-                () = stop.again() => break,
-            };
-            results.push(ended.unwrap_or_else(|error| {
+            let work = run(&args, prepared, lanes, stop.asked());
+            let Some(ended) = stop.unless_insisted(work).await else { break };
+            results.push(ended.unwrap_or_else(|failure| {
                 // A full disk in the second suite must not hide what the first has proven.
-                say(&format!("error: {error:#}"));
+                say(&failure.text);
                 RunResult::Environment
             }));
         }
-        processes.shutdown().await.context("processes may be left behind")?;
-        Ok(stop.outcome(ExitCode::of(result::over(results.into_iter()))))
+        Ok(ExitCode::of(result::over(results.into_iter())))
     })
 }
 
@@ -75,46 +62,66 @@ struct Prepared {
 async fn run(
     args: &RunArgs,
     prepared: Prepared,
-    processes: Arc<Processes>,
+    lanes: &[Arc<Processes>],
     stop: watch::Receiver<bool>,
-) -> anyhow::Result<RunResult> {
+) -> Result<RunResult, Failure> {
     let Prepared { suite, seed, runs, targets } = prepared;
     let now = chrono::Local::now();
-    let stamp = now.format("%Y%m%d-%H%M%S").to_string();
-    let directory = SuiteDirectory::create(&args.out, &stamp, &suite)
-        .with_context(|| format!("cannot make a folder in {}", args.out.display()))?;
-    let series = Series {
-        suite,
-        seed,
-        runs,
-        directory,
-        command: command_line(),
-        started: now.to_rfc3339_opts(chrono::SecondsFormat::Secs, false),
-        keep_data: args.keep_data,
-    };
-    let progress: Arc<dyn Progress> = match args.quiet {
-        true => Arc::new(Silence),
-        false => Arc::new(Lines { style: style::file(args.drawing), faults: Mutex::default() }),
-    };
-    let summary = series.run(&targets, processes, stop, progress).await?;
-    leave_report(&series, &summary, args)?;
+    let directory = new_folder(&args.out, &now, &suite)?;
+    let series =
+        Series { suite, origin: origin(seed, &now), runs, directory, keep_data: args.keep_data };
+    let progress = progress(args.quiet, args.drawing);
+    let summary = series.run(&targets, lanes, stop, progress).await?;
+    leave_report(&series.directory, &summary, args.drawing)?;
     Ok(summary.result)
 }
 
+/// A new folder for what a command leaves.
+pub(super) fn new_folder(
+    out: &Path,
+    now: &chrono::DateTime<chrono::Local>,
+    name: &str,
+) -> Result<SuiteDirectory, Failure> {
+    let stamp = now.format("%Y%m%d-%H%M%S").to_string();
+    let directory = SuiteDirectory::create(out, &stamp, name)
+        .with_context(|| format!("cannot make a folder in {}", out.display()))?;
+    Ok(directory)
+}
+
+/// Where the progress of runs goes.
+pub(super) fn progress(quiet: bool, drawing: Drawing) -> Arc<dyn Progress> {
+    match quiet {
+        true => Arc::new(Silence),
+        false => Arc::new(Lines { style: style::file(drawing), faults: Mutex::default() }),
+    }
+}
+
 /// Prints the report and writes the same text, without colors, beside the summary.
-fn leave_report(series: &Series, summary: &SuiteRecord, args: &RunArgs) -> anyhow::Result<()> {
-    let directory = &series.directory;
+pub(super) fn leave_report(
+    directory: &SuiteDirectory,
+    summary: &SuiteRecord,
+    drawing: Drawing,
+) -> Result<(), Failure> {
     let write = |path: &Path, text: &str| {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     };
     for run in &summary.runs {
-        if let Some(text) = report::counterexample(directory, run, &style::file(args.drawing)) {
+        if let Some(text) = report::counterexample(directory, run, &style::file(drawing)) {
             write(&directory.run(&run.directory).counterexample(), &text)?;
         }
     }
-    write(&directory.report(), &report::text(directory, summary, &style::file(args.drawing)))?;
-    print(&report::text(directory, summary, &style::stdout(args.drawing)));
+    write(&directory.report(), &report::text(directory, summary, &style::file(drawing)))?;
+    print(&report::text(directory, summary, &style::stdout(drawing)));
     Ok(())
+}
+
+/// What plans and summaries say of where they come from.
+pub(super) fn origin(seed: Seed, now: &chrono::DateTime<chrono::Local>) -> Origin {
+    Origin {
+        seed,
+        command: command_line(),
+        started: now.to_rfc3339_opts(chrono::SecondsFormat::Secs, false),
+    }
 }
 
 fn command_line() -> String {
@@ -124,63 +131,8 @@ fn command_line() -> String {
     std::iter::once("splitbrain".to_string()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// Requests to end early. The first is answered with heals, a judgement of what there is and a
-/// report; the second ends everything at once.
-struct Stop {
-    asked: watch::Receiver<bool>,
-    state: Arc<Mutex<Option<ExitCode>>>,
-    insisted: watch::Receiver<bool>,
-}
-
-impl Stop {
-    fn listen() -> std::io::Result<Stop> {
-        let (ask, asked) = watch::channel(false);
-        let (insist, insisted) = watch::channel(false);
-        let state = Arc::new(Mutex::new(None));
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
-        let seen = state.clone();
-        tokio::spawn(async move {
-            loop {
-                let code = tokio::select! {
-                    _ = interrupt.recv() => ExitCode::Interrupted,
-                    _ = terminate.recv() => ExitCode::Terminated,
-                    _ = hang_up.recv() => ExitCode::Terminated,
-                };
-                let mut state = seen.lock().expect("no holder of this lock panics");
-                match state.replace(code) {
-                    None => {
-                        say("stopping: healing, judging what there is; once more stops at once");
-                        ask.send_replace(true);
-                    }
-                    Some(_) => {
-                        insist.send_replace(true);
-                    }
-                }
-            }
-        });
-        Ok(Stop { asked, state, insisted })
-    }
-
-    async fn again(&self) {
-        let mut insisted = self.insisted.clone();
-        if insisted.wait_for(|insisted| *insisted).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// The code of the command: an interrupt masks no proven violation.
-    fn outcome(&self, code: ExitCode) -> ExitCode {
-        let state = self.state.lock().expect("no holder of this lock panics");
-        match (*state, code) {
-            (Some(_), ExitCode::NotMet) | (None, _) => code,
-            (Some(signal), _) => signal,
-        }
-    }
-}
-
-struct Silence;
+/// No progress.
+pub(super) struct Silence;
 
 impl Progress for Silence {
     fn run_begins(&self, _: usize, _: usize, _: &PlannedRun, _: &TargetRecord) {}

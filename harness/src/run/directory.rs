@@ -57,6 +57,11 @@ impl SuiteDirectory {
         directory.summary().is_file().then_some(directory)
     }
 
+    /// A folder that need not be a suite's.
+    pub fn at(path: &Path) -> SuiteDirectory {
+        SuiteDirectory { path: path.to_path_buf() }
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -65,6 +70,11 @@ impl SuiteDirectory {
     /// The report as it was printed.
     pub fn report(&self) -> PathBuf {
         self.path.join("report.txt")
+    }
+
+    /// How a replay compares with the run that it repeats.
+    pub fn replay(&self) -> PathBuf {
+        self.path.join("replay.txt")
     }
 
     /// What CI reads.

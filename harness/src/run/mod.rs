@@ -7,6 +7,7 @@
 //! [`conduct`] goes through the phases and leaves files; it judges nothing. What comes of the
 //! files is `examine`'s work, so a run that was cut short is judged by what it left.
 
+pub mod attempt;
 pub mod clients;
 pub mod cluster;
 pub mod directory;

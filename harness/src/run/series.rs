@@ -1,7 +1,8 @@
-//! The runs of a suite, one after the other, and what they come to together.
+//! The runs of a suite and what they come to together.
 //!
-//! Runs do not overlap: they would take each other's processors, and their verdicts would depend
-//! on it. Canaries are held against their twins at the end, when all have been run.
+//! They are carried out one after the other unless there are several lanes: runs side by side take
+//! each other's processors, so only whoever asks for it gets it. Canaries are held against their
+//! twins at the end, when all have been run.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,15 +17,15 @@ use splitbrain_reports::record::{
     EventRecord, HostRecord, Part, RunRecord, RunResult, SCHEMA_VERSION, SuiteRecord, TargetRecord,
 };
 use splitbrain_workloads::history::Micros;
-use splitbrain_workloads::seed::Seed;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+use super::attempt::{Attempt, Origin};
 use super::directory::SuiteDirectory;
-use super::examine::examine;
-use super::{Surroundings, conduct};
+use super::journal::Listener;
 use crate::cluster::process::Processes;
 use crate::result::{self, ExitCode};
-use crate::suite;
+use crate::suite::limits;
 use crate::suite::plan::PlannedRun;
 use crate::suite::target::TargetSpec;
 use crate::target::{self, Target, Unusable};
@@ -43,16 +44,12 @@ pub trait Progress: Send + Sync {
 pub struct Series {
     /// The suite's name.
     pub suite: String,
-    /// The seed of its plans.
-    pub seed: Seed,
+    /// Where its runs come from.
+    pub origin: Origin,
     /// Its runs, in order.
     pub runs: Vec<PlannedRun>,
     /// Where they leave what they saw.
     pub directory: SuiteDirectory,
-    /// The command line, for the record.
-    pub command: String,
-    /// When it began, RFC 3339.
-    pub started: String,
     /// Whether the nodes' data is kept of runs that met their expectation, too.
     pub keep_data: bool,
 }
@@ -82,9 +79,30 @@ impl Targets {
         Ok(Targets { ready })
     }
 
-    fn of(&self, run: &PlannedRun) -> &(Arc<dyn Target>, TargetRecord) {
+    /// The target of a run that was among those given to [`Targets::open`], and its record.
+    ///
+    /// # Panics
+    ///
+    /// For a run on another target.
+    pub fn of(&self, run: &PlannedRun) -> &(Arc<dyn Target>, TargetRecord) {
         &self.ready[&run.target.to_string()]
     }
+}
+
+/// A planned run so many times, under names with a number behind. A canary is repeated without
+/// its twins. With `fresh` each has a seed of its own, from which its operations, their times and
+/// the choice among followers come; the plan's times stay as they are.
+pub fn numbered(plan: &PlannedRun, times: u32, fresh: bool) -> Vec<PlannedRun> {
+    let digits = times.to_string().len();
+    // With its number the name must still be one that a suite may give.
+    let room = limits::NAME_MAX - digits - 1;
+    let base: String = plan.name.chars().take(room).collect();
+    let one = |number: u32| {
+        let name = format!("{base}-{number:0digits$}");
+        let seed = if fresh { plan.seed.child(&name) } else { plan.seed };
+        PlannedRun { name, seed, ..plan.clone() }
+    };
+    (1..=times).map(one).collect()
 }
 
 fn describe(
@@ -117,7 +135,9 @@ fn hash(program: &Path) -> io::Result<String> {
 
 impl Series {
     /// Runs all runs, judges them, and writes what CI reads after each, so that a harness that is
-    /// killed in the last run has not lost the first.
+    /// killed in the last run has not lost the first. There are as many runs at a time as lanes,
+    /// each of which owns the processes of one run at a time; the records are in the order of
+    /// [`Series::runs`] all the same.
     ///
     /// # Errors
     ///
@@ -125,75 +145,54 @@ impl Series {
     pub async fn run(
         &self,
         targets: &Targets,
-        processes: Arc<Processes>,
+        lanes: &[Arc<Processes>],
         interrupt: watch::Receiver<bool>,
         progress: Arc<dyn Progress>,
     ) -> anyhow::Result<SuiteRecord> {
         let began = Instant::now();
-        let mut records: Vec<RunRecord> = Vec::new();
-        for (index, plan) in self.runs.iter().enumerate() {
-            if *interrupt.borrow() {
-                break;
-            }
-            let (target, record) = targets.of(plan);
-            progress.run_begins(index + 1, self.runs.len(), plan, record);
-            let run_began = Instant::now();
-            let surroundings = Surroundings {
-                target: target.clone(),
-                processes: processes.clone(),
-                directory: self.directory.run(&plan.name),
-                listener: {
+        let mut records: BTreeMap<usize, RunRecord> = BTreeMap::new();
+        let mut waiting = self.runs.iter().enumerate();
+        let mut free = lanes.to_vec();
+        let mut at_work = JoinSet::new();
+        loop {
+            while !free.is_empty() && !*interrupt.borrow() {
+                let Some((index, plan)) = waiting.next() else { break };
+                let Some(lane) = free.pop() else { break };
+                let attempt = self.attempt(plan, targets);
+                progress.run_begins(index + 1, self.runs.len(), plan, &attempt.record);
+                let listener: Listener = {
                     let progress = progress.clone();
                     Box::new(move |event, ok| progress.event(event, ok))
-                },
-                interrupt: interrupt.clone(),
-            };
-            let record = self.one(plan, record.clone(), surroundings).await?;
-            progress.run_ends(&record, micros(run_began));
-            records.push(record);
-            self.write(&self.summary(records.clone(), began))?;
+                };
+                let interrupt = interrupt.clone();
+                at_work.spawn(async move {
+                    let ended = attempt.carry_out(lane.clone(), listener, interrupt).await;
+                    (index, lane, ended)
+                });
+            }
+            let Some(joined) = at_work.join_next().await else { break };
+            let (index, lane, ended) = joined.context("a run crashed")?;
+            let (record, took) = ended?;
+            free.push(lane);
+            progress.run_ends(&record, took);
+            records.insert(index, record);
+            self.write(&self.summary(records.values().cloned().collect(), began))?;
         }
-        let summary = self.summary(records, began);
+        let summary = self.summary(records.into_values().collect(), began);
         self.write(&summary)?;
         Ok(summary)
     }
 
-    async fn one(
-        &self,
-        plan: &PlannedRun,
-        target: TargetRecord,
-        surroundings: Surroundings,
-    ) -> anyhow::Result<RunRecord> {
-        let directory = surroundings.directory.clone();
-        directory
-            .create(target.nodes)
-            .with_context(|| format!("cannot make {}", directory.path().display()))?;
-        let header = [
-            format!(
-                "splitbrain {}, seed {}, {}",
-                env!("CARGO_PKG_VERSION"),
-                self.seed,
-                self.started
-            ),
-            format!("{} {}, binary {}", target.name, target.version, target.binary),
-            format!("made by: {}", self.command),
-            "this file is a suite: splitbrain run plan.yaml does the same again".to_string(),
-        ];
-        let text = suite::write(&plan.to_suite(&plan.name), &header);
-        std::fs::write(directory.plan(), text)
-            .with_context(|| format!("cannot write {}", directory.plan().display()))?;
-
-        let traces = conduct(plan, surroundings).await;
-        let (plan, nodes) = (plan.clone(), target.nodes);
-        let (judged, place) = (directory.clone(), directory.path().display().to_string());
-        // The checkers compute; the runtime's threads are for those who wait.
-        let record = tokio::task::spawn_blocking(move || examine(&plan, target, &judged, traces))
-            .await
-            .with_context(|| format!("the judgement of {place} crashed"))?;
-        if record.result == RunResult::Met && !self.keep_data {
-            directory.remove_data(nodes).context("cannot remove the nodes' data")?;
+    fn attempt(&self, plan: &PlannedRun, targets: &Targets) -> Attempt {
+        let (target, record) = targets.of(plan);
+        Attempt {
+            plan: plan.clone(),
+            target: target.clone(),
+            record: record.clone(),
+            directory: self.directory.run(&plan.name),
+            origin: self.origin.clone(),
+            keep_data: self.keep_data,
         }
-        Ok(record)
     }
 
     fn summary(&self, runs: Vec<RunRecord>, began: Instant) -> SuiteRecord {
@@ -207,11 +206,11 @@ impl Series {
         SuiteRecord {
             schema_version: SCHEMA_VERSION,
             suite: self.suite.clone(),
-            seed: self.seed.to_string(),
-            started: self.started.clone(),
+            seed: self.origin.seed.to_string(),
+            started: self.origin.started.clone(),
             took: micros(began),
             version: env!("CARGO_PKG_VERSION").to_string(),
-            command: self.command.clone(),
+            command: self.origin.command.clone(),
             directory: self.directory.path().display().to_string(),
             host: host(),
             runs,

@@ -11,7 +11,9 @@ pub mod coverage;
 pub mod latency;
 pub mod loss;
 pub mod operations;
+pub mod rate;
 pub mod recovery;
+pub mod schedule;
 pub mod timeline;
 
 use splitbrain_workloads::history::{History, Micros};

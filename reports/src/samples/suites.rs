@@ -93,6 +93,7 @@ fn killed() -> (Tape, Events, FaultRecord) {
     events.role(3_480_000, 2, Role::Candidate).role(3_600_000, 2, Role::Leader);
     let mut kill = fault(1, "kill", &[1], 3_001_000, 4_090_000);
     kill.shape = "leader, for 1 s".into();
+    kill.planned = Some(Micros(3_000_000 - BEGAN));
     kill.in_force = Some(Micros(3_004_000));
     kill.effect = Effect::Seen("process 4701 gone by SIGKILL, back as process 4731".into());
     (tape, events, kill)
@@ -114,6 +115,7 @@ fn cut_off() -> (Tape, Events, FaultRecord) {
 fn partition() -> FaultRecord {
     let mut cut = fault(1, "partition", &[1], 3_001_000, 6_004_000);
     cut.shape = "isolate leader, peers".into();
+    cut.planned = Some(Micros(3_000_000 - BEGAN));
     cut.in_force = Some(Micros(3_003_000));
     cut.links = ["n1->n2", "n2->n1", "n1->n3", "n3->n1"].map(String::from).to_vec();
     cut.effect = Effect::Seen("4 of 4 cut links were offered 18 204 bytes, none passed".into());

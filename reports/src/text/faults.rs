@@ -4,6 +4,7 @@ use splitbrain_workloads::history::Micros;
 
 use super::{RunDetail, table, words};
 use crate::measure::recovery::{self, Recovery, Service};
+use crate::measure::schedule;
 use crate::record::{Effect, FaultRecord, RunRecord};
 use crate::units;
 
@@ -27,7 +28,26 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
         lines.push(line);
         lines.extend(effect(fault));
     }
+    lines.extend(plan_kept(run));
     lines
+}
+
+/// How well the times of the plan were kept: whoever runs a plan again wants to know.
+fn plan_kept(run: &RunRecord) -> Vec<String> {
+    let Some(kept) = schedule::kept(run.load_began, &run.faults) else { return Vec::new() };
+    let most = units::duration(kept.most);
+    let text = match kept.timed {
+        1 => format!("the fault began {most} off its time"),
+        _ => format!(
+            "{} of {} faults began within {} of their times; median {} off, most {most} (fault {})",
+            units::count(kept.on_time),
+            units::count(kept.timed),
+            units::duration(schedule::ON_TIME),
+            units::duration(kept.median),
+            kept.worst.0
+        ),
+    };
+    table::wrapped("  plan kept: ", &text)
 }
 
 fn row(fault: &FaultRecord, detail: Option<&RunDetail>) -> Vec<String> {

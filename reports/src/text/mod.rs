@@ -16,6 +16,8 @@ mod lanes;
 mod next;
 mod operations;
 pub mod progress;
+mod replay;
+mod repro;
 mod run;
 mod summary;
 mod table;
@@ -28,6 +30,8 @@ use splitbrain_workloads::history::History;
 use crate::record::{EventRecord, RunRecord, SuiteRecord};
 
 pub use checked::{Checked, checked};
+pub use replay::{Replay, ReplayedFault, replay};
+pub use repro::{Repro, repeated, repro};
 pub use theme::{Charset, Style};
 
 /// No line of a report is longer, whatever the terminal: reports are compared and mailed. Lines to

@@ -1,0 +1,180 @@
+//! A plan with the nodes that were really hit, at the times at which they really were.
+//!
+//! Roles and conditions make a plan fit whatever the cluster does; to see once more what happened
+//! then, each becomes the node that played the role and the time at which the condition held. The
+//! parameters are rewritten in the form in which a suite writes them, so that a fault added later
+//! takes part without a line here. What cannot be rewritten keeps its role, and that is said.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use splitbrain_reports::measure::schedule::Lived;
+use splitbrain_reports::record::FaultId;
+use splitbrain_workloads::history::Micros;
+use splitbrain_workloads::operation::NodeId;
+
+use crate::nemesis::AnyFault;
+use crate::suite::plan::{End, PlannedFault, PlannedRun, Start};
+use crate::suite::units::Time;
+
+/// A plan by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByName {
+    /// The plan; its faults are numbered anew.
+    pub plan: PlannedRun,
+    /// For each fault of it, in order, the number that it had.
+    pub were: Vec<FaultId>,
+    /// What is not as it was, one line each.
+    pub notes: Vec<String>,
+}
+
+/// The words for whom a fault is aimed at that mean one node or another as the cluster stands.
+const ROLES: [&str; 3] = ["leader", "follower", "random"];
+
+/// Rewrites a plan by what became of its faults.
+pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> ByName {
+    let mut faults: Vec<PlannedFault> = Vec::new();
+    let mut notes = Vec::new();
+    for fault in &plan.faults {
+        let Some((lived, requested)) =
+            lived.get(&fault.id).and_then(|lived| Some((lived, lived.requested?)))
+        else {
+            notes.push(format!("fault {} was not injected then and is left out", fault.id.0));
+            continue;
+        };
+        let named = named(&fault.fault, &lived.victims).unwrap_or_else(|| {
+            notes.push(format!(
+                "fault {} ({}, {}) keeps its role: its form has no names",
+                fault.id.0,
+                fault.fault.kind(),
+                fault.fault.shape()
+            ));
+            fault.fault.clone()
+        });
+        faults.push(PlannedFault {
+            id: fault.id,
+            fault: named,
+            start: Start::At(time(requested)),
+            end: lived.lasted().map_or_else(
+                || fault.end.clone(),
+                |lasted| End::After(time(lasted).max(Time::from_millis(1)).min(plan.duration)),
+            ),
+        });
+    }
+    // Stable, as in every plan.
+    faults.sort_by_key(|fault| fault.start.earliest());
+    let were = faults.iter().map(|fault| fault.id).collect();
+    for (number, fault) in (1..).zip(&mut faults) {
+        fault.id = FaultId(number);
+    }
+    ByName { plan: PlannedRun { faults, ..plan.clone() }, were, notes }
+}
+
+/// To the nearest millisecond, which is what a plan can say.
+fn time(length: Micros) -> Time {
+    Time::from_millis(u32::try_from((length.0 + 500) / 1000).unwrap_or(u32::MAX))
+}
+
+/// The fault aimed at these nodes; `None` when it means others by a form without names.
+fn named(fault: &AnyFault, victims: &[NodeId]) -> Option<AnyFault> {
+    let mut parameters = fault.parameters().ok()?;
+    // The side that a leader is on is a list of nodes like any other half.
+    if let Some(keys) = parameters.as_object_mut()
+        && keys.remove("leader-side").is_some()
+    {
+        let side = victims.iter().map(|node| Value::String(node.to_string())).collect();
+        keys.insert("halves".to_string(), Value::Array(side));
+    }
+    if !name_roles(&mut parameters, victims) {
+        return None;
+    }
+    AnyFault::read(fault.kind(), parameters)?.ok()
+}
+
+/// Writes the victim's name where a role stands; false when there is no one name to write.
+fn name_roles(value: &mut Value, victims: &[NodeId]) -> bool {
+    match value {
+        Value::String(word) if ROLES.contains(&word.as_str()) => match victims {
+            [victim] => {
+                *value = Value::String(victim.to_string());
+                true
+            }
+            _ => false,
+        },
+        Value::Array(values) => values.iter_mut().all(|value| name_roles(value, victims)),
+        Value::Object(keys) => keys.values_mut().all(|value| name_roles(value, victims)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use splitbrain_workloads::seed::Seed;
+
+    use super::*;
+    use crate::suite::tests::kinds;
+    use crate::suite::{self, plan};
+
+    fn planned(faults: &str) -> PlannedRun {
+        let text = format!(
+            "suite: s\ntarget: store\nruns:\n- name: a\n  workload: set\n  faults:\n{faults}"
+        );
+        let suite = suite::parse("s.yaml", &text, &kinds()).unwrap_or_else(|e| panic!("{e}"));
+        plan::expand(&suite, &kinds(), Seed(1), None).unwrap().remove(0)
+    }
+
+    fn lived(requested: u64, lasted: u64, victims: &[u16]) -> Lived {
+        Lived {
+            requested: Some(Micros(requested)),
+            in_force: Some(Micros(requested + 700)),
+            heal_requested: Some(Micros(requested + 700 + lasted)),
+            victims: victims.iter().copied().map(NodeId).collect(),
+        }
+    }
+
+    fn written(plan: &PlannedRun) -> String {
+        let text = suite::write(&plan.to_suite("s"), &[]);
+        text.split_once("faults:\n").unwrap().1.to_string()
+    }
+
+    #[test]
+    fn every_role_becomes_the_node_that_played_it_and_every_condition_a_time() {
+        let plan = planned(
+            "  - kill: { node: leader, at: 1s, for: 1s }\n  \
+             - partition: { isolate: follower, at: 3s, until: { acknowledged: 9 }, at_most: 2s }\n  \
+             - partition: { leader-side: minority, scope: peers+clients, at: 6s, for: 1s }\n  \
+             - partition: { one-way: { node: leader, direction: inbound }, at: 9s, for: 1s }\n  \
+             - pause: { node: all, at: 12s, for: 500ms }\n",
+        );
+        let lived = BTreeMap::from([
+            (FaultId(1), lived(1_000_400, 1_001_000, &[2])),
+            (FaultId(2), lived(3_010_600, 312_000, &[3])),
+            (FaultId(3), lived(6_000_000, 1_000_000, &[1])),
+            (FaultId(4), lived(9_000_000, 1_000_000, &[3])),
+            (FaultId(5), lived(12_000_000, 500_000, &[1, 2, 3])),
+        ]);
+        let ByName { plan, were, notes } = by_name(&plan, &lived);
+        assert_eq!(notes, Vec::<String>::new());
+        assert_eq!(were, (1..=5).map(FaultId).collect::<Vec<_>>());
+        insta::assert_snapshot!(written(&plan));
+    }
+
+    #[test]
+    fn a_skipped_fault_is_left_out_and_the_order_is_that_of_what_happened() {
+        let plan = planned(
+            "  - kill: { node: leader, at: 1s, for: 1s }\n  \
+             - pause: { node: leader, at: 2s, for: 1s }\n  \
+             - kill: { node: n3, at: 3s, for: 1s }\n",
+        );
+        // The first waited for a leader until the third was over.
+        let lived = BTreeMap::from([
+            (FaultId(1), lived(4_500_000, 1_000_000, &[2])),
+            (FaultId(2), Lived::default()),
+            (FaultId(3), lived(3_000_000, 1_000_000, &[3])),
+        ]);
+        let ByName { plan, were, notes } = by_name(&plan, &lived);
+        assert_eq!(were, [FaultId(3), FaultId(1)]);
+        assert_eq!(plan.faults[1].id, FaultId(2));
+        assert_eq!(notes, ["fault 2 was not injected then and is left out"]);
+    }
+}

@@ -1,0 +1,142 @@
+//! Runs that are run again, on real clusters: what is compared, counted and written.
+//!
+//! One short run that fails for sure serves all tests here: the store without protections lets an
+//! isolated leader go on, and what it acknowledged is lost at the heal.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const SUITE: &str = "\
+suite: unsafe
+target: { store: { nodes: 3, profile: async } }
+runs:
+  - name: cut-off
+    workload: set
+    clients: 6
+    rate: 200
+    duration: 5s
+    faults:
+      - pause: { node: follower, at: 1s, for: 300ms }
+      - partition:
+          isolate: leader
+          at: 2s
+          until: { acknowledged_by_victim: 20, other_leader: true }
+          at_most: 2500ms
+";
+
+/// A folder with the suite, run once.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("unsafe.yaml"), SUITE).unwrap();
+        let (code, stdout, stderr) =
+            ended(folder.path(), &["run", "unsafe.yaml", "--seed", "5", "--out", "first"]);
+        assert_eq!(code, 1, "{stdout}\n{stderr}");
+        assert!(stdout.contains("lost write"), "{stdout}");
+        folder
+    });
+    folder.path()
+}
+
+fn ended(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_splitbrain"));
+    let output = command.current_dir(folder).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The line of a text that begins with a word, blanks aside.
+fn line<'t>(text: &'t str, word: &str) -> &'t str {
+    let found = text.lines().find(|line| line.trim_start().starts_with(word));
+    found.unwrap_or_else(|| panic!("no line begins with {word}:\n{text}"))
+}
+
+#[test]
+fn a_replay_by_role_has_the_recorded_order_and_the_same_binary() {
+    let arguments = ["replay", "first/latest", "--out", "by-role", "--quiet"];
+    let (code, stdout, stderr) = ended(folder(), &arguments);
+    assert_eq!(code, 1, "{stdout}\n{stderr}");
+    assert!(line(&stdout, "binary").ends_with("the same"), "{stdout}");
+    assert!(line(&stdout, "order").contains("the same, 2 faults"), "{stdout}");
+    assert!(line(&stdout, "REPLAY").ends_with("by role"), "{stdout}");
+    let left = fs::read_to_string(folder().join("by-role/latest/replay.txt")).unwrap();
+    assert!(stdout.starts_with(&left), "what is printed is what is left");
+}
+
+#[test]
+fn a_replay_by_name_hits_the_nodes_that_were_hit_and_needs_no_summary() {
+    // A copy of the run's folder alone, as if it came from another machine.
+    let alone = tempfile::tempdir().unwrap();
+    let run = folder().join("first/latest/cut-off");
+    for file in ["plan.yaml", "events.jsonl"] {
+        fs::copy(run.join(file), alone.path().join(file)).unwrap();
+    }
+    let path = alone.path().to_str().unwrap();
+    let arguments = ["replay", path, "--by-name", "--out", "by-name", "--quiet"];
+    let (code, stdout, stderr) = ended(folder(), &arguments);
+    assert!([0, 1, 3].contains(&code), "{stdout}\n{stderr}");
+    assert!(line(&stdout, "binary").ends_with("is not known"), "{stdout}");
+    assert!(line(&stdout, "victims").contains("the same in 2 of 2 faults"), "{stdout}");
+    let plan = fs::read_to_string(folder().join("by-name/latest/cut-off/plan.yaml")).unwrap();
+    assert!(!plan.contains("leader") && !plan.contains("follower"), "{plan}");
+}
+
+#[test]
+fn what_is_no_recorded_run_is_refused_with_what_to_do() {
+    let folder = folder();
+    let (code, _, stderr) = ended(folder, &["replay", "."]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("no plan.yaml") && stderr.contains("help:"), "{stderr}");
+    let (code, _, stderr) = ended(folder, &["replay", "first/latest", "--only", "cut-of"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("none is called `cut-of`"), "{stderr}");
+    assert!(stderr.contains("--only with one that failed: cut-off"), "{stderr}");
+}
+
+#[test]
+fn a_repeated_run_is_counted_side_by_side_and_every_run_is_left() {
+    let arguments = ["repro", "first/latest", "-n", "3", "-j", "2", "--out", "rate", "--fresh"];
+    let (code, stdout, stderr) = ended(folder(), &arguments);
+    assert_eq!(code, 1, "{stdout}\n{stderr}");
+    assert!(stdout.starts_with("REPRO  lost-write in first/latest/cut-off, 2 at a time"));
+    // An isolated leader that is not isolated long enough loses nothing; once in three may be.
+    let failed = line(&stdout, "failed");
+    assert!(["failed 2 of 3 (", "failed 3 of 3 ("].iter().any(|text| failed.contains(text)));
+    assert!(line(&stdout, "first anomaly").contains("after the start of the load"), "{stdout}");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("run ")).count(), 3, "{stderr}");
+    let suite = folder().join("rate/latest");
+    assert_eq!(fs::read_to_string(suite.join("report.txt")).unwrap(), stdout);
+    let plans: Vec<String> = (1..=3)
+        .map(|number| {
+            fs::read_to_string(suite.join(format!("cut-off-{number}/plan.yaml"))).unwrap()
+        })
+        .collect();
+    let seed = |plan: &String| line(plan, "seed:").to_string();
+    assert_ne!(seed(&plans[0]), seed(&plans[1]), "a seed of its own for each");
+    let (code, stdout, _) = ended(folder(), &["check", "rate/latest"]);
+    assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
+fn an_interrupted_repetition_says_what_is_known_so_far() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_splitbrain"));
+    command.args(["repro", "first/latest", "-n", "100", "--out", "stopped"]);
+    command.current_dir(folder()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // The first run is over; whatever came of it is known.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.next().unwrap().unwrap().starts_with("run   1 of 100"));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!([1, 130].contains(&output.status.code().unwrap()), "{stdout}");
+    assert!(stdout.contains("  failed "), "{stdout}");
+    assert!(line(&stdout, "not run").ends_with("of 100, ended before"), "{stdout}");
+}
