@@ -46,7 +46,7 @@ fn pass(facts: &Facts<'_>) -> Decision {
         return (RunResult::NotMet, found(facts.judgements));
     }
     if let Some(gate) = facts.gates.iter().find(|gate| gate.outcome == GateOutcome::Broken) {
-        let why = format!("gate {}: {} is not {}", gate.name, gate.observed, gate.rule);
+        let why = format!("gate {}: required {}, seen {}", gate.name, gate.rule, gate.observed);
         return (RunResult::NotMet, why);
     }
     match doubt(facts) {

@@ -119,7 +119,7 @@ fn judged(
         faults: &faults,
         history,
     };
-    let (result, why) = with_trouble(result::decide(&facts), &traces);
+    let (result, why) = with_trouble(result::decide(&facts), verdict, &traces);
     let recheck = shown(&judgements, &plan.expect).map(|shown| {
         recheck(directory, history, shown).unwrap_or_else(|error| Recheck {
             file: String::new(),
@@ -152,9 +152,15 @@ fn judged(
     }
 }
 
-/// What ended a run early explains why nothing was decided; it never hides what was.
-fn with_trouble((result, why): result::Decision, traces: &Traces) -> result::Decision {
-    if result == RunResult::NotMet {
+/// What ended a run early explains why nothing was decided, and why gates do not hold; it never
+/// hides what the checkers have proven, nor that a node ended by itself.
+fn with_trouble(
+    (result, why): result::Decision,
+    verdict: Verdict,
+    traces: &Traces,
+) -> result::Decision {
+    let proven = verdict == Verdict::Fail || traces.crashes().next().is_some();
+    if result == RunResult::NotMet && proven {
         return (result, why);
     }
     if let Some(exit) = traces.foreign_kills().next() {
@@ -240,5 +246,53 @@ fn opinion(file: String, text: &str) -> Recheck {
             },
         },
         Err(error) => Recheck { file, opinion: Opinion::NotGiven, how: error },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use splitbrain_workloads::operation::NodeId;
+
+    use super::*;
+    use crate::cluster::ExitStatus;
+    use crate::cluster::process::{Cause, Exit};
+
+    fn ended(status: ExitStatus, cause: Cause) -> Traces {
+        let exit = Exit { node: NodeId(2), pid: 7, status, cause };
+        Traces { ends: vec![exit], ..Traces::default() }
+    }
+
+    fn result(result: RunResult, verdict: Verdict, traces: &Traces) -> RunResult {
+        with_trouble((result, String::new()), verdict, traces).0
+    }
+
+    #[test]
+    fn a_node_that_somebody_else_killed_says_nothing_of_the_target() {
+        let killed = ended(ExitStatus::Signal(9), Cause::Environment);
+        let (met, not_met) = (RunResult::Met, RunResult::NotMet);
+        assert_eq!(result(met, Verdict::Pass, &killed), RunResult::Environment);
+        assert_eq!(result(not_met, Verdict::Pass, &killed), RunResult::Environment);
+        assert_eq!(
+            result(not_met, Verdict::Fail, &killed),
+            RunResult::NotMet,
+            "proven all the same"
+        );
+    }
+
+    #[test]
+    fn a_node_that_ended_by_itself_is_not_excused_by_the_restart_that_failed_after_it() {
+        let mut crashed = ended(ExitStatus::Code(74), Cause::Crash);
+        crashed.trouble = Some("n2 did not answer".to_string());
+        assert_eq!(result(RunResult::NotMet, Verdict::Pass, &crashed), RunResult::NotMet);
+    }
+
+    #[test]
+    fn trouble_and_interrupts_are_never_green() {
+        let trouble = Traces { trouble: Some("no port".to_string()), ..Traces::default() };
+        assert_eq!(result(RunResult::Met, Verdict::Pass, &trouble), RunResult::Environment);
+        let interrupted = Traces { interrupted: true, ..Traces::default() };
+        assert_eq!(result(RunResult::Met, Verdict::Pass, &interrupted), RunResult::Undecided);
+        let not_met = RunResult::NotMet;
+        assert_eq!(result(not_met, Verdict::Fail, &interrupted), not_met, "proven all the same");
     }
 }
