@@ -50,7 +50,7 @@ pub struct NodeArgs {
     #[arg(long = "peer", value_name = "NODE=ADDRESS")]
     peers: Vec<PeerArg>,
 
-    /// Which row of protections to start from: raft or async (see --describe)
+    /// Which row of protections to start from: raft, async, ... (see --describe)
     #[arg(long, value_name = "NAME", default_value = "raft")]
     profile: String,
 
@@ -156,6 +156,8 @@ impl NodeArgs {
             let twice = peers[..at].iter().any(|other| other.node == node);
             ensure!(!twice, "--peer: {node} is given twice");
         }
+        let nodes: Vec<u16> = peers.iter().map(|peer| peer.node.0).chain([id.0]).collect();
+        settings.check_cluster(&nodes)?;
         let addresses = peers.iter().map(|peer| peer.address);
         for address in addresses.chain([client_listen, peer_listen]) {
             ensure!(

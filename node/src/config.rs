@@ -5,14 +5,16 @@
 //! and two profiles run the same lines. A value that is not implemented does not exist.
 
 mod describe;
+mod nonsense;
+mod profile;
 mod switch;
 
 use std::time::Duration;
 
-use serde::Serialize;
 use thiserror::Error;
 
 pub use describe::describe;
+pub use profile::{PROFILES, Profile};
 pub use switch::{SWITCHES, Switch};
 
 /// When a write is acknowledged.
@@ -22,6 +24,53 @@ pub enum Replication {
     Quorum,
     /// When it is on the leader's disk; followers get it afterwards (MySQL's and Redis's default).
     Async,
+    /// When the leader's disk has it and so many followers have confirmed it; if they do not within
+    /// a time, the leader goes on alone until they have caught up (MySQL semi-synchronous).
+    SemiSync,
+    /// When the leader's disk has it and every standby that counts has confirmed it, however long
+    /// that takes (PostgreSQL `synchronous_standby_names`).
+    Sync,
+    /// When every follower that keeps up has confirmed it; one that falls behind is no longer
+    /// waited for (Kafka `acks=all` with `min.insync.replicas`).
+    Isr,
+}
+
+/// What a follower must have done with a write before its confirmation counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// It has it in memory (PostgreSQL `remote_write`, Kafka).
+    Received,
+    /// It has it on disk (PostgreSQL `on`).
+    Durable,
+    /// Reads at the follower see it (PostgreSQL `remote_apply`).
+    Applied,
+}
+
+/// When a write that waits for followers becomes visible to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitPoint {
+    /// After the followers have confirmed it (MySQL `AFTER_SYNC`).
+    AfterSync,
+    /// Before: only the answer to its writer waits (MySQL `AFTER_COMMIT`).
+    AfterCommit,
+}
+
+/// Whose confirmation synchronous replication waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standbys {
+    /// Every follower's.
+    All,
+    /// These nodes', the leader itself excepted. Numbers of nodes, ascending, never empty.
+    Named(Vec<u16>),
+}
+
+/// Whether semi-synchronous replication goes on alone when no follower confirms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// It waits for ever.
+    Never,
+    /// It does after so long without a confirmation.
+    After(Duration),
 }
 
 /// How a leader is chosen when none is heard.
@@ -74,6 +123,22 @@ pub enum Fsync {
 pub struct Settings {
     /// When a write is acknowledged.
     pub replication: Replication,
+    /// What a follower must have done before its confirmation counts.
+    pub level: Level,
+    /// When a write that waits for followers becomes visible.
+    pub wait_point: WaitPoint,
+    /// How many followers semi-synchronous replication waits for.
+    pub replicas: u16,
+    /// Whether semi-synchronous replication goes on alone.
+    pub fallback: Fallback,
+    /// Whose confirmation synchronous replication waits for.
+    pub standbys: Standbys,
+    /// The smallest in-sync set, leader included, that may acknowledge.
+    pub min_in_sync: u16,
+    /// How long a follower may fall behind and still belong to the in-sync set.
+    pub replica_lag: Duration,
+    /// Whether a majority may elect a node that lacks what a shrunken in-sync set acknowledged.
+    pub unclean_election: bool,
     /// How a leader is chosen.
     pub election: Election,
     /// Whether an election needs a majority, and a leader contact with one.
@@ -107,34 +172,17 @@ pub struct Settings {
     pub start_grace: Duration,
 }
 
-/// The named rows of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Profile {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// What it stands for, in one sentence.
-    pub meaning: &'static str,
-}
-
-/// Every profile, the default first.
-pub const PROFILES: [Profile; 2] = [
-    Profile {
-        name: "raft",
-        meaning: "every protection on: acknowledged writes survive, reads are linearizable",
-    },
-    Profile {
-        name: "async",
-        meaning: "the leader acknowledges alone and the freshest reachable follower takes over \
-                  without a majority or a fence: fast, and acknowledged writes can be lost",
-    },
-];
-
 /// Why a configuration is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ConfigError {
     /// No such profile.
-    #[error("profile: expected \"raft\" or \"async\", got \"{0}\"")]
-    Profile(String),
+    #[error("profile: expected one of {expected}, got \"{got}\"")]
+    Profile {
+        /// Those that exist.
+        expected: String,
+        /// What was given.
+        got: String,
+    },
     /// `--set` without an equals sign.
     #[error("--set: expected name=value, got \"{0}\"; help: such as --set fencing=off")]
     Assignment(String),
@@ -150,6 +198,16 @@ pub enum ConfigError {
         expected: &'static str,
         /// What was given.
         got: String,
+    },
+    /// The values make no sense in a cluster of these nodes.
+    #[error("{what}: expected {expected}; help: {help}")]
+    Cluster {
+        /// The switch with its value.
+        what: String,
+        /// What a cluster of this size offers.
+        expected: String,
+        /// What to set instead.
+        help: &'static str,
     },
     /// The values make no sense together.
     #[error("{what}: {why}; help: {help}")]
@@ -169,11 +227,12 @@ impl Settings {
     /// # Errors
     /// When there is no such profile.
     pub fn profile(name: &str) -> Result<Self, ConfigError> {
-        match name {
-            "raft" => Ok(Self::raft()),
-            "async" => Ok(Self::asynchronous()),
-            _ => Err(ConfigError::Profile(name.to_string())),
-        }
+        let profile = PROFILES.iter().find(|profile| profile.name == name);
+        let profile = profile.ok_or_else(|| ConfigError::Profile {
+            expected: PROFILES.map(|profile| profile.name).join(", "),
+            got: name.to_string(),
+        })?;
+        Ok((profile.row)())
     }
 
     /// A profile with some of its switches overridden by `name=value`, checked.
@@ -192,191 +251,9 @@ impl Settings {
         Ok(settings)
     }
 
-    fn raft() -> Self {
-        Settings {
-            replication: Replication::Quorum,
-            election: Election::Raft,
-            majority: true,
-            completeness: true,
-            durable_vote: true,
-            log_matching: true,
-            commit_own_epoch: true,
-            fencing: true,
-            demote: Demote::OnContact,
-            reads: Reads::ReadIndex,
-            routing: Routing::Forward,
-            fsync: Fsync::Always,
-            heartbeat: Duration::from_millis(50),
-            election_timeout: Duration::from_millis(300),
-            ask_window: Duration::from_millis(150),
-            start_grace: Duration::from_secs(2),
-        }
-    }
-
-    fn asynchronous() -> Self {
-        Settings {
-            replication: Replication::Async,
-            election: Election::MostRecent,
-            majority: false,
-            completeness: false,
-            fencing: false,
-            demote: Demote::After(Duration::from_secs(3)),
-            reads: Reads::Leader,
-            ..Self::raft()
-        }
-    }
-
-    /// Refuses combinations that make no sense, with the reason.
-    ///
-    /// # Errors
-    /// [`ConfigError::Nonsense`] with the first that was found.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        for (holds, switches, why, help) in self.nonsense() {
-            if holds {
-                let what = switches
-                    .iter()
-                    .filter_map(|name| Switch::named(name).ok())
-                    .map(|switch| format!("{}={}", switch.name, switch.get(self)))
-                    .collect::<Vec<_>>()
-                    .join(" with ");
-                return Err(ConfigError::Nonsense { what, why, help });
-            }
-        }
-        Ok(())
-    }
-
-    /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 11] {
-        let raft = self.election == Election::Raft;
-        let most_recent = !raft;
-        let day = Duration::from_secs(24 * 3600);
-        [
-            (
-                raft && !self.majority,
-                &["election", "majority"],
-                "an election by votes is won with a majority or not at all",
-                "set majority=on, or election=most-recent",
-            ),
-            (
-                most_recent && self.completeness != self.majority,
-                &["election", "completeness", "majority"],
-                "the freshest of those asked is the best of a majority exactly when a majority \
-                 is asked",
-                "set completeness and majority to the same value",
-            ),
-            (
-                most_recent && !self.durable_vote,
-                &["election", "durable-vote"],
-                "nobody votes in this election, so there is no vote to keep",
-                "set durable-vote=on, or election=raft",
-            ),
-            (
-                self.reads == Reads::ReadIndex && !self.majority,
-                &["reads", "majority"],
-                "read-index asks a majority whether the leader still leads, and here leaders \
-                 need none",
-                "set reads=leader, or majority=on",
-            ),
-            (
-                self.fencing && self.demote != Demote::OnContact,
-                &["fencing", "demote"],
-                "a leader that is fenced off is refused at once and has nothing to go on with",
-                "set demote=on-contact, or fencing=off",
-            ),
-            (
-                self.heartbeat.is_zero() || self.election_timeout.is_zero(),
-                &["heartbeat", "election-timeout"],
-                "time must pass between heartbeats and before suspicion",
-                "set both above 0ms",
-            ),
-            (
-                self.election_timeout < 2 * self.heartbeat,
-                &["heartbeat", "election-timeout"],
-                "one late heartbeat would depose a healthy leader",
-                "set the election timeout to several heartbeats",
-            ),
-            (
-                self.election_timeout > day,
-                &["election-timeout"],
-                "a leader would not be missed within a day",
-                "set it below 24 hours",
-            ),
-            (
-                most_recent && self.ask_window.is_zero(),
-                &["election", "ask-window"],
-                "nobody could answer in time, and every node would claim for itself",
-                "set ask-window above 0ms",
-            ),
-            (
-                self.start_grace < self.ask_window,
-                &["start-grace", "ask-window"],
-                "a starting node would wait less than a running one",
-                "set start-grace to at least ask-window",
-            ),
-            (
-                self.ask_window > day || self.start_grace > day,
-                &["start-grace", "ask-window"],
-                "an election would take more than a day",
-                "set both below 24 hours",
-            ),
-        ]
-    }
-
     /// The longest silence of a leader before it is suspected, and of a majority before a leader
     /// gives up.
     pub fn election_timeout_max(&self) -> Duration {
         2 * self.election_timeout
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(profile: &str, overrides: &[&str]) -> String {
-        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-        Settings::resolve(profile, &overrides).expect_err("it makes no sense").to_string()
-    }
-
-    #[test]
-    fn every_profile_makes_sense() {
-        for profile in PROFILES {
-            Settings::resolve(profile.name, &[]).expect("a profile makes sense");
-        }
-    }
-
-    #[test]
-    fn nonsense_is_refused_with_the_reason() {
-        let cases: &[(&str, &[&str], &str)] = &[
-            ("raft", &["majority=off"], "election=raft with majority=off: "),
-            ("async", &["reads=read-index"], "reads=read-index with majority=off: "),
-            ("raft", &["demote=after 3s"], "fencing=on with demote=after 3s: "),
-            ("raft", &["heartbeat=400ms"], "heartbeat=400ms with election-timeout=300ms: "),
-            ("async", &["majority=on"], "election=most-recent with completeness=off with majority"),
-            ("async", &["durable-vote=off"], "election=most-recent with durable-vote=off: "),
-            ("async", &["ask-window=0ms"], "election=most-recent with ask-window=0ms: "),
-            ("async", &["start-grace=10ms"], "start-grace=10ms with ask-window=150ms: "),
-            ("raft", &["heartbeat=0ms"], "heartbeat=0ms with election-timeout=300ms: "),
-            ("raft", &["fencing"], "--set: expected name=value, got \"fencing\""),
-            ("raft", &["fence=off"], "--set: no switch is named \"fence\""),
-            ("raft", &["fencing=maybe"], "--set fencing: expected on, off, got \"maybe\""),
-            ("paxos", &[], "profile: expected \"raft\" or \"async\", got \"paxos\""),
-        ];
-        for (profile, overrides, begin) in cases {
-            let refusal = refusal(profile, overrides);
-            assert!(refusal.starts_with(begin), "expected \"{begin}...\", got \"{refusal}\"");
-        }
-    }
-
-    #[test]
-    fn every_switch_reads_back_what_was_set() {
-        for profile in PROFILES {
-            let settings = Settings::profile(profile.name).expect("it exists");
-            for switch in SWITCHES {
-                let mut other = Settings::profile("raft").expect("it exists");
-                switch.set(&mut other, &switch.get(&settings)).expect("its own value is one");
-                assert_eq!(switch.get(&other), switch.get(&settings), "{}", switch.name);
-            }
-        }
     }
 }

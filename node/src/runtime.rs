@@ -363,6 +363,10 @@ fn print(report: &Report) {
             "TRUNCATED: cut {entries} entries after entry {after}, {committed} of them committed \
              here; they are archived in lost+found"
         ),
+        Report::GoesAlone => warn!("no follower confirms in time: acknowledges alone"),
+        Report::WaitsAgain => info!("followers have caught up: waits for them again"),
+        Report::InSync(node) => info!("{node} keeps up again and is in the in-sync set"),
+        Report::FellBehind(node) => warn!("{node} fell behind and out of the in-sync set"),
         Report::SharedEpoch(one, other) => warn!("two leaders share an epoch: {one}, {other}"),
     }
 }

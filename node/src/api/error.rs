@@ -51,9 +51,10 @@ impl From<Failure> for ApiError {
             FailureKind::NotLeader => StatusCode::MISDIRECTED_REQUEST,
             FailureKind::ForwardLost => StatusCode::BAD_GATEWAY,
             FailureKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            FailureKind::NoLeader | FailureKind::LeadershipLost | FailureKind::Overloaded => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            FailureKind::NoLeader
+            | FailureKind::LeadershipLost
+            | FailureKind::NotEnoughReplicas
+            | FailureKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         };
         let (error, message) = (failure.kind.name(), failure.message.to_string());
         ApiError { status, error, message, definite: failure.definite }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::error::ApiError;
 use super::{IN_FLIGHT_MAX, Job, Shared};
-use crate::protocol::{Outcome, Request, Source};
+use crate::protocol::{Acknowledgement, Outcome, Request, Source};
 use crate::state::{Answer, Command, KEY_BYTES_MAX, Query, VALUE_BYTES_MAX};
 
 /// The header with a client's deadline, in milliseconds from now.
@@ -39,6 +39,8 @@ pub(super) struct Body {
     epoch: u64,
     index: u64,
     leader: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledgement: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -223,6 +225,7 @@ impl Body {
             epoch: source.epoch,
             index: source.index,
             leader: source.leader.map(|leader| leader.to_string()),
+            acknowledgement: source.acknowledgement.map(Acknowledgement::name),
         }
     }
 }

@@ -35,6 +35,7 @@ fn render(shared: &Shared) -> String {
         ("entries_appended_total", "entries appended to the log", counters.appended),
         ("entries_committed_total", "entries known to be committed", counters.committed),
         ("entries_applied_total", "entries applied to the state", counters.applied),
+        ("fallbacks_total", "times the leader gave up waiting", counters.fallbacks),
         ("entries_truncated_total", "entries cut and archived in lost+found", truncated),
         ("log_flushes_total", "batches the log has put on disk", flushes),
         ("requests_forwarded_total", "requests passed on to the leader", counters.forwarded),

@@ -19,6 +19,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
                 "node": follower.node.to_string(),
                 "matched": follower.matched,
                 "lag_entries": follower.lag_entries,
+                "in_sync": follower.in_sync,
                 "silent_ms": u64::try_from(follower.silent.as_millis()).unwrap_or(u64::MAX),
             })
         })
@@ -44,6 +45,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
             },
             "index": view.last_entry.index,
         },
+        "acknowledgement": view.acknowledgement.name(),
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))

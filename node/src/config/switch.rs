@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use super::{ConfigError, Demote, Election, Fsync, Reads, Replication, Routing, Settings};
+use super::{
+    ConfigError, Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings,
+    Standbys, WaitPoint,
+};
 
 /// One switch.
 #[derive(Debug)]
@@ -94,13 +97,94 @@ macro_rules! span {
     };
 }
 
+/// A switch that is a number.
+macro_rules! number {
+    ($name:literal, $field:ident, $meaning:literal) => {
+        Switch {
+            name: $name,
+            meaning: $meaning,
+            values: "a number of nodes such as 1 or 2",
+            read: |settings| settings.$field.to_string(),
+            write: |settings, text| {
+                settings.$field = text.parse().ok()?;
+                Some(())
+            },
+        }
+    };
+}
+
 /// Every switch, in the order in which they are printed.
 pub static SWITCHES: &[Switch] = &[
     words!(
         "replication", replication,
-        "when a write is acknowledged: on the disks of a majority, or on the leader's alone",
-        "quorum, async",
-        "quorum" => Replication::Quorum, "async" => Replication::Async
+        "when a write is acknowledged: when a majority has it; the leader alone; also some \
+         followers, or none after a time; also every standby; also every follower that keeps up",
+        "quorum, async, semi-sync, sync, isr",
+        "quorum" => Replication::Quorum, "async" => Replication::Async,
+        "semi-sync" => Replication::SemiSync, "sync" => Replication::Sync,
+        "isr" => Replication::Isr
+    ),
+    words!(
+        "level", level,
+        "what a follower must have done with a write before its confirmation counts",
+        "received, durable, applied",
+        "received" => Level::Received, "durable" => Level::Durable, "applied" => Level::Applied
+    ),
+    words!(
+        "wait-point", wait_point,
+        "a write that waits for followers is visible to others only after that, or before",
+        "after-sync, after-commit",
+        "after-sync" => WaitPoint::AfterSync, "after-commit" => WaitPoint::AfterCommit
+    ),
+    number!("replicas", replicas, "how many followers replication=semi-sync waits for"),
+    Switch {
+        name: "fallback",
+        meaning: "when replication=semi-sync goes on without confirmations, until its followers \
+                  have caught up",
+        values: "never, after <duration>",
+        read: |settings| match settings.fallback {
+            Fallback::Never => "never".to_string(),
+            Fallback::After(span) => format!("after {}", duration_text(span)),
+        },
+        write: |settings, text| {
+            settings.fallback = match text.strip_prefix("after ") {
+                Some(span) => Fallback::After(duration(span)?),
+                None if text == "never" => Fallback::Never,
+                None => return None,
+            };
+            Some(())
+        },
+    },
+    Switch {
+        name: "standbys",
+        meaning: "whose confirmation replication=sync waits for",
+        values: "all, or nodes such as n1,n2",
+        read: |settings| match &settings.standbys {
+            Standbys::All => "all".to_string(),
+            Standbys::Named(nodes) => {
+                let names: Vec<String> = nodes.iter().map(|node| format!("n{node}")).collect();
+                names.join(",")
+            }
+        },
+        write: |settings, text| {
+            settings.standbys = if text == "all" { Standbys::All } else { named(text)? };
+            Some(())
+        },
+    },
+    number!(
+        "min-in-sync",
+        min_in_sync,
+        "the smallest in-sync set, leader included, that acknowledges with replication=isr"
+    ),
+    span!(
+        "replica-lag",
+        replica_lag,
+        "how long a follower may be behind before it falls out of the in-sync set"
+    ),
+    on_off!(
+        "unclean-election",
+        unclean_election,
+        "a majority may elect a node that lacks what a shrunken in-sync set acknowledged"
     ),
     words!(
         "election", election,
@@ -174,6 +258,16 @@ pub static SWITCHES: &[Switch] = &[
         "the same for a node that has met no leader since it started"
     ),
 ];
+
+/// Nodes such as `n1,n3`, each once.
+fn named(text: &str) -> Option<Standbys> {
+    let numbers = text.split(',').map(|name| name.trim().strip_prefix('n')?.parse().ok());
+    let mut nodes: Vec<u16> = numbers.collect::<Option<_>>()?;
+    let count = nodes.len();
+    nodes.sort_unstable();
+    nodes.dedup();
+    (nodes.len() == count && nodes[0] > 0).then_some(Standbys::Named(nodes))
+}
 
 fn duration(text: &str) -> Option<Duration> {
     let (digits, millis) = match text.strip_suffix("ms") {

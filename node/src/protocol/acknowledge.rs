@@ -1,37 +1,123 @@
-//! When a write is committed, and so applied and acknowledged: `replication`, `commit-own-epoch`.
+//! When a write is visible and when it is acknowledged: `replication`, `level`, `wait-point`,
+//! `commit-own-epoch`.
+//!
+//! Two positions decide. Up to the *committed* one entries are applied, so that reads see them; up
+//! to the *acknowledged* one their writers are answered. They are one position unless the settings
+//! part them: with `wait-point=after-commit` a write is visible before followers have confirmed
+//! it, and with `level=applied` followers can only apply what is committed already.
 
-use super::leader::Origin;
+use super::leader::{Leader, Origin, Progress};
+use super::message::Acknowledgement;
 use super::{Core, Effect, Message, NodeId, Outcome, Role, reached_by};
-use crate::config::Replication;
+use crate::config::{Level, Replication, Standbys, WaitPoint};
 use crate::state::Answer;
+
+/// A write that is visible and whose writer waits for followers.
+#[derive(Debug)]
+pub(super) struct Answered {
+    index: u64,
+    pub(super) origin: Origin,
+    answer: Answer,
+}
+
+impl Progress {
+    /// How far the follower has confirmed at a level.
+    pub(super) fn confirmed(&self, level: Level) -> u64 {
+        match level {
+            Level::Received => self.received.max(self.matched),
+            Level::Durable => self.matched,
+            Level::Applied => self.applied.min(self.matched),
+        }
+    }
+}
 
 impl Core {
     /// Called whenever a position that may count has moved: decides how far the leader has
-    /// committed.
+    /// committed and acknowledged.
     pub(super) fn acknowledge(&mut self) {
+        self.review_semi_sync();
+        self.advance();
+    }
+
+    /// Moves both positions to where the followers' confirmations allow.
+    pub(super) fn advance(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        let committed = match self.settings.replication {
-            // The leader's own disk is one of the majority, not a condition.
-            Replication::Quorum => {
-                let followers = leader.followers.values().map(|progress| progress.matched);
-                reached_by(self.majority(), self.durable, followers)
+        let level = self.settings.level;
+        let confirmed = self.confirmed(leader, level);
+        let committed = match self.settings.wait_point {
+            WaitPoint::AfterCommit => self.durable,
+            WaitPoint::AfterSync if level == Level::Applied => {
+                self.confirmed(leader, Level::Durable)
             }
-            Replication::Async => self.durable,
+            WaitPoint::AfterSync => confirmed,
         };
-        if committed <= self.committed {
-            return;
-        }
         // An entry of an older epoch that a majority holds can still be replaced by a leader who
         // never saw it (Raft, section 5.4.2, figure 8). Only an entry of the leader's own epoch
         // settles what stands before it.
-        let own = self.entries.id_at(committed).is_some_and(|id| id.claim == leader.claim);
-        if self.settings.commit_own_epoch && !own {
-            return;
+        let own = |index| self.entries.id_at(index).is_some_and(|id| id.claim == leader.claim);
+        let counts = |index| !self.settings.commit_own_epoch || own(index);
+        let (confirmed_counts, committed_counts) = (counts(confirmed), counts(committed));
+        if let Role::Leader(leader) = &mut self.role
+            && confirmed_counts
+            && confirmed > leader.acknowledged
+        {
+            leader.acknowledged = confirmed;
+            leader.waits_since = None;
         }
-        self.commit(committed);
+        if committed_counts {
+            self.commit(committed);
+        }
+        self.answer_acknowledged();
     }
 
-    /// Commits up to an index that is in the log, applies, and answers whoever waits.
+    /// How far the leader's log has got wherever the settings wait for it.
+    fn confirmed(&self, leader: &Leader, level: Level) -> u64 {
+        let followers = leader.followers.values().map(|progress| progress.confirmed(level));
+        match self.settings.replication {
+            // The leader's own disk is one of the majority, not a condition.
+            Replication::Quorum => reached_by(self.majority(), self.durable, followers),
+            Replication::Async => self.durable,
+            Replication::SemiSync if leader.goes_alone => self.durable,
+            Replication::SemiSync => {
+                let replicas = usize::from(self.settings.replicas);
+                self.durable.min(reached_by(replicas, 0, followers))
+            }
+            Replication::Sync => {
+                let standbys = leader.followers.iter().filter(|(node, _)| self.is_standby(**node));
+                let confirmed = standbys.map(|(_, progress)| progress.confirmed(level));
+                confirmed.fold(self.durable, u64::min)
+            }
+            Replication::Isr if self.in_sync(leader) < usize::from(self.settings.min_in_sync) => 0,
+            Replication::Isr => {
+                let members = leader.followers.values().filter(|progress| progress.in_sync);
+                let confirmed = members.map(|progress| progress.confirmed(level));
+                confirmed.fold(self.durable, u64::min)
+            }
+        }
+    }
+
+    fn is_standby(&self, node: NodeId) -> bool {
+        match &self.settings.standbys {
+            Standbys::All => true,
+            Standbys::Named(named) => named.contains(&node.0),
+        }
+    }
+
+    /// What an acknowledgement that is given now stands for.
+    pub(super) fn acknowledgement(&self) -> Acknowledgement {
+        match (self.settings.replication, &self.role) {
+            (Replication::Quorum, _) => Acknowledgement::Quorum,
+            (Replication::Async, _) => Acknowledgement::Async,
+            (Replication::SemiSync, Role::Leader(leader)) if leader.goes_alone => {
+                Acknowledgement::AsyncFallback
+            }
+            (Replication::SemiSync, _) => Acknowledgement::SemiSync,
+            (Replication::Sync, _) => Acknowledgement::Sync,
+            (Replication::Isr, _) => Acknowledgement::Isr,
+        }
+    }
+
+    /// Commits up to an index that is in the log, and applies.
     pub(super) fn commit(&mut self, index: u64) {
         if index <= self.committed {
             return;
@@ -51,8 +137,21 @@ impl Core {
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)
                 && let Some((_, origin)) = leader.pending.pop_front()
             {
-                self.reply_done(origin, answer, next);
+                leader.answered.push_back(Answered { index: next, origin, answer });
             }
+        }
+    }
+
+    /// Answers the writers of all that is acknowledged.
+    fn answer_acknowledged(&mut self) {
+        let acknowledgement = self.acknowledgement();
+        while let Role::Leader(leader) = &mut self.role
+            && leader.answered.front().is_some_and(|write| write.index <= leader.acknowledged)
+            && let Some(Answered { index, origin, answer }) = leader.answered.pop_front()
+        {
+            let mut source = self.source(index);
+            source.acknowledgement = Some(acknowledgement);
+            self.reply(origin, Outcome::Done { answer, source });
         }
     }
 

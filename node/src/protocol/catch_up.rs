@@ -7,6 +7,7 @@
 
 use super::entry::{Claim, Entry, EntryId};
 use super::{Core, Effect, Held, Message, Note, Report, Role};
+use crate::config::Level;
 use crate::state::State;
 
 impl Core {
@@ -35,9 +36,18 @@ impl Core {
             // The entries must wait for the disk, the confirmation of the leader need not.
             self.answer_round(claim, round, Message::Alive { claim, round });
         }
+        if self.settings.level == Level::Received {
+            self.confirm(claim, Message::Received { claim, upto });
+        }
         self.once_durable(Held::Durable(self.entries.last()));
         self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, upto }));
         self.commit(committed.min(matched));
+        let applied = self.state.applied().min(matched);
+        if self.settings.level == Level::Applied
+            && let Some(upto) = self.entries.id_at(applied)
+        {
+            self.confirm(claim, Message::Applied { claim, upto });
+        }
     }
 
     /// Whether entries that follow `prev` at the leader may follow it here.
@@ -64,6 +74,11 @@ impl Core {
         if repeated && matches!(message, Message::Alive { .. }) {
             return;
         }
+        self.confirm(claim, message);
+    }
+
+    /// Tells the leader something that needs no entry on disk, but the promise to its epoch.
+    fn confirm(&mut self, claim: Claim, message: Message) {
         if self.barrier.is_flushed(self.hard_token) {
             self.send(claim.leader, message);
         } else {

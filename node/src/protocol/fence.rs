@@ -132,9 +132,10 @@ impl Core {
             return;
         }
         let Role::Leader(leader) = std::mem::replace(&mut self.role, nobody) else { return };
-        let Leader { claim, pending, reads, .. } = *leader;
+        let Leader { claim, pending, answered, reads, .. } = *leader;
         self.report(Report::StepsDown { claim, why });
-        for (_, origin) in pending {
+        let waiting = answered.into_iter().map(|write| write.origin);
+        for origin in waiting.chain(pending.into_iter().map(|(_, origin)| origin)) {
             self.leadership_lost(origin, true);
         }
         for origin in reads.into_origins() {

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
+use super::acknowledge::Answered;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
     Note, Now, Outcome, PerFollower, Report, RequestId, Role,
 };
-use crate::config::Election;
+use crate::config::{Election, Level};
 use crate::state::Command;
 
 /// A leader's bookkeeping. It dies with the leadership.
@@ -28,6 +29,16 @@ pub(super) struct Leader {
     pub(super) reads: Reads,
     /// Who waits for which entry, in log order.
     pub(super) pending: VecDeque<(EntryId, Origin)>,
+    /// Writes that are visible and not acknowledged yet, in log order.
+    pub(super) answered: VecDeque<Answered>,
+    /// How far writes are acknowledged.
+    pub(super) acknowledged: u64,
+    /// How far followers were last told that the log is committed.
+    pub(super) told: u64,
+    /// Since when something waits for followers and none has confirmed anything that helps.
+    pub(super) waits_since: Option<Now>,
+    /// Whether semi-synchronous replication has given up waiting.
+    pub(super) goes_alone: bool,
     /// The last entry that was announced to the barrier.
     pub(super) announced: u64,
 }
@@ -39,6 +50,16 @@ pub(super) struct Progress {
     pub(super) next: u64,
     /// The last entry known to be on the follower's disk.
     pub(super) matched: u64,
+    /// The last entry it said to have in memory, with `level=received`.
+    pub(super) received: u64,
+    /// The last entry it said to have applied, with `level=applied`.
+    pub(super) applied: u64,
+    /// Whether it belongs to the in-sync set.
+    pub(super) in_sync: bool,
+    /// A past end of the leader's log and when it was the end.
+    pub(super) aim: (u64, Now),
+    /// The latest moment of which it holds all that the leader held then.
+    pub(super) caught_up: Now,
     /// The last round it answered.
     pub(super) round: u64,
     /// When it was last heard.
@@ -64,7 +85,18 @@ impl Core {
     /// Takes the lead. The claim must be on disk, or the votes for it must.
     pub(super) fn become_leader(&mut self, claim: Claim) {
         let next = self.entries.last_index() + 1;
-        let progress = Progress { next, matched: 0, round: 0, heard: self.now, probing: false };
+        let progress = Progress {
+            next,
+            matched: 0,
+            received: 0,
+            applied: 0,
+            in_sync: true,
+            aim: (next - 1, self.now),
+            caught_up: self.now,
+            round: 0,
+            heard: self.now,
+            probing: false,
+        };
         self.write_hard(HardState { claim, ..self.hard });
         self.role = Role::Leader(Box::new(Leader {
             claim,
@@ -75,6 +107,11 @@ impl Core {
             demote_at: None,
             reads: Reads::default(),
             pending: VecDeque::new(),
+            answered: VecDeque::new(),
+            acknowledged: 0,
+            told: 0,
+            waits_since: None,
+            goes_alone: false,
             announced: next - 1,
         }));
         self.suspicion.settled = true;
@@ -98,6 +135,11 @@ impl Core {
         if self.entries.last_index() - self.committed >= UNCOMMITTED_MAX {
             let message = "too many writes wait for other nodes";
             let failure = Failure::definite(FailureKind::Overloaded, message);
+            return self.reply(origin, Outcome::Failed(failure));
+        }
+        if self.lacks_in_sync() {
+            let message = "fewer nodes keep up than min-in-sync asks for";
+            let failure = Failure::definite(FailureKind::NotEnoughReplicas, message);
             return self.reply(origin, Outcome::Failed(failure));
         }
         let id = self.append(command);
@@ -126,6 +168,7 @@ impl Core {
             return;
         }
         self.start_round();
+        self.tell_committed();
         self.replicate();
         let last = self.entries.last();
         if let Role::Leader(leader) = &mut self.role
@@ -134,7 +177,18 @@ impl Core {
             leader.announced = last.index;
             self.once_durable(Held::Durable(last));
         }
+        self.watch_semi_sync();
         self.serve_reads();
+    }
+
+    /// Followers learn of a commit with the next message. When a writer waits for them to apply
+    /// what is committed, that message is due now.
+    fn tell_committed(&mut self) {
+        let Role::Leader(leader) = &self.role else { return };
+        let waits = self.settings.level == Level::Applied && !leader.answered.is_empty();
+        if waits && leader.told < self.committed {
+            self.heartbeat();
+        }
     }
 
     /// The timers of a leader.
@@ -143,6 +197,8 @@ impl Core {
         if leader.demote_at.is_some_and(|at| self.now >= at) {
             return self.become_follower("gives way to a later claimant");
         }
+        self.tick_semi_sync();
+        let Role::Leader(leader) = &mut self.role else { return };
         if self.now < leader.heartbeat_at {
             return;
         }
@@ -154,11 +210,15 @@ impl Core {
                 .saturating_sub(self.settings.election_timeout_max());
             for progress in leader.followers.values_mut() {
                 progress.heard = progress.heard.max(floor);
+                // The same for the in-sync set.
+                let lag = self.settings.replica_lag.saturating_sub(2 * self.settings.heartbeat);
+                progress.caught_up = progress.caught_up.max(self.now.saturating_sub(lag));
             }
         }
         if self.lost_majority() {
             return self.become_follower("a majority is silent");
         }
+        self.tick_in_sync();
         self.heartbeat();
     }
 
@@ -193,7 +253,8 @@ impl Core {
 
     /// When a leader's next timer is due.
     pub(super) fn leader_timer(&self, leader: &Leader) -> Now {
-        leader.demote_at.map_or(leader.heartbeat_at, |at| at.min(leader.heartbeat_at))
+        let others = [leader.demote_at, self.fallback_at(leader)];
+        others.into_iter().flatten().fold(leader.heartbeat_at, Now::min)
     }
 
     /// What counts as election traffic, for the metrics.

@@ -98,6 +98,20 @@ pub enum Message {
         /// The last entry of the agreement.
         upto: EntryId,
     },
+    /// The sender has the receiver's log up to here in memory. Sent with `level=received`.
+    Received {
+        /// Whom it follows.
+        claim: Claim,
+        /// The last entry of the agreement.
+        upto: EntryId,
+    },
+    /// The sender has applied the receiver's log up to here. Sent with `level=applied`.
+    Applied {
+        /// Whom it follows.
+        claim: Claim,
+        /// The last entry applied.
+        upto: EntryId,
+    },
     /// The sender does not hold the entry before the ones that were sent.
     Mismatch {
         /// Whom it follows.
@@ -177,6 +191,39 @@ pub struct Source {
     pub index: u64,
     /// Whom it took for the leader.
     pub leader: Option<NodeId>,
+    /// What the answer to a write stands for.
+    pub acknowledgement: Option<Acknowledgement>,
+}
+
+/// Who holds a write whose acknowledgement says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Acknowledgement {
+    /// The leader alone.
+    Async,
+    /// The leader and as many followers as `replicas` says.
+    SemiSync,
+    /// The leader alone, because no follower confirmed in time.
+    AsyncFallback,
+    /// The leader and every standby that counts.
+    Sync,
+    /// A majority.
+    Quorum,
+    /// Every member of the in-sync set.
+    Isr,
+}
+
+impl Acknowledgement {
+    /// The word in the `acknowledgement` field of answers and of `/status`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Acknowledgement::Async => "async",
+            Acknowledgement::SemiSync => "semi-sync",
+            Acknowledgement::AsyncFallback => "async-fallback",
+            Acknowledgement::Sync => "sync",
+            Acknowledgement::Quorum => "quorum",
+            Acknowledgement::Isr => "isr",
+        }
+    }
 }
 
 /// The roles of a node.
@@ -236,6 +283,8 @@ pub enum FailureKind {
     LeadershipLost,
     /// The request was forwarded and its answer is lost.
     ForwardLost,
+    /// The in-sync set is smaller than `min-in-sync`.
+    NotEnoughReplicas,
     /// A limit on work in progress was reached.
     Overloaded,
     /// The list has more entries than one answer may hold.
@@ -250,6 +299,7 @@ impl FailureKind {
             FailureKind::NotLeader => "not-leader",
             FailureKind::LeadershipLost => "leadership-lost",
             FailureKind::ForwardLost => "forward-lost",
+            FailureKind::NotEnoughReplicas => "not-enough-replicas",
             FailureKind::Overloaded => "overloaded",
             FailureKind::TooLarge => "too-large",
         }

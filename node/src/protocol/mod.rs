@@ -11,7 +11,9 @@
 //!
 //! | protection | decided in |
 //! |---|---|
-//! | when a write is acknowledged, `commit-own-epoch` | `acknowledge.rs` |
+//! | when a write is visible and acknowledged, `commit-own-epoch` | `acknowledge.rs` |
+//! | when to stop waiting for followers: `fallback` | `semi_sync.rs` |
+//! | which followers are waited for: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
 //! | what a read must wait for | `read.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
@@ -51,6 +53,7 @@ mod election;
 mod entries;
 mod entry;
 mod fence;
+mod in_sync;
 mod leader;
 mod message;
 mod read;
@@ -58,6 +61,7 @@ mod replicate;
 mod route;
 #[cfg(test)]
 mod scenarios;
+mod semi_sync;
 #[cfg(test)]
 mod simulation;
 mod view;
@@ -71,7 +75,9 @@ use rand_xoshiro::rand_core::SeedableRng;
 pub use barrier::Token;
 pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
-pub use message::{Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source};
+pub use message::{
+    Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
+};
 pub use view::{Counters, FollowerView, View};
 
 use crate::config::Settings;
@@ -187,6 +193,14 @@ pub enum Report {
         /// How many of them it had committed.
         committed: u64,
     },
+    /// No follower confirmed in time, so it acknowledges alone.
+    GoesAlone,
+    /// Enough followers have caught up, so it waits for them again.
+    WaitsAgain,
+    /// A follower keeps up again and is waited for.
+    InSync(NodeId),
+    /// A follower has fallen behind and is no longer waited for.
+    FellBehind(NodeId),
     /// Two leaders share one epoch.
     SharedEpoch(Claim, Claim),
 }
@@ -312,6 +326,8 @@ impl Core {
             }
             Message::Alive { claim, round } => self.on_alive(from, claim, round),
             Message::Matched { claim, round, upto } => self.on_matched(from, claim, round, upto),
+            Message::Received { claim, upto } => self.on_received(from, claim, upto),
+            Message::Applied { claim, upto } => self.on_applied(from, claim, upto),
             Message::Mismatch { claim, round, prev, hint } => {
                 self.on_mismatch(from, claim, round, prev, hint);
             }
@@ -405,6 +421,7 @@ impl Core {
             epoch: self.epoch(),
             index,
             leader: self.leader(),
+            acknowledgement: None,
         }
     }
 }
@@ -414,7 +431,7 @@ impl Core {
 fn reached_by(majority: usize, own: u64, followers: impl Iterator<Item = u64>) -> u64 {
     let mut positions: Vec<u64> = followers.chain([own]).collect();
     positions.sort_unstable_by(|a, b| b.cmp(a));
-    positions.get(majority - 1).copied().unwrap_or(0)
+    positions.get(majority.saturating_sub(1)).copied().unwrap_or(0)
 }
 
 /// Per-follower things of a leader, in the order of node numbers.

@@ -26,6 +26,7 @@ impl Core {
     pub(super) fn heartbeat(&mut self) {
         let Role::Leader(leader) = &mut self.role else { return };
         leader.round += 1;
+        leader.told = self.committed;
         leader.heartbeat_at = self.now + self.settings.heartbeat;
         self.confirm_with_next_round();
         for at in 0..self.peers.len() {
@@ -103,7 +104,32 @@ impl Core {
         } else {
             progress.next = progress.next.max(progress.matched + 1);
         }
+        self.review_in_sync(from);
         self.acknowledge();
+    }
+
+    /// A follower has the leader's log up to an entry in memory.
+    pub(super) fn on_received(&mut self, from: NodeId, claim: Claim, upto: EntryId) {
+        let held = self.entries.contains(upto);
+        let Some(leader) = self.leads_as(claim) else { return };
+        let Some(progress) = leader.followers.get_mut(&from) else { return };
+        if held && !progress.probing {
+            progress.received = progress.received.max(upto.index);
+            self.review_in_sync(from);
+            self.acknowledge();
+        }
+    }
+
+    /// A follower has applied the leader's log up to an entry.
+    pub(super) fn on_applied(&mut self, from: NodeId, claim: Claim, upto: EntryId) {
+        let held = self.entries.contains(upto);
+        let Some(leader) = self.leads_as(claim) else { return };
+        let Some(progress) = leader.followers.get_mut(&from) else { return };
+        if held {
+            progress.applied = progress.applied.max(upto.index);
+            self.review_in_sync(from);
+            self.acknowledge();
+        }
     }
 
     /// A follower does not hold the entry before the ones it was sent.
@@ -126,6 +152,8 @@ impl Core {
             return;
         }
         progress.probing = true;
+        // What it had in memory only, it may have lost.
+        progress.received = progress.matched;
         progress.next = guess.index.max(progress.matched) + 1;
         self.send_entries(from, true);
     }

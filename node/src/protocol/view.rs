@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Claim, Core, EntryId, NodeId, Role, RoleName};
+use super::{Acknowledgement, Claim, Core, EntryId, NodeId, Role, RoleName};
 
 /// Counts since the node started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Counters {
     pub redirected: u64,
     /// Requests it turned away without trying.
     pub rejected: u64,
+    /// Times it went on without its followers' confirmations.
+    pub fallbacks: u64,
     /// Entries cut from its log.
     pub truncated: u64,
 }
@@ -54,6 +56,8 @@ pub struct View {
     pub applied: u64,
     /// Its last entry.
     pub last_entry: EntryId,
+    /// What an acknowledgement that it gives now stands for.
+    pub acknowledgement: Acknowledgement,
     /// If it leads, how far the others are.
     pub followers: Vec<FollowerView>,
     /// What it counted.
@@ -69,6 +73,8 @@ pub struct FollowerView {
     pub matched: u64,
     /// How many of the leader's entries it is not known to have.
     pub lag_entries: u64,
+    /// Whether the leader's in-sync set holds it.
+    pub in_sync: bool,
     /// How long ago it was last heard.
     pub silent: Duration,
 }
@@ -85,6 +91,7 @@ impl Core {
                     node: *node,
                     matched: progress.matched,
                     lag_entries: received - progress.matched,
+                    in_sync: progress.in_sync,
                     silent: self.now.saturating_sub(progress.heard),
                 })
                 .collect(),
@@ -101,6 +108,7 @@ impl Core {
             committed: self.committed,
             applied: self.state.applied(),
             last_entry: self.entries.last(),
+            acknowledgement: self.acknowledgement(),
             followers,
             counters: self.counters,
         }

@@ -48,7 +48,7 @@ impl Core {
     fn count_pre_votes(&mut self) {
         match &self.role {
             Role::Candidate(Candidate::PreVote { granted, .. })
-                if granted.len() >= self.majority() =>
+                if granted.len() >= self.votes_needed() =>
             {
                 self.stand();
             }
@@ -116,13 +116,13 @@ impl Core {
     }
 
     fn count_vote(&mut self, from: NodeId, in_epoch: u64, granted_by_from: bool) {
-        let majority = self.majority();
+        let needed = self.votes_needed();
         let Role::Candidate(Candidate::Vote { epoch, granted }) = &mut self.role else { return };
         if *epoch != in_epoch || !granted_by_from {
             return;
         }
         granted.insert(from);
-        if granted.len() >= majority {
+        if granted.len() >= needed {
             let claim = Claim { epoch: in_epoch, leader: self.me };
             self.become_leader(claim);
         }

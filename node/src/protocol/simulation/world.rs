@@ -42,6 +42,12 @@ impl Shape {
     }
 }
 
+impl Shape {
+    pub(super) fn with_nodes(self, nodes: u16) -> Self {
+        Shape { nodes, ..self }
+    }
+}
+
 /// How long clients and faults are at work, and how long the cluster then has to settle.
 const LOAD: Duration = Duration::from_millis(2500);
 const SETTLE: Duration = Duration::from_secs(20);
