@@ -94,6 +94,8 @@ pub struct Settings {
     pub reads: Reads,
     /// What a follower does with a request for the leader.
     pub routing: Routing,
+    /// Whether a write that is sent again under its idempotency key is done once.
+    pub idempotency: bool,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
     /// How often a leader makes itself heard.
@@ -205,6 +207,7 @@ impl Settings {
             demote: Demote::OnContact,
             reads: Reads::ReadIndex,
             routing: Routing::Forward,
+            idempotency: true,
             fsync: Fsync::Always,
             heartbeat: Duration::from_millis(50),
             election_timeout: Duration::from_millis(300),
