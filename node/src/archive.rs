@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! {"epoch":1,"leader":"n1","index":17,"gtid":"n1@1:17","committed":true,
-//!  "cut_for":{"epoch":2,"leader":"n2"},"command":{"put":{"key":"s/1","value":"7"}}}
+//!  "cut_for":{"epoch":2,"leader":"n2"},"command":{"put":{"key":"s/1","value":"7"}},
+//!  "idempotency_key":null}
 //! ```
 
 use std::fs::{self, File};
@@ -16,6 +17,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use crate::protocol::{Claim, Entry};
+use crate::state::Change;
 
 /// The folder.
 #[derive(Debug)]
@@ -61,6 +63,7 @@ fn write(path: &Path, cut: &[Entry], committed: u64, upstream: Claim) -> std::io
     for entry in cut {
         let Claim { epoch, leader } = entry.id.claim;
         let index = entry.id.index;
+        let Change { command, key } = entry.change.decode();
         let line = json!({
             "epoch": epoch,
             "leader": leader.to_string(),
@@ -68,7 +71,8 @@ fn write(path: &Path, cut: &[Entry], committed: u64, upstream: Claim) -> std::io
             "gtid": format!("{leader}@{epoch}:{index}"),
             "committed": index <= committed,
             "cut_for": {"epoch": upstream.epoch, "leader": upstream.leader.to_string()},
-            "command": entry.command.decode(),
+            "command": command,
+            "idempotency_key": key,
         });
         writeln!(file, "{line}")?;
     }
@@ -89,7 +93,7 @@ mod tests {
         let cut: Vec<Entry> = (5..8)
             .map(|index| Entry {
                 id: EntryId { claim, index },
-                command: Encoded::new(&Command::Delete { key: "k".into() }),
+                change: Encoded::new(&Command::Delete { key: "k".into() }.into()),
             })
             .collect();
         let upstream = Claim { epoch: 2, leader: NodeId(2) };

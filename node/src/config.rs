@@ -159,6 +159,8 @@ pub struct Settings {
     pub reads: Reads,
     /// What a follower does with a request for the leader.
     pub routing: Routing,
+    /// Whether a write that is sent again under its idempotency key is done once.
+    pub idempotency: bool,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
     /// How often a leader makes itself heard.

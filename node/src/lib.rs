@@ -8,6 +8,7 @@ mod api;
 mod archive;
 mod args;
 pub mod config;
+mod fnv;
 pub mod log;
 mod peer;
 pub mod protocol;

@@ -25,6 +25,7 @@ use tracing::{info, warn};
 use crate::api::{self, Job, Shared};
 use crate::archive::Archive;
 use crate::config::{self, Settings};
+use crate::fnv::fnv1a;
 use crate::log::{self, Identity, Options, Record, Writer};
 use crate::peer::{Hello, Link, LinkState, Peer, listen};
 use crate::protocol::{
@@ -334,12 +335,9 @@ fn record(note: &Note) -> Record {
     Record { kind, payload }
 }
 
-/// The number of a cluster's name: FNV-1a, 64 bits, fixed by its specification because it is
-/// written into every log.
+/// The number of a cluster's name, which is written into every log.
 fn cluster_number(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
+    fnv1a(name.as_bytes())
 }
 
 fn entropy() -> Result<u64> {

@@ -74,6 +74,17 @@ impl Cluster {
 
     /// Status code and body of an answer, or `None` if there was none.
     fn ask(&self, node: u16, request: &str, body: &str) -> Option<(u16, Value)> {
+        self.ask_with(node, request, "", body)
+    }
+
+    /// The same with more header lines, each with its end.
+    fn ask_with(
+        &self,
+        node: u16,
+        request: &str,
+        headers: &str,
+        body: &str,
+    ) -> Option<(u16, Value)> {
         let address = format!("{}:{}", self.address, 21000 + node);
         let mut stream = TcpStream::connect(address).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(2))).ok()?;
@@ -81,7 +92,7 @@ impl Cluster {
         write!(
             stream,
             "{request} HTTP/1.1\r\nhost: n{node}\r\nconnection: close\r\n\
-             splitbrain-timeout-ms: 1500\r\ncontent-length: {length}\r\n\r\n{body}"
+             splitbrain-timeout-ms: 1500\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         )
         .ok()?;
         let mut answer = String::new();
@@ -247,6 +258,44 @@ fn a_paused_leader_of_the_raft_profile_acknowledges_nothing_it_cannot_confirm() 
     }
     cluster.wait_until_equal();
     assert_eq!(cluster.get(old, "key"), Some("2".into()));
+}
+
+/// Increments under one idempotency key through two leaders; what the counter then is.
+fn incremented_again_after_a_failover(idempotency: &str) -> Value {
+    let switch = format!("idempotency={idempotency}");
+    let mut cluster = Cluster::start(&["--profile", "raft", "--set", &switch]);
+    let increment = |cluster: &Cluster, node, body| {
+        cluster.ask_with(node, "POST /increment/n", "idempotency-key: k1\r\n", body)
+    };
+    let old = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    let (status, first) = increment(&cluster, old, r#"{"by":1}"#).expect("an answer");
+    assert_eq!((status, &first["value"]), (200, &"1".into()), "{}", cluster.logs());
+    assert_eq!(first["repeated"], Value::Null);
+    cluster.kill_node(old);
+    let new = cluster.leader_other_than(old);
+    let again = cluster.wait_for("an answer", || {
+        let (status, body) = increment(&cluster, new, r#"{"by":1}"#)?;
+        (status == 200).then_some(body)
+    });
+    if idempotency == "on" {
+        assert_eq!(again["repeated"], first["index"]);
+        let (status, refused) = increment(&cluster, new, r#"{"by":2}"#).expect("an answer");
+        assert_eq!((status, &refused["error"]), (422, &"key-reused".into()));
+        assert_eq!(refused["definite"], true);
+    }
+    assert_eq!(cluster.get(new, "n"), Some(again["value"].clone()));
+    again["value"].clone()
+}
+
+#[test]
+fn a_write_that_is_sent_again_after_a_failover_is_recognized() {
+    assert_eq!(incremented_again_after_a_failover("on"), "1");
+}
+
+#[test]
+fn without_idempotency_a_write_that_is_sent_again_after_a_failover_is_done_again() {
+    assert_eq!(incremented_again_after_a_failover("off"), "2");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::protocol::{Failure, FailureKind};
+use crate::state::{RESULTS_BYTES_MAX, Refusal, VALUE_BYTES_MAX};
 
 /// A request that did not end well.
 #[derive(Debug)]
@@ -61,6 +62,40 @@ impl From<Failure> for ApiError {
     }
 }
 
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let conflict = StatusCode::CONFLICT;
+        let (status, error, message) = match refusal {
+            Refusal::NotANumber => {
+                let message = "the key holds no integer of 64 bits; help: put one first";
+                (conflict, "not-a-number", message.to_string())
+            }
+            Refusal::Overflow => {
+                (conflict, "overflow", "the sum is no integer of 64 bits".to_string())
+            }
+            Refusal::NotAList => {
+                let message = "the key holds no JSON array of strings; help: put one first";
+                (conflict, "not-a-list", message.to_string())
+            }
+            Refusal::TooLarge => {
+                let message = format!(
+                    "expected values of at most {VALUE_BYTES_MAX} bytes and at most \
+                     {RESULTS_BYTES_MAX} bytes of results"
+                );
+                (StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)
+            }
+            Refusal::KeyReused { first } => {
+                let message = format!(
+                    "entry {first} had this idempotency key and another request; help: take a new \
+                     key for every request, and the same one only to send a request again"
+                );
+                (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", message)
+            }
+        };
+        ApiError { status, error, message, definite: true }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let body = json!({
@@ -74,7 +109,9 @@ impl IntoResponse for ApiError {
 
 /// A path that does not exist.
 pub(super) async fn no_such_page() -> ApiError {
-    let message = "expected /kv, /compare-and-set, /status, /metrics or /health".to_string();
+    let message = "expected /kv, /compare-and-set, /increment, /append, /transaction, /status, \
+                   /metrics or /health"
+        .to_string();
     ApiError { status: StatusCode::NOT_FOUND, error: "not-found", message, definite: true }
 }
 

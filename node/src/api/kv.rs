@@ -9,17 +9,23 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query as Parameters, State};
 use axum::http::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::answer::Body;
 use super::error::ApiError;
 use super::{IN_FLIGHT_MAX, Job, Shared};
-use crate::protocol::{Acknowledgement, Outcome, Request, Source};
-use crate::state::{Answer, Command, KEY_BYTES_MAX, Query, VALUE_BYTES_MAX};
+use crate::protocol::{Outcome, Request};
+use crate::state::{
+    Change, Command, IDEMPOTENCY_KEY_BYTES_MAX, KEY_BYTES_MAX, Query, VALUE_BYTES_MAX,
+};
 
 /// The header with a client's deadline, in milliseconds from now.
 const TIMEOUT_HEADER: &str = "splitbrain-timeout-ms";
+
+/// The header with the key under which a client may send a write again.
+const IDEMPOTENCY_HEADER: &str = "idempotency-key";
 
 /// The deadline of a client that gives none.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
@@ -27,31 +33,7 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 /// The longest deadline, so that a request cannot wait for ever.
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
-type Answered = Result<Json<Body>, ApiError>;
-
-/// An answer: what was asked for, and where it comes from.
-#[derive(Serialize)]
-pub(super) struct Body {
-    #[serde(flatten)]
-    content: Content,
-    node: String,
-    role: &'static str,
-    epoch: u64,
-    index: u64,
-    leader: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    acknowledgement: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content {
-    Value { value: Option<Arc<str>> },
-    Entries { entries: Vec<(Arc<str>, Arc<str>)> },
-    Compared { swapped: bool, observed: Option<Arc<str>> },
-    Deleted { deleted: bool },
-    Written {},
-}
+pub(super) type Answered = Result<Json<Body>, ApiError>;
 
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,7 +74,7 @@ struct CompareAndSetBody {
     value: String,
 }
 
-type Key = Result<Path<String>, axum::extract::rejection::PathRejection>;
+pub(super) type Key = Result<Path<String>, axum::extract::rejection::PathRejection>;
 type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
 
 /// `GET /kv/{key}`
@@ -128,7 +110,7 @@ pub(super) async fn put(
     let key = checked_key(key)?;
     let body: PutBody = parse(body, r#"{"value":"7"}"#)?;
     let value = checked("value", body.value, VALUE_BYTES_MAX)?;
-    ask(&shared, &headers, Request::Write(Command::Put { key, value })).await
+    write(&shared, &headers, Command::Put { key, value }).await
 }
 
 /// `DELETE /kv/{key}`
@@ -138,7 +120,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Answered {
     let key = checked_key(key)?;
-    ask(&shared, &headers, Request::Write(Command::Delete { key })).await
+    write(&shared, &headers, Command::Delete { key }).await
 }
 
 /// `POST /compare-and-set/{key}`
@@ -155,7 +137,13 @@ pub(super) async fn compare_and_set(
         Some(expect) => Some(checked("expect", expect, VALUE_BYTES_MAX)?),
         None => None,
     };
-    ask(&shared, &headers, Request::Write(Command::CompareAndSet { key, expect, value })).await
+    write(&shared, &headers, Command::CompareAndSet { key, expect, value }).await
+}
+
+/// Hands a change to the core, with the idempotency key that the client gave.
+pub(super) async fn write(shared: &Shared, headers: &HeaderMap, command: Command) -> Answered {
+    let key = idempotency_key(headers)?;
+    ask(shared, headers, Request::Write(Change { command, key })).await
 }
 
 async fn read(
@@ -181,7 +169,7 @@ async fn ask(shared: &Shared, headers: &HeaderMap, request: Request) -> Answered
         return Err(ApiError::stopping(false));
     }
     match timeout(patience, answer).await {
-        Ok(Ok(Outcome::Done { answer, source })) => Ok(Json(Body::new(answer, source))),
+        Ok(Ok(Outcome::Done { answer, source })) => Ok(Json(Body::new(answer, source)?)),
         Ok(Ok(Outcome::Failed(failure))) => Err(failure.into()),
         Ok(Err(_)) => Err(ApiError::stopping(is_write)),
         Err(_) => Err(ApiError::timeout(is_write)),
@@ -209,41 +197,40 @@ impl Drop for Place<'_> {
     }
 }
 
-impl Body {
-    fn new(answer: Answer, source: Source) -> Self {
-        let content = match answer {
-            Answer::Written => Content::Written {},
-            Answer::Compared { swapped, observed } => Content::Compared { swapped, observed },
-            Answer::Deleted { existed } => Content::Deleted { deleted: existed },
-            Answer::Value(value) => Content::Value { value },
-            Answer::Entries(entries) => Content::Entries { entries },
-        };
-        Body {
-            content,
-            node: source.node.to_string(),
-            role: source.role.name(),
-            epoch: source.epoch,
-            index: source.index,
-            leader: source.leader.map(|leader| leader.to_string()),
-            acknowledgement: source.acknowledgement.map(Acknowledgement::name),
-        }
-    }
-}
-
-fn checked_key(key: Key) -> Result<Arc<str>, ApiError> {
+pub(super) fn checked_key(key: Key) -> Result<Arc<str>, ApiError> {
     let Path(key) = key.map_err(|error| ApiError::bad_request(error.body_text()))?;
     checked("key", key, KEY_BYTES_MAX)
 }
 
-fn checked(what: &str, text: String, bytes_max: usize) -> Result<Arc<str>, ApiError> {
+pub(super) fn checked(what: &str, text: String, bytes_max: usize) -> Result<Arc<str>, ApiError> {
+    check(what, &text, bytes_max)?;
+    Ok(Arc::from(text))
+}
+
+pub(super) fn check(what: &str, text: &str, bytes_max: usize) -> Result<(), ApiError> {
     if text.len() > bytes_max {
         let message = format!("{what}: expected at most {bytes_max} bytes, got {}", text.len());
         return Err(ApiError::bad_request(message));
     }
-    Ok(Arc::from(text))
+    Ok(())
 }
 
-fn parse<T: serde::de::DeserializeOwned>(
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, ApiError> {
+    let Some(header) = headers.get(IDEMPOTENCY_HEADER) else { return Ok(None) };
+    match header.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX => {
+            Ok(Some(Arc::from(key)))
+        }
+        _ => {
+            let most = IDEMPOTENCY_KEY_BYTES_MAX;
+            let message = format!("{IDEMPOTENCY_HEADER}: expected 1 to {most} ASCII characters");
+            Err(ApiError::bad_request(message))
+        }
+    }
+}
+
+/// Reads a body of JSON.
+pub(super) fn parse<T: serde::de::DeserializeOwned>(
     body: Result<Bytes, BytesRejection>,
     example: &str,
 ) -> Result<T, ApiError> {

@@ -3,9 +3,11 @@
 //! The API decides nothing. It checks what a client sent, hands it to the core, waits for the
 //! outcome or the deadline, and says of every failure whether it is definite.
 
+mod answer;
 mod error;
 mod kv;
 mod metrics;
+mod operations;
 mod status;
 
 use std::collections::BTreeMap;
@@ -76,6 +78,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/kv", get(kv::list))
         .route("/kv/{*key}", get(kv::get).put(kv::put).delete(kv::delete))
         .route("/compare-and-set/{*key}", post(kv::compare_and_set))
+        .route("/increment/{*key}", post(operations::increment))
+        .route("/append/{*key}", post(operations::append))
+        .route("/transaction", post(operations::transaction))
         .route("/health", get(async || "ok\n"))
         .route("/status", get(status::status))
         .route("/metrics", get(metrics::metrics))

@@ -56,6 +56,7 @@ fn raft() -> Settings {
         demote: Demote::OnContact,
         reads: Reads::ReadIndex,
         routing: Routing::Forward,
+        idempotency: true,
         fsync: Fsync::Always,
         heartbeat: Duration::from_millis(50),
         election_timeout: Duration::from_millis(300),

@@ -235,6 +235,11 @@ pub static SWITCHES: &[Switch] = &[
         "forward, redirect",
         "forward" => Routing::Forward, "redirect" => Routing::Redirect
     ),
+    on_off!(
+        "idempotency",
+        idempotency,
+        "a write that is sent again under its idempotency key is done once"
+    ),
     words!(
         "fsync", fsync,
         "whether the log waits for the disk before anything depends on a record",

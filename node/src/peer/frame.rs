@@ -23,7 +23,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 pub(super) const HELLO_BYTES_MAX: usize = 64;
 
 /// The version of frames and messages. Nodes of different versions do not talk.
-pub(crate) const PROTOCOL_VERSION: u16 = 1;
+pub(crate) const PROTOCOL_VERSION: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"SPLITNET";
 const HEADER_BYTES: usize = 8;
@@ -161,7 +161,7 @@ mod tests {
         let claim = Claim { epoch: 3, leader: NodeId(2) };
         let command = Command::Put { key: "k".into(), value: "v".into() };
         let id = EntryId { claim, index: 1 };
-        let entries = vec![Entry { id, command: Encoded::new(&command) }];
+        let entries = vec![Entry { id, change: Encoded::new(&command.into()) }];
         Message::Append { claim, round: 7, prev: EntryId::ORIGIN, entries, committed: 0 }
     }
 
@@ -187,8 +187,8 @@ mod tests {
         assert!(matches!(hello.check(7, NodeId(3)), Err(FrameError::Addressee { .. })));
         let stranger = Hello { magic: *b"GET / HT", ..hello };
         assert!(matches!(stranger.check(7, NodeId(2)), Err(FrameError::Magic)));
-        let newer = Hello { version: 2, ..hello };
-        assert!(matches!(newer.check(7, NodeId(2)), Err(FrameError::Version { got: 2 })));
+        let older = Hello { version: 1, ..hello };
+        assert!(matches!(older.check(7, NodeId(2)), Err(FrameError::Version { got: 1 })));
     }
 
     proptest! {

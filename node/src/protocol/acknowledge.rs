@@ -131,7 +131,7 @@ impl Core {
                 return;
             };
             let id = entry.id;
-            let answer = self.state.apply(next, entry.command.decode());
+            let answer = self.state.apply(next, entry.change.decode());
             self.counters.applied += 1;
             let Role::Leader(leader) = &mut self.role else { continue };
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)

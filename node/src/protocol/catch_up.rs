@@ -129,7 +129,7 @@ impl Core {
     fn rebuild(&mut self, index: u64) {
         let mut state = State::default();
         for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
-            state.apply(entry.id.index, entry.command.decode());
+            state.apply(entry.id.index, entry.change.decode());
         }
         self.state = state;
     }

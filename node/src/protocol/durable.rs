@@ -12,7 +12,7 @@ use super::entries::Entries;
 use super::entry::{Claim, Entry, NodeId};
 
 /// The version byte of every record's payload.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 
 /// What must survive a crash besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

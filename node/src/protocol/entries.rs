@@ -52,7 +52,7 @@ impl Entries {
     /// Adds the next entry. Its index must be the one after the last.
     pub(super) fn push(&mut self, entry: Entry) {
         debug_assert_eq!(entry.id.index, self.last_index() + 1, "a log has no holes");
-        let end = self.bytes_upto(self.last_index()) + entry.command.0.len() as u64;
+        let end = self.bytes_upto(self.last_index()) + entry.change.0.len() as u64;
         self.slots.push(Slot { entry, end });
     }
 

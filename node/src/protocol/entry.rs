@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::state::Command;
+use crate::state::Change;
 
 /// One node of the cluster, counted from one and written `n1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,13 +77,13 @@ impl fmt::Display for EntryId {
     }
 }
 
-/// One entry of the replicated log. Cheap to clone: the command is shared.
+/// One entry of the replicated log. Cheap to clone: the change is shared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its identity.
     pub id: EntryId,
-    /// The command, encoded once by the leader; log, frames and followers copy the bytes.
-    pub command: Encoded,
+    /// The change, encoded once by the leader; log, frames and followers copy the bytes.
+    pub change: Encoded,
 }
 
 /// Bytes shared between the log in memory, the log on disk and the frames on their way.
@@ -91,21 +91,21 @@ pub struct Entry {
 pub struct Encoded(pub Arc<[u8]>);
 
 impl Encoded {
-    /// Encodes a command.
+    /// Encodes a change.
     ///
     /// # Panics
     /// Never: encoding plain data into memory cannot fail.
-    pub fn new(command: &Command) -> Self {
-        Encoded(Arc::from(postcard::to_allocvec(command).expect("a command encodes")))
+    pub fn new(change: &Change) -> Self {
+        Encoded(Arc::from(postcard::to_allocvec(change).expect("a change encodes")))
     }
 
-    /// The command.
+    /// The change.
     ///
     /// # Panics
-    /// When the bytes are no command. They were written by this version (frames and records carry
+    /// When the bytes are no change. They were written by this version (frames and records carry
     /// it) and have passed a checksum, so there is no state that other nodes would agree with.
-    pub fn decode(&self) -> Command {
-        postcard::from_bytes(&self.0).expect("an entry of this version holds a command")
+    pub fn decode(&self) -> Change {
+        postcard::from_bytes(&self.0).expect("an entry of this version holds a change")
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Note, Now, Outcome, PerFollower, Report, RequestId, Role,
 };
 use crate::config::{Election, Level};
-use crate::state::Command;
+use crate::state::{Change, Command};
 
 /// A leader's bookkeeping. It dies with the leadership.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Core {
         if self.settings.commit_own_epoch {
             // An entry of its own settles what it found: followers learn where to cut, and once it
             // is committed the leader knows how far its predecessors had committed.
-            let start = self.append(&Command::Noop).index;
+            let start = self.append(&Command::Noop.into()).index;
             if let Role::Leader(leader) = &mut self.role {
                 leader.epoch_start = start;
             }
@@ -130,8 +130,10 @@ impl Core {
         self.heartbeat();
     }
 
-    /// Appends a client's command and remembers who waits for it.
-    pub(super) fn append_for(&mut self, origin: Origin, command: &Command) {
+    /// Appends a client's change and remembers who waits for it. Whether it was already carried
+    /// out is found out where it is applied, behind everything that was appended before it:
+    /// `idempotency`.
+    pub(super) fn append_for(&mut self, origin: Origin, mut change: Change) {
         if self.entries.last_index() - self.committed >= UNCOMMITTED_MAX {
             let message = "too many writes wait for other nodes";
             let failure = Failure::definite(FailureKind::Overloaded, message);
@@ -142,19 +144,22 @@ impl Core {
             let failure = Failure::definite(FailureKind::NotEnoughReplicas, message);
             return self.reply(origin, Outcome::Failed(failure));
         }
-        let id = self.append(command);
+        if !self.settings.idempotency {
+            change.key = None;
+        }
+        let id = self.append(&change);
         if let Role::Leader(leader) = &mut self.role {
             leader.pending.push_back((id, origin));
         }
     }
 
-    fn append(&mut self, command: &Command) -> EntryId {
+    fn append(&mut self, change: &Change) -> EntryId {
         let claim = match &self.role {
             Role::Leader(leader) => leader.claim,
             _ => unreachable!("only a leader appends"),
         };
         let id = EntryId { claim, index: self.entries.last_index() + 1 };
-        let entry = Entry { id, command: Encoded::new(command) };
+        let entry = Entry { id, change: Encoded::new(change) };
         self.entries.push(entry.clone());
         self.barrier.write(Note::Entry(entry));
         self.counters.appended += 1;

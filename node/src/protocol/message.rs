@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Claim, Entry, EntryId, NodeId};
-use crate::state::{Answer, Command, Query};
+use crate::state::{Answer, Change, Query};
 
 /// Number of a client's request at the node that received it.
 pub type RequestId = u64;
@@ -150,7 +150,7 @@ pub enum Message {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// Change the state.
-    Write(Command),
+    Write(Change),
     /// Look at the state with the strongest promise that the settings offer.
     Read(Query),
     /// Look at what the asked node itself has applied.

@@ -20,6 +20,7 @@
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
+//! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
 //!
 //! # How it is used
 //!

@@ -72,7 +72,7 @@ impl Core {
 
     fn carry_out(&mut self, origin: Origin, request: Request) {
         match request {
-            Request::Write(command) => self.append_for(origin, &command),
+            Request::Write(change) => self.append_for(origin, change),
             Request::Read(query) => self.read_at_leader(origin, query),
             Request::ReadLocal(query) => self.answer_read(origin, &query),
         }

@@ -111,7 +111,7 @@ impl Bench {
 
     fn put(&mut self, node: NodeId, id: RequestId) {
         let command = Command::Put { key: "k".into(), value: id.to_string().into() };
-        self.request(node, id, Request::Write(command));
+        self.request(node, id, Request::Write(command.into()));
     }
 
     fn read(&mut self, node: NodeId, id: RequestId) {

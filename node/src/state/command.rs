@@ -19,7 +19,34 @@ pub const LIST_ENTRIES_MAX: usize = 100_000;
 /// Most bytes of keys and values in one list, so that a forwarded list fits into a frame.
 pub const LIST_BYTES_MAX: usize = 8 << 20;
 
-/// A change of the state. It is encoded once, by the leader.
+/// Longest idempotency key in bytes. Clients send a UUID or the like.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 128;
+
+/// Most comparisons and most operations of each side of a transaction: etcd's default too. A
+/// transaction is carried out in one go while everything else waits.
+pub const TRANSACTION_MAX: usize = 128;
+
+/// Most bytes of keys and values in the results of a transaction: they are kept with its
+/// idempotency key, and travel in one frame.
+pub const RESULTS_BYTES_MAX: usize = 1 << 20;
+
+/// What an entry of the log holds: a command and, if its client gave one, the idempotency key
+/// under which the client may send it again. It is encoded once, by the leader.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What to do.
+    pub command: Command,
+    /// The key; `None` is a command that is done as often as it is sent.
+    pub key: Option<Arc<str>>,
+}
+
+impl From<Command> for Change {
+    fn from(command: Command) -> Self {
+        Change { command, key: None }
+    }
+}
+
+/// A change of the state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
@@ -45,6 +72,107 @@ pub enum Command {
     Delete {
         /// What is removed.
         key: Arc<str>,
+    },
+    /// Adds to the integer that a key holds; absent is zero.
+    Increment {
+        /// What is changed.
+        key: Arc<str>,
+        /// How much is added; it may be negative.
+        by: i64,
+    },
+    /// Adds an element to the end of the list that a key holds; absent is an empty list.
+    Append {
+        /// What is changed.
+        key: Arc<str>,
+        /// The new element.
+        value: Arc<str>,
+    },
+    /// Compares, and then does one thing or another, all of it or nothing.
+    Transaction(Transaction),
+}
+
+/// Several comparisons and what follows from them, as one change: etcd's transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transaction {
+    /// All of these must hold; none always do.
+    #[serde(default)]
+    pub compare: Vec<Comparison>,
+    /// What is done if they hold, in order.
+    #[serde(default)]
+    pub success: Vec<Operation>,
+    /// What is done if one does not.
+    #[serde(default)]
+    pub failure: Vec<Operation>,
+}
+
+/// What a key must hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Which key.
+    pub key: Arc<str>,
+    /// How it must stand to the value.
+    #[serde(default)]
+    pub op: Relation,
+    /// With what it is compared; `None` is absent, which comes before everything.
+    // Absence is a real expectation, so it must be spelled `null` and not left out.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub value: Option<Arc<str>>,
+}
+
+/// How two values stand to each other, byte by byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relation {
+    /// They are the same.
+    #[default]
+    #[serde(rename = "=")]
+    Equal,
+    /// They differ.
+    #[serde(rename = "!=")]
+    NotEqual,
+    /// The key's comes first.
+    #[serde(rename = "<")]
+    Less,
+    /// The key's comes second.
+    #[serde(rename = ">")]
+    Greater,
+}
+
+/// One step of a transaction. It sees what the steps before it did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Operation {
+    /// As [`Query::Get`].
+    Get {
+        /// Which key.
+        key: Arc<str>,
+    },
+    /// As [`Command::Put`].
+    Put {
+        /// Which key.
+        key: Arc<str>,
+        /// Its new value.
+        value: Arc<str>,
+    },
+    /// As [`Command::Delete`].
+    Delete {
+        /// Which key.
+        key: Arc<str>,
+    },
+    /// As [`Command::Increment`].
+    Increment {
+        /// Which key.
+        key: Arc<str>,
+        /// How much is added.
+        by: i64,
+    },
+    /// As [`Command::Append`].
+    Append {
+        /// Which key.
+        key: Arc<str>,
+        /// The new element.
+        value: Arc<str>,
     },
 }
 
@@ -80,8 +208,68 @@ pub enum Answer {
         /// Whether there was something to remove.
         existed: bool,
     },
-    /// To [`Query::Get`]; `None` is absent.
+    /// To [`Query::Get`], `None` is absent; to [`Command::Increment`] the new value.
     Value(Option<Arc<str>>),
     /// To [`Query::List`].
     Entries(Vec<(Arc<str>, Arc<str>)>),
+    /// To [`Command::Append`].
+    Appended {
+        /// How many elements the list now has.
+        length: u64,
+    },
+    /// To [`Command::Transaction`].
+    Transacted {
+        /// Whether all comparisons held.
+        succeeded: bool,
+        /// The answers to the operations that were carried out.
+        results: Vec<Answer>,
+    },
+    /// To a change whose idempotency key was known: nothing was done this time.
+    Repeated {
+        /// The index of the entry that did it.
+        first: u64,
+        /// The answer it had.
+        answer: Box<Answer>,
+    },
+    /// To a change that could not be carried out. Nothing was done.
+    Refused(Refusal),
+}
+
+/// Why the state machine did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// An increment met a value that is no integer of 64 bits.
+    NotANumber,
+    /// The sum is no integer of 64 bits.
+    Overflow,
+    /// An append met a value that is no list.
+    NotAList,
+    /// The new value, or the results of a transaction, would exceed their limit.
+    TooLarge,
+    /// The idempotency key came with another command before.
+    KeyReused {
+        /// The index of the entry in which it came.
+        first: u64,
+    },
+}
+
+impl Answer {
+    /// About how many bytes it takes to keep it.
+    pub(super) fn bytes(&self) -> usize {
+        const BARE: usize = 64;
+        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
+        BARE + match self {
+            Answer::Compared { observed, .. } => text(observed),
+            Answer::Value(value) => text(value),
+            Answer::Entries(entries) => {
+                entries.iter().map(|(key, value)| BARE + key.len() + value.len()).sum()
+            }
+            Answer::Transacted { results, .. } => results.iter().map(Answer::bytes).sum(),
+            Answer::Repeated { answer, .. } => answer.bytes(),
+            Answer::Written
+            | Answer::Deleted { .. }
+            | Answer::Appended { .. }
+            | Answer::Refused(_) => 0,
+        }
+    }
 }

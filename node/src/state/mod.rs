@@ -1,23 +1,32 @@
-//! The state machine: an ordered map from key to value, changed by commands in log order.
+//! The state machine: an ordered map from key to value, changed by commands in log order, and the
+//! idempotency keys of the changes that were carried out.
 //!
 //! It is deterministic and pure. Every node that applies the same entries holds the same map, and
 //! the reply to a command is computed where it is applied. It is rebuilt from the log when a
 //! diverged node cuts its log; snapshots will stand beside it in `state/snapshot.rs`.
 
 mod command;
+mod idempotency;
+mod operation;
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
 pub use command::{
-    Answer, Command, KEY_BYTES_MAX, LIST_BYTES_MAX, LIST_ENTRIES_MAX, Query, VALUE_BYTES_MAX,
+    Answer, Change, Command, Comparison, IDEMPOTENCY_KEY_BYTES_MAX, KEY_BYTES_MAX, LIST_BYTES_MAX,
+    LIST_ENTRIES_MAX, Operation, Query, RESULTS_BYTES_MAX, Refusal, Relation, TRANSACTION_MAX,
+    Transaction, VALUE_BYTES_MAX,
 };
+pub use idempotency::{IDEMPOTENCY_BYTES, IDEMPOTENCY_ENTRIES};
+
+use idempotency::{Idempotency, fingerprint_of};
+use operation::{Values, carry_out};
 
 /// The map after some prefix of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    values: BTreeMap<Arc<str>, Arc<str>>,
+    values: Values,
+    idempotency: Idempotency,
     applied: u64,
 }
 
@@ -27,28 +36,26 @@ impl State {
         self.applied
     }
 
-    /// Applies the command of the next entry and computes its reply.
-    pub fn apply(&mut self, index: u64, command: Command) -> Answer {
+    /// How many idempotency keys are known.
+    pub fn idempotency_keys(&self) -> usize {
+        self.idempotency.len()
+    }
+
+    /// Applies the change of the next entry and computes its reply.
+    pub fn apply(&mut self, index: u64, change: Change) -> Answer {
         debug_assert_eq!(index, self.applied + 1, "entries are applied in order, each once");
         self.applied = index;
-        match command {
-            Command::Noop => Answer::Written,
-            Command::Put { key, value } => {
-                self.values.insert(key, value);
-                Answer::Written
-            }
-            Command::CompareAndSet { key, expect, value } => {
-                let observed = self.values.get(&key).cloned();
-                let swapped = observed == expect;
-                if swapped {
-                    self.values.insert(key, value);
-                }
-                Answer::Compared { swapped, observed }
-            }
-            Command::Delete { key } => {
-                Answer::Deleted { existed: self.values.remove(&key).is_some() }
-            }
+        self.idempotency.forget_before(index);
+        let Change { command, key: Some(key) } = change else {
+            return carry_out(&mut self.values, change.command);
+        };
+        if let Some(answer) = self.idempotency.recall(&key, &command) {
+            return answer;
         }
+        let fingerprint = fingerprint_of(&command);
+        let answer = carry_out(&mut self.values, command);
+        self.idempotency.remember(key, fingerprint, index, answer.clone());
+        answer
     }
 
     /// Looks at the map. `None` if a list would exceed [`LIST_ENTRIES_MAX`] or
@@ -92,11 +99,11 @@ mod tests {
             expect: expect.map(Into::into),
             value: value.into(),
         };
-        let first = state.apply(1, swap(None, "1"));
+        let first = state.apply(1, swap(None, "1").into());
         assert_eq!(first, Answer::Compared { swapped: true, observed: None });
-        let second = state.apply(2, swap(None, "2"));
+        let second = state.apply(2, swap(None, "2").into());
         assert_eq!(second, Answer::Compared { swapped: false, observed: Some("1".into()) });
-        let third = state.apply(3, swap(Some("1"), "3"));
+        let third = state.apply(3, swap(Some("1"), "3").into());
         assert_eq!(third, Answer::Compared { swapped: true, observed: Some("1".into()) });
         let read = state.read(&Query::Get { key: "k".into() });
         assert_eq!(read, Some(Answer::Value(Some("3".into()))));
@@ -106,7 +113,7 @@ mod tests {
     fn a_list_holds_exactly_the_keys_with_the_prefix_in_order() {
         let mut state = State::default();
         for (index, key) in ["s/2", "s/1", "r/9", "t", "s"].iter().enumerate() {
-            state.apply(index as u64 + 1, put(key, "v"));
+            state.apply(index as u64 + 1, put(key, "v").into());
         }
         let Some(Answer::Entries(entries)) = state.read(&Query::List { prefix: "s/".into() })
         else {
@@ -120,7 +127,7 @@ mod tests {
     fn a_list_beyond_the_limit_is_refused_and_not_cut() {
         let mut state = State::default();
         for index in 0..=LIST_ENTRIES_MAX as u64 {
-            state.apply(index + 1, put(&format!("k{index}"), ""));
+            state.apply(index + 1, put(&format!("k{index}"), "").into());
         }
         assert_eq!(state.read(&Query::List { prefix: "k".into() }), None);
         assert!(state.read(&Query::List { prefix: "k1".into() }).is_some());

@@ -143,7 +143,7 @@ fn is_caught(switch: &str, expected: &str) {
 /// The same for switches that only together leave a gap.
 fn are_caught(switches: &[&str], expected: &str) {
     let settings = settings("raft", switches);
-    let caught = (0..500).any(|seed| {
+    let caught = (0..2 * SCHEDULES).any(|seed| {
         let verdict = World::new(seed, settings.clone(), Shape::of(seed)).run();
         verdict.safety.is_err_and(|violation| violation.contains(expected))
     });
@@ -173,4 +173,9 @@ fn reads_at_whoever_takes_itself_for_the_leader_are_stale() {
 #[test]
 fn asynchronous_replication_under_a_raft_election_loses_writes() {
     is_caught("replication=async", "lost");
+}
+
+#[test]
+fn without_idempotency_a_write_that_is_sent_again_is_done_again() {
+    is_caught("idempotency=off", "applied twice");
 }

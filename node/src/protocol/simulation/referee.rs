@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::super::{Claim, Core, Entry, EntryId, NodeId, Role};
-use crate::state::{Answer, Command, Query, State};
+use crate::state::{Answer, Change, Command, Query, State};
 
 /// A broken promise, in words.
 pub(super) type Violation = String;
@@ -21,12 +21,17 @@ pub(super) struct Operation {
     pub(super) request: Asked,
     /// The greatest index of any answer that was given before this operation began.
     pub(super) floor: u64,
+    /// How often it was sent before, under the same idempotency key.
+    pub(super) retries: u32,
 }
+
+/// What begins the keys that are each incremented by one client, once.
+pub(super) const ONCE: &str = "once/";
 
 /// What a simulated client asks.
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
-    Write(Command),
+    Write(Change),
     Read(Query),
 }
 
@@ -58,8 +63,8 @@ pub(super) struct Referee {
 }
 
 impl Referee {
-    pub(super) fn begin(&self, request: Asked) -> Operation {
-        Operation { request, floor: self.newest }
+    pub(super) fn begin(&self, request: Asked, retries: u32) -> Operation {
+        Operation { request, floor: self.newest, retries }
     }
 
     /// Looks at a node after a step.
@@ -109,28 +114,35 @@ impl Referee {
                     ));
                 }
                 Some(_) => {}
-                None => self.extend(entry, core.epoch()),
+                None => self.extend(entry, core.epoch())?,
             }
         }
         Ok(())
     }
 
-    fn extend(&mut self, entry: &Entry, epoch: u64) {
+    fn extend(&mut self, entry: &Entry, epoch: u64) -> Result<(), Violation> {
         let index = entry.id.index;
-        let command = entry.command.decode();
-        let answer = self.model.apply(index, command.clone());
-        let (Command::Put { key, .. }
-        | Command::Delete { key }
-        | Command::CompareAndSet { key, .. }) = &command
-        else {
-            self.committed.push((entry.clone(), epoch));
-            return self.answers.push(answer);
-        };
-        if let Some(Answer::Value(value)) = self.model.read(&Query::Get { key: Arc::clone(key) }) {
-            self.versions.entry(Arc::clone(key)).or_default().push((index, value));
-        }
+        let change = entry.change.decode();
+        let answer = self.model.apply(index, change.clone());
         self.committed.push((entry.clone(), epoch));
         self.answers.push(answer);
+        let (Command::Put { key, .. }
+        | Command::Delete { key }
+        | Command::CompareAndSet { key, .. }
+        | Command::Increment { key, .. }) = &change.command
+        else {
+            return Ok(());
+        };
+        let Some(Answer::Value(value)) = self.model.read(&Query::Get { key: Arc::clone(key) })
+        else {
+            return Ok(());
+        };
+        self.versions.entry(Arc::clone(key)).or_default().push((index, value.clone()));
+        // A client sends an increment again when it does not know what became of it.
+        if key.starts_with(ONCE) && value.as_deref() != Some("1") {
+            return Err(format!("entry {index}: {key} is {value:?}: applied twice"));
+        }
+        Ok(())
     }
 
     /// A node begins to lead: it must hold what was committed in earlier epochs.
@@ -168,7 +180,7 @@ impl Referee {
         answer: &Answer,
     ) -> Result<(), Violation> {
         match &operation.request {
-            Asked::Write(command) => {
+            Asked::Write(Change { command, .. }) => {
                 self.acknowledged.push((index, command.clone()));
                 self.write_answered(operation.floor, command, index, answer)?;
             }
@@ -189,7 +201,7 @@ impl Referee {
         let Some((entry, _)) = self.committed.get(at) else {
             return Err(format!("write {index} was acknowledged and is not committed"));
         };
-        if entry.command.decode() != *command {
+        if entry.change.decode().command != *command {
             return Err(format!("acknowledged write {index} is another entry: lost"));
         }
         if self.answers[at] != *answer {
@@ -224,14 +236,16 @@ impl Referee {
     /// A client was told that something did not work. If that was definite, its command must be in
     /// no log, now or ever.
     pub(super) fn failed(&mut self, operation: &Operation, definite: bool) {
-        if let (Asked::Write(command), true) = (&operation.request, definite) {
+        // One with a key may be sent again, and happen then.
+        if let (Asked::Write(Change { command, key: None }), true) = (&operation.request, definite)
+        {
             self.refused.push(command.clone());
         }
     }
 
     /// Whether anything that was definitely refused was carried out after all.
     pub(super) fn refused_stays_refused(&self) -> Result<(), Violation> {
-        let done = self.committed.iter().map(|(entry, _)| entry.command.decode());
+        let done = self.committed.iter().map(|(entry, _)| entry.change.decode().command);
         for command in done.filter(|command| *command != Command::Noop) {
             // Values are unique, so equal commands are the same request.
             if self.refused.contains(&command) {
@@ -243,7 +257,7 @@ impl Referee {
 
     /// The acknowledged writes that a log does not hold.
     pub(super) fn lost(&self, core: &Core) -> Vec<u64> {
-        let held = |index: u64| core.entries.get(index).map(|entry| entry.command.decode());
+        let held = |index| core.entries.get(index).map(|entry| entry.change.decode().command);
         let lost = self
             .acknowledged
             .iter()

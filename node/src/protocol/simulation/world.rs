@@ -13,9 +13,9 @@ use rand_xoshiro::rand_core::SeedableRng;
 use super::super::{
     Core, Effect, Input, Message, NodeId, Note, Now, Outcome, Remembered, Report, Request, Token,
 };
-use super::referee::{Asked, Operation, Referee, Violation};
+use super::referee::{Asked, ONCE, Operation, Referee, Violation};
 use crate::config::Settings;
-use crate::state::{Command, Query};
+use crate::state::{Change, Command, Query};
 
 /// What a schedule is like. Drawn from the seed, so that some schedules are calm and slow, others
 /// wild.
@@ -53,6 +53,8 @@ const LOAD: Duration = Duration::from_millis(2500);
 const SETTLE: Duration = Duration::from_secs(20);
 const CLIENTS: u64 = 4;
 const CLIENT_PATIENCE: Duration = Duration::from_millis(900);
+/// How often a client sends a write again.
+const RETRIES_MAX: u32 = 3;
 
 /// What came of a schedule.
 pub(super) struct Verdict {
@@ -67,11 +69,27 @@ pub(super) struct Verdict {
 
 #[derive(Debug)]
 enum Event {
-    Deliver { from: NodeId, to: NodeId, message: Message },
-    Notice { to: NodeId, input: Input },
-    Flushed { node: NodeId, life: u32, token: Token },
-    Timer { node: NodeId, life: u32 },
+    Deliver {
+        from: NodeId,
+        to: NodeId,
+        message: Message,
+    },
+    Notice {
+        to: NodeId,
+        input: Input,
+    },
+    Flushed {
+        node: NodeId,
+        life: u32,
+        token: Token,
+    },
+    Timer {
+        node: NodeId,
+        life: u32,
+    },
     Client(u64),
+    /// A client asks for something that it may have asked for before.
+    Ask(Asked, u32),
     Fault,
     Restart(NodeId),
     Heal,
@@ -251,6 +269,7 @@ impl World {
             Event::Flushed { node, life, token } => self.flushed(node, life, token),
             Event::Timer { node, life } => self.timer(node, life),
             Event::Client(client) => self.client(client),
+            Event::Ask(asked, retries) => self.ask(asked, retries),
             Event::Fault => self.fault(),
             Event::Restart(node) => {
                 self.restart(node);
@@ -421,30 +440,47 @@ impl World {
         }
         let pause = Duration::from_millis(self.random.random_range(1..60));
         self.at(self.now + pause, Event::Client(client));
+        let number = self.next_request;
+        let key: Arc<str> = Arc::from(["a", "b", "c"][self.random.random_range(0..3)]);
+        let value: Arc<str> = Arc::from(number.to_string());
+        let asked = match self.random.random_range(0..6) {
+            0 | 1 => Asked::Read(Query::Get { key }),
+            2 => {
+                let expect = self.random.random_range(0..number.max(1)).to_string();
+                let expect = Some(Arc::from(expect));
+                Asked::Write(Command::CompareAndSet { key, expect, value }.into())
+            }
+            3 => {
+                let command = Command::Increment { key: format!("{ONCE}{number}").into(), by: 1 };
+                Asked::Write(Change { command, key: Some(value) })
+            }
+            _ => Asked::Write(Command::Put { key, value }.into()),
+        };
+        self.ask(asked, 0)
+    }
+
+    fn ask(&mut self, asked: Asked, retries: u32) -> Result<(), Violation> {
         let to = NodeId(self.random.random_range(1..=self.shape.nodes));
+        let id = self.next_request;
+        self.next_request += 1;
         let node = &self.nodes[&to];
         if node.core.is_none() {
+            self.try_again(asked, retries);
             return Ok(());
         }
         let node_is_paused = node.paused_until > self.now;
-        let id = self.next_request;
-        self.next_request += 1;
-        let key: Arc<str> = Arc::from(["a", "b", "c"][self.random.random_range(0..3)]);
-        let value: Arc<str> = Arc::from(id.to_string());
-        let asked = match self.random.random_range(0..5) {
-            0 | 1 => Asked::Read(Query::Get { key }),
-            2 => {
-                let expect = self.random.random_range(0..id.max(1)).to_string();
-                let expect = Some(Arc::from(expect));
-                Asked::Write(Command::CompareAndSet { key, expect, value })
-            }
-            _ => Asked::Write(Command::Put { key, value }),
-        };
         let request = match &asked {
-            Asked::Write(command) => Request::Write(command.clone()),
+            Asked::Write(change) => Request::Write(change.clone()),
             Asked::Read(query) => Request::Read(query.clone()),
         };
-        let operation = self.referee.begin(asked);
+        if retries == 0 {
+            // Some clients do not wait for the answer before they try again.
+            let hasty = asked.clone();
+            if self.random.random_range(0..4) == 0 {
+                self.try_again(hasty, retries);
+            }
+        }
+        let operation = self.referee.begin(asked, retries);
         self.open.insert(id, (operation, to));
         let deadline = self.now + CLIENT_PATIENCE;
         let input = Input::Request { id, request, deadline };
@@ -453,6 +489,14 @@ impl World {
             return Ok(());
         }
         self.step(to, input)
+    }
+
+    /// A write with an idempotency key may be sent again.
+    fn try_again(&mut self, asked: Asked, retries: u32) {
+        if retries < RETRIES_MAX && matches!(&asked, Asked::Write(Change { key: Some(_), .. })) {
+            let pause = Duration::from_millis(self.random.random_range(1..300));
+            self.at(self.now + pause, Event::Ask(asked, retries + 1));
+        }
     }
 
     fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {
@@ -464,6 +508,9 @@ impl World {
             }
             Outcome::Failed(failure) => {
                 self.referee.failed(&operation, failure.definite);
+                if !failure.definite {
+                    self.try_again(operation.request, operation.retries);
+                }
                 Ok(())
             }
         }

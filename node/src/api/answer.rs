@@ -1,0 +1,76 @@
+//! What a successful answer looks like: the content that was asked for, and where it comes from.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::error::ApiError;
+use crate::protocol::{Acknowledgement, Source};
+use crate::state::Answer;
+
+/// An answer with its source.
+#[derive(Debug, Serialize)]
+pub(super) struct Body {
+    #[serde(flatten)]
+    content: Content,
+    node: String,
+    role: &'static str,
+    epoch: u64,
+    index: u64,
+    leader: Option<String>,
+    /// Only of a write: how it was acknowledged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledgement: Option<&'static str>,
+    /// Only if the idempotency key was known: the index of the entry that did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeated: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Content {
+    Value { value: Option<Arc<str>> },
+    Entries { entries: Vec<(Arc<str>, Arc<str>)> },
+    Compared { swapped: bool, observed: Option<Arc<str>> },
+    Deleted { deleted: bool },
+    Appended { length: u64 },
+    Transacted { succeeded: bool, results: Vec<Content> },
+    Written {},
+}
+
+impl Body {
+    /// The body of an answer, or the error that it is to a client.
+    pub(super) fn new(answer: Answer, source: Source) -> Result<Self, ApiError> {
+        let (answer, repeated) = match answer {
+            Answer::Repeated { first, answer } => (*answer, Some(first)),
+            answer => (answer, None),
+        };
+        Ok(Body {
+            content: content(answer)?,
+            node: source.node.to_string(),
+            role: source.role.name(),
+            epoch: source.epoch,
+            index: source.index,
+            leader: source.leader.map(|leader| leader.to_string()),
+            acknowledgement: source.acknowledgement.map(Acknowledgement::name),
+            repeated,
+        })
+    }
+}
+
+fn content(answer: Answer) -> Result<Content, ApiError> {
+    Ok(match answer {
+        Answer::Written => Content::Written {},
+        Answer::Compared { swapped, observed } => Content::Compared { swapped, observed },
+        Answer::Deleted { existed } => Content::Deleted { deleted: existed },
+        Answer::Value(value) => Content::Value { value },
+        Answer::Entries(entries) => Content::Entries { entries },
+        Answer::Appended { length } => Content::Appended { length },
+        Answer::Transacted { succeeded, results } => {
+            let results = results.into_iter().map(content).collect::<Result<_, _>>()?;
+            Content::Transacted { succeeded, results }
+        }
+        Answer::Repeated { answer, .. } => content(*answer)?,
+        Answer::Refused(refusal) => return Err(refusal.into()),
+    })
+}
