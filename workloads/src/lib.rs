@@ -9,6 +9,7 @@
 
 pub mod checker;
 pub mod history;
+pub mod model;
 pub mod operation;
 pub mod seed;
 pub mod verdict;

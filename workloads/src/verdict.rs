@@ -74,13 +74,15 @@ pub enum AnomalyKind {
     Duplicate,
     /// An element was seen, then absent, then seen again.
     Resurrected,
+    /// No order of the operations explains every answer, and no narrower name applies.
+    NonLinearizable,
     /// After the heal, replicas hold different states.
     Divergence,
 }
 
 impl AnomalyKind {
     /// Every kind, in the order in which `list` prints them.
-    pub const ALL: [AnomalyKind; 13] = [
+    pub const ALL: [AnomalyKind; 14] = [
         AnomalyKind::LostWrite,
         AnomalyKind::StaleRead,
         AnomalyKind::FlipFlop,
@@ -93,6 +95,7 @@ impl AnomalyKind {
         AnomalyKind::SpuriousMismatch,
         AnomalyKind::Duplicate,
         AnomalyKind::Resurrected,
+        AnomalyKind::NonLinearizable,
         AnomalyKind::Divergence,
     ];
 
@@ -111,6 +114,7 @@ impl AnomalyKind {
             AnomalyKind::SpuriousMismatch => "spurious-mismatch",
             AnomalyKind::Duplicate => "duplicate",
             AnomalyKind::Resurrected => "resurrected",
+            AnomalyKind::NonLinearizable => "non-linearizable",
             AnomalyKind::Divergence => "divergence",
         }
     }
@@ -134,6 +138,7 @@ impl AnomalyKind {
             }
             AnomalyKind::Duplicate => "an element was seen twice in one list",
             AnomalyKind::Resurrected => "an element was seen, then absent, then seen again",
+            AnomalyKind::NonLinearizable => "no order of the operations explains every answer",
             AnomalyKind::Divergence => "replicas hold different states after the heal",
         }
     }
@@ -156,7 +161,8 @@ pub struct Anomaly {
     /// The operation that was violated or that shows the violation: the lost write, the stale
     /// read, ... A canary compares its beginning with the first effect.
     pub culprit: OperationId,
-    /// The operations that prove it, in order of invocation: at most six, and the swaps.
+    /// The operations that prove it, in order of invocation: at most six, and the swaps. Only
+    /// [`AnomalyKind::NonLinearizable`] may need more.
     pub operations: Vec<OperationId>,
     /// The successful compare-and-sets between two versions of one chain. They belong to the
     /// proof, and are printed as "k swaps".

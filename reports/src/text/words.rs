@@ -68,6 +68,7 @@ pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
         AnomalyKind::SpuriousMismatch => ("spurious mismatch", "spurious mismatches"),
         AnomalyKind::Duplicate => ("duplicate", "duplicates"),
         AnomalyKind::Resurrected => ("resurrected element", "resurrected elements"),
+        AnomalyKind::NonLinearizable => ("impossible order", "impossible orders"),
         AnomalyKind::Divergence => ("divergence", "divergences"),
     };
     if number == 1 { format!("1 {one}") } else { format!("{} {many}", units::count(number)) }

@@ -3,7 +3,8 @@
 //! It shares nothing with the checkers but the vocabulary, not even the reader of the file, so that
 //! a wrong proof needs two wrong programs. The model is a map from keys to values; every operation
 //! takes effect at one instant between its lines in the file; one that ended `info` may take effect
-//! at any later instant or never, one that failed never does. Local reads are not ordered; two
+//! at any later instant or never, one that failed never does, but a compare-and-set that failed by
+//! `mismatch` did not find what it expected. Local reads are not ordered; two
 //! final ones of different nodes that differ are a contradiction by themselves.
 //!
 //! The harness calls [`judge_file`] with the text of a counterexample before it is printed.
@@ -53,7 +54,7 @@ pub fn judge_file(text: &str) -> Result<BruteForce, String> {
     let ordered = operations
         .into_iter()
         .filter(|operation| !is_local(&operation.op))
-        .filter(|operation| !matches!(operation.outcome, Some(Outcome::Fail(_))))
+        .filter(|it| it.is_mismatch() || !matches!(it.outcome, Some(Outcome::Fail(_))))
         .collect();
     let mut search = Search { operations: ordered, visited: HashSet::new(), tried: 0 };
     let possible = search.extend(0, &mut BTreeMap::new())?;
@@ -78,6 +79,17 @@ impl Recorded {
             _ => None,
         }
     }
+
+    /// Whether it was refused without saying what the key held.
+    fn is_mismatch(&self) -> bool {
+        matches!(self.op, Op::CompareAndSet { .. })
+            && matches!(&self.outcome, Some(Outcome::Fail(reason)) if &*reason.0 == "mismatch")
+    }
+
+    /// Whether it must have its place in the order.
+    fn is_certain(&self) -> bool {
+        self.reply().is_some() || self.is_mismatch()
+    }
 }
 
 type State = BTreeMap<Key, Value>;
@@ -94,7 +106,7 @@ impl Search {
         let is_left = |index: &usize| done & (1 << index) == 0;
         let left: Vec<usize> = (0..self.operations.len()).filter(is_left).collect();
         // Whatever is left must begin before the first of those that must come has ended.
-        let must = |index: &&usize| self.operations[**index].reply().is_some();
+        let must = |index: &&usize| self.operations[**index].is_certain();
         let deadline = left.iter().filter(must).filter_map(|i| self.operations[*i].ended).min();
         let Some(deadline) = deadline else { return Ok(true) };
         if !self.visited.insert((done, state.clone())) {
@@ -110,9 +122,7 @@ impl Search {
             self.tried += 1;
             let mut next = state.clone();
             let operation = &self.operations[index];
-            if apply(&operation.op, operation.reply(), &mut next)
-                && self.extend(done | (1 << index), &mut next)?
-            {
+            if apply(operation, &mut next) && self.extend(done | (1 << index), &mut next)? {
                 return Ok(true);
             }
         }
@@ -121,8 +131,12 @@ impl Search {
 }
 
 /// Does one operation; `false` if its answer is not what the map answers.
-fn apply(op: &Op, reply: Option<&Reply>, state: &mut State) -> bool {
-    let answer = match op {
+fn apply(operation: &Recorded, state: &mut State) -> bool {
+    if let (Op::CompareAndSet { key, expect, .. }, true) = (&operation.op, operation.is_mismatch())
+    {
+        return state.get(key) != expect.as_ref();
+    }
+    let answer = match &operation.op {
         Op::Read { key, .. } => Reply::Read(state.get(key).copied()),
         Op::Write { key, value } => {
             state.insert(key.clone(), *value);
@@ -146,7 +160,7 @@ fn apply(op: &Op, reply: Option<&Reply>, state: &mut State) -> bool {
             Reply::Listed(keys.iter().map(|key| state[key]).collect())
         }
     };
-    reply.is_none_or(|reply| *reply == answer)
+    operation.reply().is_none_or(|reply| *reply == answer)
 }
 
 /// Whether two final local reads of one thing at different nodes differ.

@@ -106,7 +106,7 @@ impl<P: Copy> Findings<P> {
 }
 
 /// "2 stale-read, 1 phantom".
-fn counted(found: &BTreeMap<AnomalyKind, u64>) -> String {
+pub(super) fn counted(found: &BTreeMap<AnomalyKind, u64>) -> String {
     let parts: Vec<String> = found.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     parts.join(", ")
 }

@@ -13,6 +13,7 @@
 pub mod agreement;
 pub mod brute_force;
 mod findings;
+pub mod frontier;
 pub mod linearizable;
 pub mod lost_write;
 pub mod minimal;

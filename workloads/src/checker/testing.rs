@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use crate::history::{
-    FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Stamp, jsonl,
+    FORMAT_VERSION, Header, History, MISMATCH, Micros, Operation, OperationId, Stamp, jsonl,
 };
 use crate::operation::{ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Value};
 use crate::seed::Stream;
@@ -109,7 +109,14 @@ pub(crate) fn file(history: &History) -> String {
 /// What a random history is made of.
 #[derive(Clone, Copy)]
 pub(crate) enum Model {
-    Registers { keys: usize },
+    Registers {
+        keys: usize,
+    },
+    /// Values are written again and again, keys are deleted, and a compare-and-set may be refused
+    /// without saying what it saw.
+    Repeats {
+        keys: usize,
+    },
     Set,
 }
 
@@ -161,20 +168,35 @@ pub(crate) fn random(random: &mut Stream, model: Model) -> History {
         }
     }
     let workload = match model {
-        Model::Registers { .. } => "register",
+        Model::Registers { .. } | Model::Repeats { .. } => "register",
         Model::Set => "set",
     };
     let mut history = History { header: header(workload), operations, complete: true };
     if random.random_range(0..2) == 0 {
         append_final_reads(random, &mut store, &mut history, seq, model);
     }
-    for _ in 0..random.random_range(0..3) {
+    // Values that repeat forgive more.
+    let edits = if matches!(model, Model::Repeats { .. }) { 5 } else { 3 };
+    for _ in 0..random.random_range(0..edits) {
         match random.random_range(0..2) {
             0 => move_event(random, &mut history),
             _ => alter_answer(random, &mut history, &store),
         }
     }
+    if matches!(model, Model::Repeats { .. }) {
+        silence_refusals(random, &mut history);
+    }
     history
+}
+
+/// Lets some refused compare-and-sets keep to themselves what they saw.
+fn silence_refusals(random: &mut Stream, history: &mut History) {
+    for operation in &mut history.operations {
+        let refused = matches!(operation.reply(), Some(Reply::Compared { swapped: false, .. }));
+        if refused && random.random_range(0..2) == 0 {
+            operation.outcome = Outcome::Fail(Reason::new(MISMATCH));
+        }
+    }
 }
 
 struct Pending {
@@ -198,14 +220,20 @@ impl Store {
     }
 
     fn operation(&mut self, random: &mut Stream, model: Model) -> Op {
-        let value = Value(self.written.len() as i64 + 1);
+        let value = match model {
+            Model::Repeats { .. } => Value(random.random_range(1..=3)),
+            Model::Registers { .. } | Model::Set => Value(self.written.len() as i64 + 1),
+        };
         let consistency = Consistency::Linearizable;
         let op = match model {
             Model::Set if random.random_range(0..10) < 4 => {
                 Op::List { prefix: Key::new("s/"), consistency }
             }
             Model::Set => Op::Write { key: Key::new(format!("s/{:03}", value.0)), value },
-            Model::Registers { keys } => {
+            Model::Repeats { keys } if random.random_range(0..10) == 0 => {
+                Op::Delete { key: Key::new(format!("r{}", random.random_range(0..keys))) }
+            }
+            Model::Registers { keys } | Model::Repeats { keys } => {
                 let key = Key::new(format!("r{}", random.random_range(0..keys)));
                 let expect = match random.random_range(0..8) {
                     0 => self.any_value(random),
@@ -263,7 +291,10 @@ impl Store {
                 }
                 Reply::Compared { swapped: held == *expect, observed: held }
             }
-            Op::Delete { .. } => unreachable!("no random deletes"),
+            Op::Delete { key } => {
+                state.retain(|it| it.0 != *key);
+                Reply::Deleted
+            }
         };
         if !(is_bug && random.random_range(0..2) == 0) {
             self.states.push(state);
@@ -282,7 +313,7 @@ fn append_final_reads(
     let consistency = Consistency::Linearizable;
     let ops = match model {
         Model::Set => vec![Op::List { prefix: Key::new("s/"), consistency }],
-        Model::Registers { keys } => {
+        Model::Registers { keys } | Model::Repeats { keys } => {
             (0..keys).map(|i| Op::Read { key: Key::new(format!("r{i}")), consistency }).collect()
         }
     };

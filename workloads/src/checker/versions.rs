@@ -7,8 +7,7 @@
 
 use rustc_hash::FxHashMap;
 
-use crate::history::jepsen_log::MISMATCH;
-use crate::history::{History, Operation, OperationId};
+use crate::history::{History, MISMATCH, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
 
 /// Places in the one order of events. Zero is before everything, [`NEVER`] after everything.

@@ -25,6 +25,7 @@ use std::io::BufRead;
 use serde::{Deserialize, Serialize};
 
 pub use error::HistoryError;
+pub use jepsen_log::MISMATCH;
 
 use crate::operation::{ClientId, NodeId, Op, Outcome, Reply};
 

@@ -1,7 +1,5 @@
 //! Readers against good, cut, contradicting and random files.
 
-use std::path::PathBuf;
-
 use proptest::prelude::*;
 
 use super::jsonl::Writer;
@@ -191,36 +189,6 @@ fn a_jepsen_log_is_read_as_one_register() {
     let wrong = log.replace(":cas\t[3 4]", ":cas\t[3 x]");
     let error = read(&mut wrong.as_bytes()).unwrap_err().to_string();
     assert_eq!(error, "line 2: expected a whole number or nil, got \"x\"");
-}
-
-#[test]
-fn the_jepsen_logs_of_etcd_are_read_and_left_undecided() {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/histories");
-    let root = std::env::var("SPLITBRAIN_HISTORIES").unwrap_or_else(|_| beside.to_string());
-    let folder = PathBuf::from(root).join("porcupine/jepsen-etcd");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        skipped(&folder);
-        return;
-    };
-    let mut count = 0;
-    for entry in entries {
-        let path = entry.unwrap().path();
-        let bytes = std::fs::read(&path).unwrap();
-        let (history, format) =
-            read(&mut &bytes[..]).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_eq!(format, Format::JepsenLog);
-        assert!(history.operations.len() > 60, "{}", path.display());
-        for judgement in judge(&history) {
-            assert_eq!(judgement.verdict, Verdict::Unknown, "{}: {judgement:?}", path.display());
-        }
-        count += 1;
-    }
-    assert!(count >= 52, "only {count} logs in {}", folder.display());
-}
-
-#[allow(clippy::print_stderr)]
-fn skipped(folder: &std::path::Path) {
-    eprintln!("SKIPPED: there is no {}; set SPLITBRAIN_HISTORIES", folder.display());
 }
 
 proptest! {

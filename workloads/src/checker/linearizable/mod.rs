@@ -8,25 +8,29 @@
 //! "Testing shared memories" (SIAM Journal on Computing 26, 1997), with chains of compare-and-sets
 //! in the place of single values.
 //!
-//! What is not decided is said: a key with deletes or with a value written twice, a list over
-//! registers, and a compare-and-set that was refused without saying what it saw.
+//! What that leaves over is handed to the general search ([`super::frontier`]): a key with deletes or
+//! with a value written twice, and a compare-and-set that was refused without saying what it saw.
+//! What is not decided even so is said: a key beyond the budget of the search, and a list over
+//! registers.
 
 mod blocks;
 mod proof;
+mod residue;
 mod set;
 mod tell;
 mod zones;
 
-use crate::checker::findings::{Candidate, Findings, Rank};
-use crate::checker::versions::{Oddity, Undecided, Versions, by_key};
+use crate::checker::findings::{Candidate, Findings, Rank, counted};
+use crate::checker::versions::{Oddity, Versions, by_key};
 use crate::history::{History, OperationId};
 use crate::operation::{Key, Op, Outcome};
-use crate::verdict::{AnomalyKind, Judgement, Verdict};
+use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 pub(super) use proof::{Touch, close};
 pub use set::check_set;
 
 use proof::Proof;
+use residue::Searched;
 
 /// The name of this checker in judgements.
 const NAME: &str = "linearizable";
@@ -34,28 +38,54 @@ const NAME: &str = "linearizable";
 /// Judges a history of registers, key by key: linearizability is a property of each key alone (M.
 /// Herlihy and J. Wing, "Linearizability", 1990). Takes O(n log n) time at worst, O(n) memory.
 ///
-/// Reads, writes and compare-and-sets, final reads among them; local reads are left out.
+/// Keys that need the general search may take as long as its budget.
+///
+/// Reads, writes, compare-and-sets and deletes, final reads among them; local reads are left out.
 pub fn check_registers(history: &History) -> Judgement {
     let mut findings: Findings<Found> = Findings::new();
     let mut keys = Vec::new();
+    let mut searched = Vec::new();
     let mut open_questions = OpenQuestions::default();
     for (key, operations) in by_key(history) {
-        match Versions::of(history, key.clone(), &operations) {
-            Err(why) => open_questions.add_key(&key, why, operations.len()),
-            Ok(versions) => {
-                let mut sink = Sink { findings: &mut findings, key: keys.len() };
-                check_key(&versions, &mut sink);
-                open_questions.silent_mismatches += versions.silent_mismatches;
-                keys.push(versions);
+        open_questions.keys += 1;
+        if let Ok(versions) = Versions::of(history, key.clone(), &operations) {
+            let mut sink = Sink { findings: &mut findings, key: keys.len(), found: false };
+            check_key(&versions, &mut sink);
+            let is_done = sink.found || versions.silent_mismatches == 0;
+            keys.push(versions);
+            if is_done {
+                continue;
             }
+        }
+        open_questions.searched_keys += 1;
+        match residue::search(history, &key, &operations) {
+            Searched::Explained => {}
+            Searched::Impossible(anomaly) => searched.push(anomaly),
+            Searched::Undecided(why) => open_questions.add_key(&key, why, operations.len()),
         }
     }
     open_questions.count_lists(history);
-    let (verdict, summary) = open_questions.without_anomaly(history, keys.len());
-    let mut judgement = findings.judge(NAME, verdict, summary, |candidate| {
+    let (verdict, summary) = open_questions.without_anomaly(history);
+    let judgement = findings.judge(NAME, verdict, summary, |candidate| {
         tell::tell(&keys[candidate.proof.key], candidate)
     });
-    judgement.counts = open_questions.counts(history, keys.len());
+    let mut judgement = with_searched(judgement, searched);
+    judgement.counts = open_questions.counts(history);
+    judgement
+}
+
+/// Adds what the search found to what was found without.
+fn with_searched(mut judgement: Judgement, searched: Vec<Anomaly>) -> Judgement {
+    if searched.is_empty() {
+        return judgement;
+    }
+    for anomaly in searched {
+        *judgement.found.entry(anomaly.kind).or_insert(0) += 1;
+        judgement.anomalies.push(anomaly);
+    }
+    judgement.anomalies.truncate(Judgement::ANOMALIES_MAX);
+    judgement.verdict = Verdict::Fail;
+    judgement.summary = counted(&judgement.found);
     judgement
 }
 
@@ -70,11 +100,14 @@ struct Found {
 struct Sink<'a> {
     findings: &'a mut Findings<Found>,
     key: usize,
+    /// Whether there was any.
+    found: bool,
 }
 
 impl Sink<'_> {
     fn push(&mut self, kind: AnomalyKind, culprit: OperationId, rank: Rank, proof: Proof) {
         let proof = Found { key: self.key, proof };
+        self.found = true;
         self.findings.push(Candidate { kind, culprit, rank, proof });
     }
 }
@@ -100,15 +133,17 @@ fn check_key(versions: &Versions<'_>, sink: &mut Sink<'_>) {
 #[derive(Debug, Default)]
 struct OpenQuestions {
     keys: u64,
+    searched_keys: u64,
+    undecided_keys: u64,
+    /// Of the undecided keys.
     operations: u64,
-    first: Option<(Key, Undecided)>,
-    silent_mismatches: u64,
+    first: Option<(Key, String)>,
     lists: u64,
 }
 
 impl OpenQuestions {
-    fn add_key(&mut self, key: &Key, why: Undecided, operations: usize) {
-        self.keys += 1;
+    fn add_key(&mut self, key: &Key, why: String, operations: usize) {
+        self.undecided_keys += 1;
         self.operations += operations as u64;
         self.first.get_or_insert((key.clone(), why));
     }
@@ -122,30 +157,14 @@ impl OpenQuestions {
             .count() as u64;
     }
 
-    fn without_anomaly(&self, history: &History, decided: usize) -> (Verdict, String) {
+    fn without_anomaly(&self, history: &History) -> (Verdict, String) {
         if let Some((key, why)) = &self.first {
-            let why = match why {
-                Undecided::RepeatedValues => "values are written more than once",
-                Undecided::Deletes => "it is deleted",
-            };
             return (
                 Verdict::Unknown,
                 format!(
                     "{} of {} keys with {} operations are undecided: of {key}, {why}; the others \
                      are linearizable",
-                    self.keys,
-                    self.keys + decided as u64,
-                    self.operations
-                ),
-            );
-        }
-        if self.silent_mismatches > 0 {
-            return (
-                Verdict::Unknown,
-                format!(
-                    "{} refused compare-and-sets do not say what they saw, and are undecided; \
-                     all else is linearizable",
-                    self.silent_mismatches
+                    self.undecided_keys, self.keys, self.operations
                 ),
             );
         }
@@ -156,17 +175,19 @@ impl OpenQuestions {
         if !answered(history) {
             return (Verdict::Unknown, "no operation was answered: nothing is known".to_string());
         }
-        let keys = if decided == 1 { "key" } else { "keys" };
+        let keys = if self.keys == 1 { "key" } else { "keys" };
         let count = history.operations.len();
+        let decided = self.keys;
         (Verdict::Pass, format!("one order of all {count} operations on {decided} {keys} exists"))
     }
 
-    fn counts(&self, history: &History, decided: usize) -> std::collections::BTreeMap<String, u64> {
+    fn counts(&self, history: &History) -> std::collections::BTreeMap<String, u64> {
         [
             ("operations", history.operations.len() as u64),
-            ("keys", decided as u64 + self.keys),
-            ("undecided-keys", self.keys),
-            ("undecided-operations", self.operations + self.silent_mismatches + self.lists),
+            ("keys", self.keys),
+            ("searched-keys", self.searched_keys),
+            ("undecided-keys", self.undecided_keys),
+            ("undecided-operations", self.operations + self.lists),
         ]
         .into_iter()
         .map(|(name, count)| (name.to_string(), count))

@@ -1,0 +1,304 @@
+//! The general checker against every order: of registers by the brute force on the file, of other
+//! models by a few lines that try every order of the model's steps.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use rand::RngExt;
+
+use super::{Budget, Decision, core, decide};
+use crate::checker::brute_force;
+use crate::checker::testing::{self, file, random};
+use crate::history::{History, OperationId};
+use crate::model::key_value::{self, KeyValue};
+use crate::model::multi_register::{MultiRegister, Step};
+use crate::model::mutex::{self, Mutex};
+use crate::model::register::{self, Register};
+use crate::model::{Call, CallOf, Model};
+use crate::operation::{ClientId, Key};
+use crate::seed::{Seed, Stream};
+
+/// Enough to meet every shortcut often, in some seconds.
+const CASES: usize = 40_000;
+
+fn register_calls(history: &History) -> (Vec<OperationId>, Vec<CallOf<Register>>) {
+    let ids: Vec<OperationId> = history.operations.iter().map(|it| it.id).collect();
+    register::calls(history, &ids).into_iter().unzip()
+}
+
+#[test]
+fn registers_with_repeated_values_are_judged_as_the_brute_force_judges_them() {
+    let mut stream = Seed(20_261_121).stream("repeats");
+    let (mut illegal, mut core_sizes) = (0, 0);
+    for case in 0..CASES {
+        let history = random(&mut stream, testing::Model::Repeats { keys: 1 + case % 2 });
+        let text = file(&history);
+        let truth = brute_force::judge_file(&text).unwrap();
+        let (ids, calls) = register_calls(&history);
+        let decision = decide(&Register, &calls, Budget::default());
+        match &decision {
+            Decision::Possible => assert!(truth.possible, "case {case}\n{text}"),
+            Decision::Undecided(overrun) => panic!("case {case}: {overrun:?}\n{text}"),
+            Decision::Impossible(refusal) => {
+                assert!(!truth.possible, "case {case}: {refusal:?}\n{text}");
+                illegal += 1;
+                let core = core(&Register, &calls, refusal);
+                assert!(core.is_minimal, "case {case}\n{text}");
+                core_sizes += core.calls.len();
+                let mut small = history.clone();
+                let kept: Vec<OperationId> = core.calls.iter().map(|it| ids[*it]).collect();
+                small.operations.retain(|operation| kept.contains(&operation.id));
+                let small = file(&small);
+                assert!(!brute_force::judge_file(&small).unwrap().possible, "{small}\nof\n{text}");
+            }
+        }
+    }
+    assert!(illegal * 3 > CASES, "only {illegal} of {CASES} are illegal");
+    assert!(illegal * 5 < CASES * 4, "{illegal} of {CASES} are illegal");
+    assert!(core_sizes < 5 * illegal, "{core_sizes} operations in {illegal} counterexamples");
+}
+
+/// Whether an order exists, by trying all.
+fn any_order<M: Model>(
+    model: &M,
+    calls: &[CallOf<M>],
+    done: &mut Vec<usize>,
+    at: &M::State,
+) -> bool {
+    let left = || (0..calls.len()).filter(|index| !done.contains(index));
+    let Some(deadline) = left().filter_map(|index| calls[index].ended).min() else { return true };
+    let next: Vec<usize> = left().filter(|index| calls[*index].began <= deadline).collect();
+    next.into_iter().any(|index| {
+        let output = calls[index].ended.and(calls[index].output.as_ref());
+        let Some(state) = model.step(at, &calls[index].input, output) else { return false };
+        done.push(index);
+        let found = any_order(model, calls, done, &state);
+        done.pop();
+        found
+    })
+}
+
+/// Calls of a thing that is right, but for answers altered, beginnings moved and calls left out now
+/// and then.
+fn random_calls<M: Model>(
+    stream: &mut Stream,
+    model: &M,
+    input: impl Fn(&mut Stream) -> M::Input,
+    outputs: impl Fn(&mut Stream, &M::Input) -> Vec<M::Output>,
+) -> Vec<CallOf<M>> {
+    let count = stream.random_range(2..=7);
+    let overlap = stream.random_range(1..30);
+    let mut state = model.initial();
+    let mut calls: Vec<CallOf<M>> = Vec::new();
+    for index in 0..count {
+        let mut wanted = input(stream);
+        let mut answers = Vec::new();
+        // What is not allowed now, such as acquiring a held lock, would not be answered.
+        for _ in 0..20 {
+            answers = outputs(stream, &wanted);
+            answers.retain(|output| model.step(&state, &wanted, Some(output)).is_some());
+            if !answers.is_empty() {
+                break;
+            }
+            wanted = input(stream);
+        }
+        let Some(output) = answers.pop() else { continue };
+        let unknown = stream.random_range(0..5) == 0;
+        if !unknown || stream.random_range(0..2) == 0 {
+            state = model.step(&state, &wanted, Some(&output)).unwrap_or(state);
+        }
+        let place = 10 * index as u64 + 40;
+        calls.push(Call {
+            client: ClientId(index),
+            input: wanted,
+            output: Some(output),
+            began: place - stream.random_range(0..overlap),
+            ended: (!unknown).then(|| place + 1 + stream.random_range(0..overlap)),
+        });
+    }
+    for _ in 0..stream.random_range(0..4) {
+        if calls.is_empty() {
+            break;
+        }
+        let index = stream.random_range(0..calls.len());
+        let mut answers = outputs(stream, &calls[index].input);
+        match stream.random_range(0..3) {
+            0 => {
+                let moved = stream.random_range(0..100);
+                calls[index].began = calls[index].ended.map_or(moved, |ended| ended.min(moved));
+            }
+            1 if answers.len() > 1 => {
+                let answer = stream.random_range(0..answers.len());
+                calls[index].output = Some(answers.swap_remove(answer));
+            }
+            _ => {
+                calls.remove(index);
+            }
+        }
+    }
+    calls
+}
+
+fn agrees_with_every_order<M: Model>(
+    name: &str,
+    model: &M,
+    input: impl Fn(&mut Stream) -> M::Input,
+    outputs: impl Fn(&mut Stream, &M::Input) -> Vec<M::Output>,
+) where
+    M::Input: Debug,
+{
+    let mut stream = Seed(20_261_121).stream(name);
+    let mut illegal = 0;
+    let cases = CASES / 4;
+    for case in 0..cases {
+        let calls = random_calls(&mut stream, model, &input, &outputs);
+        let truth = any_order(model, &calls, &mut Vec::new(), &model.initial());
+        let decision = decide(model, &calls, Budget::default());
+        assert!(!matches!(decision, Decision::Undecided(_)), "{name} {case}: {decision:?}");
+        assert_eq!(decision == Decision::Possible, truth, "{name} {case}: {decision:?} {calls:#?}");
+        let Decision::Impossible(refusal) = decision else { continue };
+        illegal += 1;
+        let core = core(model, &calls, &refusal);
+        assert!(core.is_minimal);
+        let few: Vec<CallOf<M>> = core.calls.iter().map(|index| calls[*index].clone()).collect();
+        assert!(!any_order(model, &few, &mut Vec::new(), &model.initial()), "{name} {case}");
+    }
+    assert!(illegal * 8 > cases, "{name}: only {illegal} of {cases} are illegal");
+    assert!(illegal * 8 < cases * 7, "{name}: {illegal} of {cases} are illegal");
+}
+
+#[test]
+fn locks_are_judged_as_every_order_judges_them() {
+    let input = |stream: &mut Stream| match stream.random_range(0..2) {
+        0 => mutex::Input::Acquire,
+        _ => mutex::Input::Release,
+    };
+    agrees_with_every_order("mutex", &Mutex::default(), input, |_, _| vec![()]);
+}
+
+#[test]
+fn appended_strings_are_judged_as_every_order_judges_them() {
+    let letter = |stream: &mut Stream| -> Arc<str> {
+        Arc::from(["a", "b", "ab"][stream.random_range(0..3)])
+    };
+    let input = move |stream: &mut Stream| key_value::Input {
+        key: Key::new("k"),
+        action: match stream.random_range(0..6) {
+            0 => key_value::Action::Put(letter(stream)),
+            1 | 2 => key_value::Action::Append(letter(stream)),
+            _ => key_value::Action::Get,
+        },
+    };
+    // Every string of up to five letters, of which the right one is chosen.
+    let mut strings = vec![String::new()];
+    for index in 0..31 {
+        let longer: Vec<String> = ["a", "b"].map(|it| format!("{}{it}", strings[index])).into();
+        strings.extend(longer);
+    }
+    agrees_with_every_order("key-value", &KeyValue::default(), input, |_, input| {
+        match input.action {
+            key_value::Action::Get => {
+                strings.iter().map(|it| key_value::Output::Got(Arc::from(it.as_str()))).collect()
+            }
+            _ => vec![key_value::Output::Done],
+        }
+    });
+}
+
+#[test]
+fn transactions_over_registers_are_judged_as_every_order_judges_them() {
+    let model = MultiRegister { initial: Default::default(), otherwise: Some(Arc::from("0")) };
+    let input = |stream: &mut Stream| {
+        let steps = stream.random_range(1..=2);
+        (0..steps)
+            .map(|_| {
+                let key = Key::new(["x", "y"][stream.random_range(0..2)]);
+                match stream.random_range(0..2) {
+                    0 => Step::Read(key),
+                    _ => Step::Write(key, Arc::from(["1", "2"][stream.random_range(0..2)])),
+                }
+            })
+            .collect::<Vec<_>>()
+    };
+    agrees_with_every_order("multi-register", &model, input, |stream, steps| {
+        let mut all: Vec<Vec<Option<Arc<str>>>> = vec![Vec::new()];
+        for step in steps {
+            let answers: Vec<Option<Arc<str>>> = match step {
+                Step::Read(_) if stream.random_range(0..5) == 0 => vec![None],
+                Step::Read(_) => ["0", "1", "2"].map(|it| Some(Arc::from(it))).into(),
+                Step::Write(..) => vec![None],
+            };
+            all = all
+                .iter()
+                .flat_map(|seen| {
+                    answers
+                        .iter()
+                        .map(move |it| [seen.as_slice(), std::slice::from_ref(it)].concat())
+                })
+                .collect();
+        }
+        all
+    });
+}
+
+fn write(client: u32, value: i64, began: u64, ended: Option<u64>) -> CallOf<Register> {
+    call(client, register::Action::Write(Some(crate::operation::Value(value))), began, ended)
+}
+
+fn read(client: u32, value: i64, began: u64, ended: u64) -> CallOf<Register> {
+    let seen = Some(crate::operation::Value(value));
+    let output = Some(register::Output::Held(seen));
+    Call { output, ..call(client, register::Action::Read, began, Some(ended)) }
+}
+
+fn call(client: u32, action: register::Action, began: u64, ended: Option<u64>) -> CallOf<Register> {
+    let input = register::Input { key: Key::new("r"), action };
+    let output = ended.map(|_| register::Output::Written);
+    Call { client: ClientId(client), input, output, began, ended }
+}
+
+#[test]
+fn a_thousand_writes_without_answer_of_four_values_cost_next_to_nothing() {
+    let mut calls: Vec<CallOf<Register>> =
+        (0..1000).map(|i| write(i, i64::from(i % 4), u64::from(i), None)).collect();
+    for i in 0..1000_u32 {
+        let began = 2000 + 2 * u64::from(i);
+        calls.push(read(2000, i64::from(i * i % 7 % 4), began, began + 1));
+    }
+    let budget = Budget { at_once: 100, in_all: 100_000 };
+    // Each value was written often enough for most of these reads, but not for all of them.
+    assert!(matches!(decide(&Register, &calls[..1400], budget), Decision::Possible));
+    assert!(matches!(decide(&Register, &calls, budget), Decision::Impossible(_)));
+}
+
+#[test]
+fn beyond_the_budget_nothing_is_decided_and_the_window_is_named() {
+    let mut calls = vec![write(0, 1, 0, Some(1)), read(0, 1, 2, 3)];
+    for i in 0..40 {
+        calls.push(write(10 + i, i64::from(i), 10, Some(100 + u64::from(i))));
+    }
+    let budget = Budget { at_once: 1000, in_all: 1_000_000 };
+    match decide(&Register, &calls, budget) {
+        Decision::Undecided(overrun) => {
+            assert_eq!((overrun.from, overrun.to), (3, 100), "{overrun:?}");
+            assert_eq!(overrun.why, "more than 1000 configurations at once");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_refusal_names_the_call_the_states_and_who_is_refused_in_them() {
+    let calls =
+        [write(0, 0, 0, Some(1)), read(1, 3, 2, 10), write(2, 4, 3, Some(11)), read(3, 4, 12, 13)];
+    let Decision::Impossible(refusal) = decide(&Register, &calls, Budget::default()) else {
+        panic!("3 was never written");
+    };
+    assert_eq!(refusal.refused, 1);
+    assert_eq!(refusal.since, Some((1, "0".to_string())));
+    let last: Vec<(&str, &[usize])> =
+        refusal.last.iter().map(|it| (it.state.as_str(), it.refuses.as_slice())).collect();
+    assert_eq!(last, [("0", &[1][..]), ("4", &[1][..])]);
+    let core = core(&Register, &calls, &refusal);
+    assert_eq!(core.calls, [1], "nobody wrote what was read, whatever else happened");
+}
