@@ -94,7 +94,8 @@ fn measure() -> Result<()> {
     BufReader::new(stdout).read_line(&mut line)?;
     let upstream: SocketAddr = line.trim().parse()?;
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let (network, _strangers) = Network::new(Arc::new(RunAddress::take()?));
     let node = NodeId(1);
     network.add_node(node, upstream, upstream);
@@ -153,9 +154,8 @@ async fn copy_one_way(
 fn sample(address: SocketAddr) -> Result<Sample> {
     let mut pings = ping(address, PINGS)?;
     pings.sort_unstable();
-    let micros = |share: f64| {
-        pings[((pings.len() - 1) as f64 * share) as usize].as_nanos() as f64 / 1000.0
-    };
+    let micros =
+        |share: f64| pings[((pings.len() - 1) as f64 * share) as usize].as_nanos() as f64 / 1000.0;
     let (gbits, connections) = (flood(address)?, connect(address)?);
     Ok(Sample { p50: micros(0.5), p99: micros(0.99), gbits, connections })
 }
@@ -226,7 +226,8 @@ fn report(names: &[&str], samples: &[Vec<Sample>]) {
     }
     // Ratios within a round: what disturbs one way disturbs its neighbors too.
     let pairs = || samples[1].iter().zip(&samples[2]);
-    let added = median(samples[0].iter().zip(&samples[2]).map(|(direct, ours)| ours.p50 - direct.p50));
+    let added =
+        median(samples[0].iter().zip(&samples[2]).map(|(direct, ours)| ours.p50 - direct.p50));
     let rows = [
         ("round trip, p50", median(pairs().map(|(copy, ours)| ours.p50 / copy.p50))),
         ("bytes", median(pairs().map(|(copy, ours)| copy.gbits / ours.gbits))),
@@ -241,7 +242,10 @@ fn report(names: &[&str], samples: &[Vec<Sample>]) {
     println!("\nour proxy alone:");
     println!("  added at p50     {added:5.1} us, bar 40      {}", met(added <= 40.0));
     println!("  bytes            {gbits:5.2} Gbit/s, bar 8   {}", met(gbits >= 8.0));
-    println!("  connections      {connections:5.0} a second, bar 3000  {}", met(connections >= 3000.0));
+    println!(
+        "  connections      {connections:5.0} a second, bar 3000  {}",
+        met(connections >= 3000.0)
+    );
 }
 
 /// How late bytes really are that are to be late.

@@ -231,8 +231,14 @@ async fn inject(sleepers: &Arc<Sleepers>, faults: &str) -> FaultRecord {
     let injection = injector.start(&plan);
     // The fault begins at its time and is healed after its own; only then is the load over.
     tokio::time::sleep(last + Duration::from_millis(700)).await;
-    let mut records = injection.finish(Duration::from_secs(10)).await.unwrap();
-    records.remove(0)
+    let record = injection.finish(Duration::from_secs(10)).await.unwrap().remove(0);
+    let told = match &record.effect {
+        Effect::Seen(evidence) => format!("{} took effect: {evidence}", record.kind),
+        Effect::None(why) | Effect::Skipped(why) => format!("{} had no effect: {why}", record.kind),
+    };
+    let events = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    assert!(events.contains(&told), "{told} is not among the events: {events}");
+    record
 }
 
 /// A listener that takes what comes, as the acceptor of a link.

@@ -271,6 +271,13 @@ impl Task {
         record.healed = Some(clock.now());
         self.report(FaultStep::Healed);
         record.effect = action.effect(hands);
+        let (id, kind) = (self.fault.id.0, self.fault.fault.kind());
+        shared.injector.journal.report(Event::Note(match &record.effect {
+            Effect::Seen(evidence) => format!("fault {id} {kind} took effect: {evidence}"),
+            Effect::None(why) | Effect::Skipped(why) => {
+                format!("fault {id} {kind} had no effect: {why}")
+            }
+        }));
         Ok(())
     }
 

@@ -66,10 +66,15 @@ pub(super) struct Slowing {
     judge: Judge,
     before: BTreeMap<Link, LinkEvidence>,
     began: Instant,
-    /// What all links together showed, and how many bytes passed them otherwise.
-    seen: Option<Result<(Slowed, u64), Link>>,
+    /// What all links together showed, and how many bytes passed them in all; or why that proves
+    /// nothing.
+    seen: Option<Result<(Slowed, u64), String>>,
     lasted: Duration,
 }
+
+/// Bytes that may pass a link above its limit, since the proxy had read them when it began: what
+/// one read takes from each of a few connections.
+const UNDER_WAY: f64 = 256.0 * 1024.0;
 
 /// What is to be said of chunks that were slowed for so long; there was at least one.
 pub(super) type Judge = fn(&Shape, Slowed, Duration) -> Effect;
@@ -95,13 +100,20 @@ impl Slowing {
         })
     }
 
-    fn look(&self, hands: &dyn Hands) -> Result<(Slowed, u64), Link> {
+    fn look(&self, hands: &dyn Hands) -> Result<(Slowed, u64), String> {
         let mut all = Slowed::default();
         let mut passed = 0;
         for link in &self.links {
             let (before, now) = (self.before.get(link), hands.traffic(*link));
-            let (Some(before), Some(now)) = (before, now) else { return Err(*link) };
+            let (Some(before), Some(now)) = (before, now) else {
+                return Err(format!("{link} has no counters"));
+            };
             let since = now.since(*before);
+            if let Some(limit) = self.shape.bytes_per_second
+                && since.passed as f64 > limit as f64 * self.lasted.as_secs_f64() + UNDER_WAY
+            {
+                return Err(format!("{} bytes passed on {link}, above the limit", since.passed));
+            }
             all.add(since.slowed);
             passed += since.passed;
         }
@@ -128,20 +140,20 @@ impl Action for Slowing {
     }
 
     async fn undo(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
-        self.seen = Some(self.look(hands));
         self.lasted = self.began.elapsed();
+        self.seen = Some(self.look(hands));
         hands.unshape(&self.links, self.shape).await
     }
 
     fn effect(&self, _hands: &dyn Hands) -> Effect {
-        match self.seen {
+        match &self.seen {
             None => Effect::None("nothing was seen".to_string()),
-            Some(Err(link)) => Effect::None(format!("{link} has no counters")),
-            Some(Ok((slowed, passed))) if slowed.chunks == 0 => Effect::None(match passed {
+            Some(Err(why)) => Effect::None(why.clone()),
+            Some(Ok((slowed, passed))) if slowed.chunks == 0 => Effect::None(match *passed {
                 0 => "no byte came over any of the links".to_string(),
                 _ => format!("{passed} bytes passed, none of them late"),
             }),
-            Some(Ok((slowed, _))) => (self.judge)(&self.shape, slowed, self.lasted),
+            Some(Ok((slowed, _))) => (self.judge)(&self.shape, *slowed, self.lasted),
         }
     }
 }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use splitbrain::network::link::Link;
 use splitbrain::network::Dials;
+use splitbrain::network::link::Link;
 
 use crate::rig::*;
 use splitbrain_workloads::operation::NodeId;
