@@ -5,17 +5,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use splitbrain::cluster::ExitStatus;
 use splitbrain::cluster::address::RunAddress;
 use splitbrain::cluster::census::Entry;
 use splitbrain::cluster::process::{Process, ProcessSpec, Processes, Reaper};
-use splitbrain::nemesis::{Hands, Injector};
+use splitbrain::nemesis::{DataDirectory, Hands, Injector};
 use splitbrain::network::link::Link;
-use splitbrain::network::{LinkEvidence, Network};
+use splitbrain::network::{Dials, LinkEvidence, Network, Shape};
 use splitbrain::run::journal::Journal;
 use splitbrain::run::recorder::{Clock, Recorder};
 use splitbrain::run::roles::Picture;
@@ -59,7 +60,13 @@ impl Sleepers {
         Arc::new(sleepers)
     }
 
+    fn data_of(&self, node: NodeId) -> PathBuf {
+        self.folder.path().join(format!("data-{node}"))
+    }
+
+    /// Starts a node; like a store it makes its data directory when there is none.
     async fn spawn(&self, node: NodeId) {
+        std::fs::create_dir_all(self.data_of(node)).unwrap();
         let file = |name: &str| self.folder.path().join(name);
         let spec = ProcessSpec {
             node,
@@ -88,6 +95,13 @@ impl Hands for Sleepers {
         Ok(())
     }
 
+    async fn terminate(&self, node: NodeId) -> anyhow::Result<()> {
+        if self.acts {
+            self.running(node).terminate(Duration::from_secs(5)).await?;
+        }
+        Ok(())
+    }
+
     async fn restart(&self, node: NodeId) -> anyhow::Result<()> {
         if self.acts {
             self.spawn(node).await;
@@ -109,22 +123,62 @@ impl Hands for Sleepers {
         Ok(())
     }
 
-    async fn cut(&self, links: &[Link]) -> anyhow::Result<()> {
+    async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
         if self.acts {
-            self.network.cut(links).await?;
+            std::fs::remove_dir_all(self.data_of(node))?;
         }
         Ok(())
     }
 
-    async fn heal(&self, links: &[Link]) -> anyhow::Result<()> {
+    async fn replicated_without(&self, _node: NodeId) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn cut(&self, links: &[Link], dials: Dials) -> anyhow::Result<()> {
         if self.acts {
-            self.network.heal(links)?;
+            self.network.cut(links, dials).await?;
+        }
+        Ok(())
+    }
+
+    async fn heal(&self, links: &[Link], dials: Dials) -> anyhow::Result<()> {
+        if self.acts {
+            self.network.heal(links, dials)?;
+        }
+        Ok(())
+    }
+
+    async fn shape(&self, links: &[Link], shape: Shape) -> anyhow::Result<()> {
+        if self.acts {
+            self.network.shape(links, shape)?;
+        }
+        Ok(())
+    }
+
+    async fn unshape(&self, links: &[Link], shape: Shape) -> anyhow::Result<()> {
+        if self.acts {
+            self.network.unshape(links, shape)?;
+        }
+        Ok(())
+    }
+
+    async fn reset(&self, links: &[Link]) -> anyhow::Result<()> {
+        if self.acts {
+            self.network.reset(links).await?;
         }
         Ok(())
     }
 
     fn process(&self, node: NodeId) -> Option<Entry> {
         Entry::of(self.running(node).pid()).filter(|entry| !entry.is_dead())
+    }
+
+    fn exit(&self, node: NodeId) -> Option<ExitStatus> {
+        self.running(node).exit_status()
+    }
+
+    fn data(&self, node: NodeId) -> Option<DataDirectory> {
+        DataDirectory::of(&self.data_of(node))
     }
 
     fn traffic(&self, link: Link) -> Option<LinkEvidence> {
@@ -177,8 +231,14 @@ async fn inject(sleepers: &Arc<Sleepers>, faults: &str) -> FaultRecord {
     let injection = injector.start(&plan);
     // The fault begins at its time and is healed after its own; only then is the load over.
     tokio::time::sleep(last + Duration::from_millis(700)).await;
-    let mut records = injection.finish(Duration::from_secs(10)).await.unwrap();
-    records.remove(0)
+    let record = injection.finish(Duration::from_secs(10)).await.unwrap().remove(0);
+    let told = match &record.effect {
+        Effect::Seen(evidence) => format!("{} took effect: {evidence}", record.kind),
+        Effect::None(why) | Effect::Skipped(why) => format!("{} had no effect: {why}", record.kind),
+    };
+    let events = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
+    assert!(events.contains(&told), "{told} is not among the events: {events}");
+    record
 }
 
 /// A listener that takes what comes, as the acceptor of a link.
@@ -222,7 +282,134 @@ async fn an_injection_turned_into_a_no_op_has_no_effect() {
     sleepers.processes.shutdown().await.unwrap();
 }
 
-/// Writes over the link from the clients to `n1` until told to stop.
+/// Faults of processes beside kill and pause, and what a no-op of each is betrayed by.
+const OF_PROCESSES: [(&str, &str, &str); 4] = [
+    ("stop: { node: n1, at: 1s, for: 300ms }", "(signal SIGTERM)", "still process"),
+    (
+        "slow: { node: n1, stopped: 30ms, running: 20ms, at: 1s, for: 500ms }",
+        "% of the time",
+        "seen stopped at the end of 0 of",
+    ),
+    ("rolling-restart: { down: 30ms, at: 1s, for: 600ms }", "n3 pid ", "still process"),
+    ("wipe: { node: n1, at: 1s, for: 300ms }", "bytes of n1 gone, n1 pid ", "still process"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_of_processes_is_seen_from_outside() {
+    let sleepers = Sleepers::start(true).await;
+    for (fault, seen, _) in OF_PROCESSES {
+        let record = inject(&sleepers, fault).await;
+        let Effect::Seen(evidence) = &record.effect else { panic!("{fault}: {record:?}") };
+        assert!(evidence.contains(seen), "{fault}: {evidence}");
+        for node in NodeId::first(3) {
+            let alive = sleepers.process(node).is_some_and(|process| !process.is_still());
+            assert!(alive, "{fault}: {node} was not healed");
+        }
+    }
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_of_processes_turned_into_a_no_op_has_no_effect() {
+    let sleepers = Sleepers::start(false).await;
+    for (fault, _, betrayed_by) in OF_PROCESSES {
+        let record = inject(&sleepers, fault).await;
+        let Effect::None(why) = &record.effect else { panic!("{fault}: {record:?}") };
+        assert!(why.contains(betrayed_by), "{fault}: {why}");
+    }
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_of_all_takes_every_process_and_brings_every_one_back() {
+    let sleepers = Sleepers::start(true).await;
+    let record = inject(&sleepers, "kill: { node: all, at: 1s, for: 200ms }").await;
+    let Effect::Seen(evidence) = &record.effect else { panic!("{record:?}") };
+    assert_eq!(evidence.matches(" pid ").count(), 3, "{evidence}");
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rolling_restart_that_is_cut_short_has_no_effect_and_leaves_all_nodes_up() {
+    let sleepers = Sleepers::start(true).await;
+    let record = inject(&sleepers, "rolling-restart: { down: 2s, at: 1s, for: 100ms }").await;
+    let why = "over after 1 of 3 nodes; `for` is too short".to_string();
+    assert_eq!(record.effect, Effect::None(why));
+    assert!(NodeId::first(3).all(|node| sleepers.process(node).is_some()));
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+/// Faults of links beside a plain cut, and what a no-op of each is betrayed by.
+const OF_LINKS: [(&str, &str, &str); 5] = [
+    (
+        "partition: { isolate: n1, scope: peers+clients, flap: { cut: 60ms, healed: 40ms }, \
+         at: 1s, for: 500ms }",
+        "cut 5 times, held ",
+        "bytes passed on client->n1",
+    ),
+    (
+        "partition: { isolate: n1, scope: clients, direction: inbound, dials: refuse, at: 1s, \
+         for: 300ms }",
+        "0 passed",
+        "bytes passed on client->n1",
+    ),
+    (
+        "delay: { node: n1, by: 20ms, spread: 5ms, scope: clients, at: 1s, for: 500ms }",
+        "ms on average",
+        "bytes passed, none of them late",
+    ),
+    (
+        "bandwidth: { node: n1, limit: 1kB, scope: clients, at: 1s, for: 500ms }",
+        "waited for a busy link",
+        "bytes passed, none of them late",
+    ),
+    (
+        "reset: { node: n1, scope: clients, again: 50ms, at: 1s, for: 300ms }",
+        "connections reset",
+        "no connection was reset",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_of_links_is_seen_in_the_counters_of_the_traffic() {
+    let sleepers = Sleepers::start(true).await;
+    let talking = talk(&sleepers).await;
+    for (fault, seen, _) in OF_LINKS {
+        let record = inject(&sleepers, fault).await;
+        let Effect::Seen(evidence) = &record.effect else { panic!("{fault}: {record:?}") };
+        assert!(evidence.contains(seen), "{fault}: {evidence}");
+    }
+    talking.abort();
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_of_links_turned_into_a_no_op_has_no_effect() {
+    let sleepers = Sleepers::start(false).await;
+    let talking = talk(&sleepers).await;
+    for (fault, _, betrayed_by) in OF_LINKS {
+        let record = inject(&sleepers, fault).await;
+        let Effect::None(why) = &record.effect else { panic!("{fault}: {record:?}") };
+        assert!(why.contains(betrayed_by), "{fault}: {why}");
+    }
+    talking.abort();
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_links_without_traffic_have_no_effect() {
+    let sleepers = Sleepers::start(true).await;
+    let silent = "127.0.0.1:1".parse().unwrap();
+    for node in NodeId::first(3) {
+        sleepers.network.add_node(node, silent, silent);
+    }
+    let record = inject(&sleepers, "delay: { node: all, by: 5ms, at: 1s, for: 100ms }").await;
+    let why = "no byte came over any of the links".to_string();
+    assert_eq!(record.effect, Effect::None(why));
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+/// Writes over the link from the clients to `n1` until told to stop; dials again when reset.
 async fn talk(sleepers: &Arc<Sleepers>) -> tokio::task::JoinHandle<()> {
     let address = RunAddress::take().unwrap();
     let (peer, client) = (address.port("peer").unwrap(), address.port("client").unwrap());
@@ -231,11 +418,14 @@ async fn talk(sleepers: &Arc<Sleepers>) -> tokio::task::JoinHandle<()> {
         sleepers.network.add_node(node, peer, client);
     }
     let lane = sleepers.network.client_lane(NodeId(1)).await.unwrap();
-    let mut stream = TcpStream::connect(lane.addr()).await.unwrap();
     tokio::spawn(async move {
         let _kept = (address, acceptor);
-        while stream.write_all(b"bytes of the target's own traffic").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        loop {
+            let mut stream = TcpStream::connect(lane.addr()).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            while stream.write_all(b"bytes of the target's own traffic").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
         }
     })
 }

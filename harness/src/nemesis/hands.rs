@@ -1,26 +1,28 @@
-//! What the injector can do to a cluster, and how it looks for the effect of what it did.
+//! What an action can do to a cluster, and how it looks for the effect of what it did.
 //!
 //! The trait exists for two implementations: the running cluster, and the test that turns an
 //! injection into a no-op and demands that the report says "no effect". That is why acting and
-//! looking are apart: evidence comes from the kernel's table of processes and from the counters of
-//! the target's own traffic, never from an action's return value.
-
-use std::collections::BTreeMap;
+//! looking are apart: evidence comes from the kernel's table of processes, its wait statuses and
+//! its file system, and from the counters of the target's own traffic, never from an action's
+//! return value.
 
 use async_trait::async_trait;
-use splitbrain_reports::record::Effect;
 use splitbrain_workloads::operation::NodeId;
 
-use super::Action;
+use crate::cluster::ExitStatus;
 use crate::cluster::census::Entry;
-use crate::network::LinkEvidence;
 use crate::network::link::Link;
+use crate::network::{Dials, LinkEvidence, Shape};
 
-/// A cluster, as the injector sees it.
+/// A cluster, as actions see it.
 #[async_trait]
 pub trait Hands: Send + Sync {
     /// Kills a node's process; returns when the kernel has reported its end.
     async fn kill(&self, node: NodeId) -> anyhow::Result<()>;
+
+    /// Asks a node's process to end by SIGTERM; returns when the kernel has reported its end, or
+    /// when it has not ended within a bound, which is no error.
+    async fn terminate(&self, node: NodeId) -> anyhow::Result<()>;
 
     /// Starts a node's process again; returns when the node answers.
     async fn restart(&self, node: NodeId) -> anyhow::Result<()>;
@@ -31,163 +33,63 @@ pub trait Hands: Send + Sync {
     /// Continues a node's process; returns when the kernel has reported it continued.
     async fn resume(&self, node: NodeId) -> anyhow::Result<()>;
 
-    /// Cuts links; returns when no byte is under way on them any more.
-    async fn cut(&self, links: &[Link]) -> anyhow::Result<()>;
+    /// Removes the data of a node that has no process.
+    async fn wipe(&self, node: NodeId) -> anyhow::Result<()>;
 
-    /// Lets links flow again.
-    async fn heal(&self, links: &[Link]) -> anyhow::Result<()>;
+    /// Waits until every other node has applied all that any of them knows to be committed now.
+    async fn replicated_without(&self, node: NodeId) -> anyhow::Result<()>;
+
+    /// Cuts links; returns when no byte is under way on them any more.
+    async fn cut(&self, links: &[Link], dials: Dials) -> anyhow::Result<()>;
+
+    /// Lets links flow again that were cut with the same `dials`.
+    async fn heal(&self, links: &[Link], dials: Dials) -> anyhow::Result<()>;
+
+    /// Makes links slow; what passes from now on is late.
+    async fn shape(&self, links: &[Link], shape: Shape) -> anyhow::Result<()>;
+
+    /// Takes one such shape back. What is already queued keeps its time.
+    async fn unshape(&self, links: &[Link], shape: Shape) -> anyhow::Result<()>;
+
+    /// Resets every established connection that uses one of these links.
+    async fn reset(&self, links: &[Link]) -> anyhow::Result<()>;
 
     /// The process of a node, as the kernel's table has it now; `None` when there is none.
     fn process(&self, node: NodeId) -> Option<Entry>;
+
+    /// How the latest process of a node ended, as the kernel reported it; `None` while it lives.
+    fn exit(&self, node: NodeId) -> Option<ExitStatus>;
+
+    /// The data directory of a node, as the file system has it now; `None` when there is none.
+    fn data(&self, node: NodeId) -> Option<DataDirectory>;
 
     /// The counters of a link; `None` when there is no such link.
     fn traffic(&self, link: Link) -> Option<LinkEvidence>;
 }
 
-/// Carries out an action.
-///
-/// # Errors
-///
-/// When the cluster could not be made to do it.
-pub(super) async fn inject(hands: &dyn Hands, action: &Action) -> anyhow::Result<()> {
-    match action {
-        Action::Kill(nodes) => {
-            for node in nodes {
-                hands.kill(*node).await?;
-            }
-        }
-        Action::Pause(nodes) => {
-            for node in nodes {
-                hands.pause(*node).await?;
-            }
-        }
-        Action::Cut { links, .. } => hands.cut(links).await?,
-    }
-    Ok(())
+/// What the file system says of a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataDirectory {
+    /// The inode of the directory and when it was made, which together name one directory.
+    pub identity: (u64, Option<std::time::SystemTime>),
+    /// Bytes of all files in it.
+    pub bytes: u64,
 }
 
-/// Undoes an action.
-///
-/// # Errors
-///
-/// When the cluster could not be made whole; the run then ends as `environment`.
-pub(super) async fn undo(hands: &dyn Hands, action: &Action) -> anyhow::Result<()> {
-    match action {
-        // All at once: a majority that waits for its second node must not wait for its first.
-        Action::Kill(nodes) => {
-            futures_util::future::try_join_all(nodes.iter().map(|node| hands.restart(*node)))
-                .await?;
-        }
-        Action::Pause(nodes) => {
-            futures_util::future::try_join_all(nodes.iter().map(|node| hands.resume(*node)))
-                .await?;
-        }
-        Action::Cut { links, .. } => hands.heal(links).await?,
-    }
-    Ok(())
-}
-
-/// What was seen before an action, to hold against what is seen later.
-pub(super) struct Before {
-    processes: BTreeMap<NodeId, Option<Entry>>,
-}
-
-/// What was seen while an action was in force: once it was, and just before the heal.
-pub(super) struct During {
-    stopped: BTreeMap<NodeId, bool>,
-    traffic: BTreeMap<Link, LinkEvidence>,
-}
-
-impl Before {
-    pub(super) fn look(hands: &dyn Hands, action: &Action) -> Before {
-        let processes = action.victims().iter().map(|node| (*node, hands.process(*node))).collect();
-        Before { processes }
+impl DataDirectory {
+    /// Looks at a directory; `None` when there is none. Files that go meanwhile are not counted.
+    pub fn of(path: &std::path::Path) -> Option<DataDirectory> {
+        use std::os::unix::fs::MetadataExt;
+        let directory = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_dir)?;
+        let identity = (directory.ino(), directory.created().ok());
+        Some(DataDirectory { identity, bytes: bytes_in(path) })
     }
 }
 
-impl During {
-    pub(super) fn look(hands: &dyn Hands, action: &Action) -> During {
-        let stopped =
-            |node: &NodeId| (*node, hands.process(*node).is_some_and(|process| process.is_still()));
-        During {
-            stopped: action.victims().iter().map(stopped).collect(),
-            traffic: action
-                .links()
-                .iter()
-                .filter_map(|link| Some((*link, hands.traffic(*link)?)))
-                .collect(),
-        }
-    }
-}
-
-/// The proof that an action took hold, or why there is none.
-pub(super) fn effect(
-    hands: &dyn Hands,
-    action: &Action,
-    before: &Before,
-    begun: &During,
-    ending: &During,
-) -> Effect {
-    match action {
-        Action::Kill(nodes) => killed(hands, nodes, before),
-        Action::Pause(nodes) => paused(nodes, begun, ending),
-        Action::Cut { links, .. } => cut(links, begun, ending),
-    }
-}
-
-/// Another process stands where the killed one stood.
-fn killed(hands: &dyn Hands, nodes: &[NodeId], before: &Before) -> Effect {
-    let mut seen = Vec::new();
-    for node in nodes {
-        let old = before.processes.get(node).copied().flatten();
-        match (old, hands.process(*node)) {
-            (Some(old), Some(new)) if (old.pid, old.started) == (new.pid, new.started) => {
-                return Effect::None(format!("{node} is still process {}", old.pid));
-            }
-            (Some(old), Some(new)) => seen.push(format!("{node} pid {} -> {}", old.pid, new.pid)),
-            (None, _) => return Effect::None(format!("{node} had no process to kill")),
-            (_, None) => return Effect::None(format!("{node} did not come back")),
-        }
-    }
-    Effect::Seen(seen.join(", "))
-}
-
-/// The kernel had all of them stopped at both ends of the pause.
-fn paused(nodes: &[NodeId], begun: &During, ending: &During) -> Effect {
-    for node in nodes {
-        for (when, during) in [("once paused", begun), ("before the resume", ending)] {
-            if during.stopped.get(node) != Some(&true) {
-                return Effect::None(format!("{node} was not stopped {when}"));
-            }
-        }
-    }
-    let names: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
-    Effect::Seen(format!("the kernel had {} stopped", names.join(", ")))
-}
-
-/// At least one cut link was offered bytes, and none passed on any of them.
-fn cut(links: &[Link], begun: &During, ending: &During) -> Effect {
-    let (mut offered, mut dials, mut idle) = (0, 0, Vec::new());
-    for link in links {
-        let (Some(first), Some(last)) = (begun.traffic.get(link), ending.traffic.get(link)) else {
-            return Effect::None(format!("{link} has no counters"));
-        };
-        let seen = last.since(*first);
-        if seen.passed > 0 {
-            return Effect::None(format!("{} bytes passed on {link}", seen.passed));
-        }
-        if seen.offered_while_cut + seen.dials_held == 0 {
-            idle.push(link.to_string());
-        }
-        offered += seen.offered_while_cut;
-        dials += seen.dials_held;
-    }
-    if offered + dials == 0 {
-        return Effect::None("no cut link was offered a byte".to_string());
-    }
-    let mut seen = format!("held {offered} bytes and {dials} dials, 0 passed");
-    if !idle.is_empty() {
-        seen.push_str(&format!("; idle: {}", idle.join(", ")));
-    }
-    Effect::Seen(seen)
+fn bytes_in(path: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+        .map(|(path, metadata)| if metadata.is_dir() { bytes_in(&path) } else { metadata.len() })
+        .sum()
 }

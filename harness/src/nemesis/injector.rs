@@ -3,7 +3,7 @@
 //!
 //! Every fault has a task of its own, so that a heal waits for nobody. When the load is over,
 //! faults that have not begun are skipped and those in force are healed at once. What a fault
-//! *is* stands in its own file; how it is done and seen, in [`hands`](super::hands).
+//! *is*, how it is done, undone and seen, stands in its own file.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -16,8 +16,7 @@ use splitbrain_workloads::seed::Stream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::hands::{self, Before, During, Hands};
-use super::{Action, ROLE_WAIT_AT_MOST, View};
+use super::{Action, Hands, InForce, ROLE_WAIT_AT_MOST, View};
 use crate::run::journal::Journal;
 use crate::run::recorder::{Clock, Recorder};
 use crate::run::roles::{self, Picture};
@@ -97,18 +96,18 @@ struct Shared {
 
 impl Shared {
     /// Reserves the victims, so that two faults at the same instant cannot take the same node.
-    fn reserve(&self, action: &Action) -> bool {
+    fn reserve(&self, action: &dyn Action) -> bool {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
-        if action.victims().iter().any(|node| faulted.contains(node)) {
+        if action.reserves().iter().any(|node| faulted.contains(node)) {
             return false;
         }
-        faulted.extend(action.victims());
+        faulted.extend(action.reserves());
         true
     }
 
-    fn release(&self, action: &Action) {
+    fn release(&self, action: &dyn Action) {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
-        for node in action.victims() {
+        for node in action.reserves() {
             faulted.remove(node);
         }
     }
@@ -147,7 +146,7 @@ struct Skipped(String);
 impl Task {
     async fn run(mut self) -> anyhow::Result<FaultRecord> {
         let mut record = self.planned();
-        let action = match self.wait_and_resolve().await {
+        let mut action = match self.wait_and_resolve().await {
             Ok(action) => action,
             Err(Skipped(reason)) => {
                 self.report(FaultStep::Skipped { reason: reason.clone() });
@@ -155,8 +154,8 @@ impl Task {
                 return Ok(record);
             }
         };
-        let done = self.carry_out(&action, &mut record).await;
-        self.shared.release(&action);
+        let done = self.carry_out(&mut *action, &mut record).await;
+        self.shared.release(&*action);
         done.map(|()| record)
     }
 
@@ -184,7 +183,7 @@ impl Task {
         }
     }
 
-    async fn wait_and_resolve(&mut self) -> Result<Action, Skipped> {
+    async fn wait_and_resolve(&mut self) -> Result<Box<dyn Action>, Skipped> {
         match self.fault.start.clone() {
             Start::At(at) => self.sleep_until(at.duration()).await?,
             Start::When { condition, from, at_most } => {
@@ -200,11 +199,11 @@ impl Task {
     }
 
     /// Finds the victims; waits, bounded, for a role that nobody plays.
-    async fn resolve(&mut self) -> Result<Action, Skipped> {
+    async fn resolve(&mut self) -> Result<Box<dyn Action>, Skipped> {
         let deadline = tokio::time::Instant::now() + ROLE_WAIT_AT_MOST;
         loop {
             let reason = match self.fault.fault.resolve(&self.shared.view(), &mut self.rng) {
-                Ok(action) if self.shared.reserve(&action) => return Ok(action),
+                Ok(action) if self.shared.reserve(&*action) => return Ok(action),
                 // Another fault was faster; the next look sees it.
                 Ok(_) => "another fault took the node".to_string(),
                 Err(skip) if skip.wait => skip.reason,
@@ -223,7 +222,11 @@ impl Task {
         }
     }
 
-    async fn carry_out(&mut self, action: &Action, record: &mut FaultRecord) -> anyhow::Result<()> {
+    async fn carry_out(
+        &mut self,
+        action: &mut dyn Action,
+        record: &mut FaultRecord,
+    ) -> anyhow::Result<()> {
         let shared = self.shared.clone();
         let (hands, clock) = (&*shared.injector.hands, shared.injector.clock);
         record.victims = action.victims().to_vec();
@@ -243,26 +246,43 @@ impl Task {
             victims: record.victims.clone(),
             links: record.links.clone(),
         });
-        let before = Before::look(hands, action);
-        hands::inject(hands, action).await?;
-        let begun = During::look(hands, action);
+        action.inject(hands).await?;
         record.in_force = Some(clock.now());
         self.report(FaultStep::InForce);
 
-        self.last(action, &baseline).await;
+        let (end, is_over) = watch::channel(false);
+        let mut force = InForce::until(is_over);
+        {
+            let mut work = action.sustain(hands, &mut force);
+            let done = tokio::select! {
+                done = &mut work => Some(done),
+                () = self.last(&record.victims, &baseline) => None,
+            };
+            end.send_replace(true);
+            match done {
+                Some(done) => done?,
+                None => work.await?,
+            }
+        }
 
-        let ending = During::look(hands, action);
         record.heal_requested = Some(clock.now());
         self.report(FaultStep::HealRequested);
-        hands::undo(hands, action).await?;
+        action.undo(hands).await?;
         record.healed = Some(clock.now());
         self.report(FaultStep::Healed);
-        record.effect = hands::effect(hands, action, &before, &begun, &ending);
+        record.effect = action.effect(hands);
+        let (id, kind) = (self.fault.id.0, self.fault.fault.kind());
+        shared.injector.journal.report(Event::Note(match &record.effect {
+            Effect::Seen(evidence) => format!("fault {id} {kind} took effect: {evidence}"),
+            Effect::None(why) | Effect::Skipped(why) => {
+                format!("fault {id} {kind} had no effect: {why}")
+            }
+        }));
         Ok(())
     }
 
     /// Waits while the fault is in force: for its time, its condition or the end of the load.
-    async fn last(&mut self, action: &Action, baseline: &Baseline) {
+    async fn last(&mut self, victims: &[NodeId], baseline: &Baseline) {
         match self.fault.end.clone() {
             End::After(time) => {
                 tokio::select! {
@@ -273,7 +293,7 @@ impl Task {
             End::Until { condition, at_most } => {
                 // Met, timed out or over: in each case it is time to heal.
                 let bound = at_most.duration();
-                self.holds_within(bound, &condition, action.victims(), baseline).await.ok();
+                self.holds_within(bound, &condition, victims, baseline).await.ok();
             }
         }
     }

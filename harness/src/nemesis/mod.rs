@@ -3,9 +3,9 @@
 //! A fault goes through three hands. A suite *specifies* it with roles (`kill: { node: leader }`);
 //! the plan *draws* what chance decides, so that a plan names `n2` where the suite said `random`
 //! (roles stay roles: who leads is known only when it is time); at injection the fault is
-//! *resolved* against a [`View`] of the cluster into an [`Action`]: signals to these nodes, or
-//! cuts of these links. All three are pure and live here. Waiting for the time or the condition,
-//! carrying out the action, proving its effect and healing it are the injector's work.
+//! *resolved* against a [`View`] of the cluster into an [`Action`], which begins, keeps at it,
+//! undoes and judges what was seen, through [`Hands`]. All of a fault stands in its own file.
+//! Waiting for the time or the condition and healing in time are the injector's work.
 //!
 //! Two rules hold for every fault. A node that is under a fault is never hit by a second one: the
 //! later fault is skipped, and says so, since nobody could tell whose effect was seen. And a fault
@@ -14,15 +14,25 @@
 //! A new fault is one file with an implementation of [`Fault`], and one line in the registry at the
 //! end of this file; reading, writing, `validate`, `list`, `explain` and the timeline follow.
 
+mod action;
+mod bandwidth;
+mod delay;
 mod hands;
 mod injector;
 mod kill;
 mod partition;
 mod pause;
+mod reach;
+mod replaced;
+mod reset;
+mod rolling_restart;
 mod selector;
+mod slow;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod view;
+mod wipe;
 
 use std::time::Duration;
 
@@ -30,13 +40,21 @@ use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize};
 use splitbrain_workloads::seed::Stream;
 
-pub use hands::Hands;
+pub use action::{Action, InForce};
+pub use bandwidth::{Bandwidth, BytesPerSecond};
+pub use delay::Delay;
+pub use hands::{DataDirectory, Hands};
 pub use injector::{Injection, Injector};
 pub use kill::Kill;
-pub use partition::{Direction, Halves, OneWay, Partition, PartitionForm, Scope, Side};
+pub use partition::{Direction, Drawn, Flap, OneWay, Partition, PartitionForm, Scope, Side};
 pub use pause::Pause;
+pub use reset::Reset;
+pub use rolling_restart::RollingRestart;
 pub use selector::Selector;
-pub use view::{Action, Skip, View};
+pub use slow::Slow;
+pub use stop::Stop;
+pub use view::{Skip, View};
+pub use wipe::Wipe;
 
 /// How long the injector waits for a role that nobody plays, such as a leader during an election,
 /// before it skips the fault. Longer than an election of any target with default timeouts, short
@@ -70,7 +88,7 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
     /// # Errors
     ///
     /// [`Skip`] when the fault cannot be injected as the cluster stands.
-    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Action, Skip>;
+    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Box<dyn Action>, Skip>;
 }
 
 /// Something in a fault's parameters that makes no sense.
@@ -145,7 +163,7 @@ macro_rules! registry {
             /// # Errors
             ///
             /// [`Skip`] when the fault cannot be injected as the cluster stands.
-            pub fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Action, Skip> {
+            pub fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Box<dyn Action>, Skip> {
                 match self { $(AnyFault::$fault(fault) => fault.resolve(view, rng),)+ }
             }
 
@@ -179,6 +197,13 @@ macro_rules! registry {
 
 registry! {
     Kill,
+    Stop,
+    RollingRestart,
+    Wipe,
     Pause,
+    Slow,
     Partition,
+    Delay,
+    Bandwidth,
+    Reset,
 }

@@ -1,9 +1,13 @@
 //! The `pause` fault: SIGSTOP, and SIGCONT after a while.
 
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
+use splitbrain_reports::record::Effect;
+use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
-use super::{Action, Fault, Problem, Selector, Skip, View};
+use super::{Action, Fault, Hands, Problem, Selector, Skip, View};
 
 /// Parameters of a `pause`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +49,51 @@ Expect    a store that trusts its clock or its memory of having been elected
         Pause { node: self.node.draw(nodes, rng) }
     }
 
-    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Action, Skip> {
-        self.node.pick(view, rng).map(Action::Pause)
+    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Box<dyn Action>, Skip> {
+        let victims = self.node.pick(view, rng)?;
+        Ok(Box::new(Pausing { victims, stopped: Vec::new() }))
+    }
+}
+
+#[derive(Debug)]
+struct Pausing {
+    victims: Vec<NodeId>,
+    /// Who was seen stopped or not, once all were and just before the resume.
+    stopped: Vec<(NodeId, &'static str, bool)>,
+}
+
+impl Pausing {
+    fn look(&mut self, hands: &dyn Hands, when: &'static str) {
+        for node in &self.victims {
+            let stopped = hands.process(*node).is_some_and(|process| process.is_still());
+            self.stopped.push((*node, when, stopped));
+        }
+    }
+}
+
+#[async_trait]
+impl Action for Pausing {
+    fn victims(&self) -> &[NodeId] {
+        &self.victims
+    }
+
+    async fn inject(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
+        try_join_all(self.victims.iter().map(|node| hands.pause(*node))).await?;
+        self.look(hands, "once paused");
+        Ok(())
+    }
+
+    async fn undo(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
+        self.look(hands, "before the resume");
+        try_join_all(self.victims.iter().map(|node| hands.resume(*node))).await?;
+        Ok(())
+    }
+
+    fn effect(&self, _hands: &dyn Hands) -> Effect {
+        if let Some((node, when, _)) = self.stopped.iter().find(|(_, _, stopped)| !stopped) {
+            return Effect::None(format!("{node} was not stopped {when}"));
+        }
+        let names: Vec<String> = self.victims.iter().map(NodeId::to_string).collect();
+        Effect::Seen(format!("the kernel had {} stopped", names.join(", ")))
     }
 }

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rand::seq::IndexedRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
 use super::{Problem, Skip, View};
 use crate::scalar::as_text;
 
-/// A target selector, written `leader`, `follower`, `random`, `all` or `n2`.
+/// A target selector, written `leader`, `follower`, `random`, `minority`, `majority`, `all` or
+/// `n2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selector {
     /// Whoever leads at the moment of injection.
@@ -19,6 +20,10 @@ pub enum Selector {
     Follower,
     /// One node by chance, drawn when the plan is made.
     Random,
+    /// As many nodes as a cluster can lose and go on, by chance at the moment of injection.
+    Minority,
+    /// More than half of the nodes, and no node more than that takes, by chance likewise.
+    Majority,
     /// Every node.
     All,
     /// This node.
@@ -27,7 +32,8 @@ pub enum Selector {
 
 impl Selector {
     /// What may be written, for messages.
-    pub const WORDS: &'static str = "`leader`, `follower`, `random`, `all` or a node such as `n2`";
+    pub const WORDS: &'static str = "`leader`, `follower`, `random`, `minority`, `majority`, `all` \
+                                     or a node such as `n2`";
 
     /// The selector with chance decided.
     pub fn draw(self, nodes: u16, rng: &mut Stream) -> Selector {
@@ -49,9 +55,16 @@ impl Selector {
             Selector::Follower if view.followers.is_empty() => Err(Skip::wait("nobody follows")),
             Selector::Follower => one_of(&view.followers, view, rng),
             Selector::Random => one_of(&view.nodes, view, rng),
+            Selector::Minority => some_free(&view.nodes, minority(view.nodes.len()), view, rng),
+            Selector::Majority => some_free(&view.nodes, view.nodes.len() / 2 + 1, view, rng),
             Selector::All => view.nodes.iter().map(|node| view.free(*node)).collect(),
             Selector::Node(node) => Ok(vec![view.free(node)?]),
         }
+    }
+
+    /// Whether it may mean several nodes.
+    pub fn is_many(self) -> bool {
+        matches!(self, Selector::Minority | Selector::Majority | Selector::All)
     }
 
     /// What makes no sense in a cluster of so many nodes; `keys` lead to the selector.
@@ -65,13 +78,26 @@ impl Selector {
                     help: Some("raise `nodes` of the target".to_string()),
                 }];
             }
-            Selector::Leader | Selector::Follower | Selector::Random | Selector::All => {
-                return Vec::new();
+            Selector::Minority if nodes < 3 => {
+                return vec![Problem {
+                    keys: keys.to_vec(),
+                    message: format!("a cluster of {nodes} cannot lose a node and keep a majority"),
+                    help: Some("raise `nodes` of the target to 3 or more".to_string()),
+                }];
             }
+            Selector::Leader
+            | Selector::Follower
+            | Selector::Random
+            | Selector::Minority
+            | Selector::Majority
+            | Selector::All => return Vec::new(),
         };
         let mut problems = unknown_node(node, nodes, keys);
         for problem in &mut problems {
-            problem.help = Some("or name a role: `leader`, `follower`, `random`, `all`".into());
+            problem.help = Some(
+                "or name a role: `leader`, `follower`, `random`, `minority`, `majority`, `all`"
+                    .into(),
+            );
         }
         problems
     }
@@ -98,12 +124,37 @@ fn one_of(nodes: &[NodeId], view: &View, rng: &mut Stream) -> Result<Vec<NodeId>
     }
 }
 
+/// How many nodes of so many can be lost while a majority is left.
+pub(super) fn minority(nodes: usize) -> usize {
+    nodes.saturating_sub(1) / 2
+}
+
+/// So many of the nodes that are under no fault, by chance, sorted.
+pub(super) fn some_free(
+    nodes: &[NodeId],
+    count: usize,
+    view: &View,
+    rng: &mut Stream,
+) -> Result<Vec<NodeId>, Skip> {
+    let free = nodes.iter().copied().filter(|node| view.free(*node).is_ok());
+    let mut free: Vec<NodeId> = free.collect();
+    if free.len() < count {
+        return Err(Skip::now(format!("fewer than {count} candidates are under no other fault")));
+    }
+    free.shuffle(rng);
+    free.truncate(count);
+    free.sort();
+    Ok(free)
+}
+
 impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Selector::Leader => f.write_str("leader"),
             Selector::Follower => f.write_str("follower"),
             Selector::Random => f.write_str("random"),
+            Selector::Minority => f.write_str("minority"),
+            Selector::Majority => f.write_str("majority"),
             Selector::All => f.write_str("all"),
             Selector::Node(node) => node.fmt(f),
         }
@@ -118,6 +169,8 @@ impl FromStr for Selector {
             "leader" => Ok(Selector::Leader),
             "follower" => Ok(Selector::Follower),
             "random" => Ok(Selector::Random),
+            "minority" => Ok(Selector::Minority),
+            "majority" => Ok(Selector::Majority),
             "all" => Ok(Selector::All),
             _ => text
                 .parse()

@@ -7,6 +7,7 @@ use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Seed;
 
 use super::*;
+use crate::network::link::Link;
 
 fn view(nodes: u16, leader: Option<u16>) -> View {
     let leader = leader.map(NodeId);
@@ -19,7 +20,11 @@ fn view(nodes: u16, leader: Option<u16>) -> View {
 }
 
 fn partition(yaml_like: serde_json::Value) -> AnyFault {
-    AnyFault::read("partition", yaml_like).unwrap().unwrap()
+    any("partition", yaml_like)
+}
+
+fn any(kind: &str, yaml_like: serde_json::Value) -> AnyFault {
+    AnyFault::read(kind, yaml_like).unwrap().unwrap()
 }
 
 /// The links of a partition led by n1, and its victims, as text.
@@ -79,6 +84,174 @@ fn halves_are_cut_from_each_other_and_stay_whole() {
         "n1->n4 n1->n5 n2->n4 n2->n5 n3->n4 n3->n5 n4->n1 n4->n2 n4->n3 n4->client \
          n5->n1 n5->n2 n5->n3 n5->client client->n4 client->n5"
     );
+}
+
+#[test]
+fn in_a_majorities_ring_every_node_hears_a_majority_and_no_two_the_same() {
+    let ring = |nodes: &[&str]| serde_json::json!({ "majorities-ring": nodes });
+    let links = |nodes: u16, order: &[&str]| cut(nodes, ring(order)).0;
+    assert_eq!(links(3, &["n1", "n2", "n3"]), "n1->n3 n2->n1 n3->n2");
+    assert_eq!(links(3, &["n1", "n3", "n2"]), "n1->n2 n2->n3 n3->n1");
+    assert_eq!(links(4, &["n1", "n2", "n3", "n4"]), "n1->n3 n2->n4 n3->n1 n4->n2");
+    assert_eq!(
+        links(5, &["n1", "n2", "n3", "n4", "n5"]),
+        "n1->n3 n1->n4 n2->n4 n2->n5 n3->n1 n3->n5 n4->n1 n4->n2 n5->n2 n5->n3"
+    );
+    for nodes in 3..=9_u16 {
+        let mut rng = Seed(u64::from(nodes)).stream("test");
+        let random = partition(serde_json::json!({ "majorities-ring": "random" }));
+        let action = random.draw(nodes, &mut rng).resolve(&view(nodes, None), &mut rng).unwrap();
+        let mut heard = BTreeSet::new();
+        for to in NodeId::first(nodes) {
+            let hears = |from: &NodeId| !action.links().contains(&Link::peers(*from, to));
+            let set: Vec<NodeId> = NodeId::first(nodes).filter(hears).collect();
+            assert_eq!(set.len(), usize::from(nodes) / 2 + 1, "{to} of {nodes} hears {set:?}");
+            assert!(set.contains(&to) && heard.insert(set), "twice the same majority");
+        }
+    }
+}
+
+#[test]
+fn a_bridge_reaches_both_sides_which_do_not_reach_each_other() {
+    for nodes in 3..=5_u16 {
+        let (links, victims) = cut(nodes, serde_json::json!({ "bridge": "leader" }));
+        let near: Vec<&str> = victims.split(' ').collect();
+        assert_eq!(near.len(), usize::from(nodes - 1) / 2);
+        let names: Vec<String> = (2..=nodes).map(|node| format!("n{node}")).collect();
+        let mut expected = BTreeSet::new();
+        for far in names.iter().filter(|name| !near.contains(&name.as_str())) {
+            for near in &near {
+                expected.insert(format!("{near}->{far}"));
+                expected.insert(format!("{far}->{near}"));
+            }
+        }
+        assert_eq!(links.split(' ').map(str::to_string).collect::<BTreeSet<_>>(), expected);
+        assert!(!victims.contains("n1"));
+    }
+    assert!(["n2->n3 n3->n2"].contains(&cut(3, serde_json::json!({ "bridge": "n1" })).0.as_str()));
+}
+
+#[test]
+fn a_direction_is_half_of_a_cut_of_any_form() {
+    let one_way = |form: &str, value: serde_json::Value, direction: &str| {
+        let mut keys = serde_json::json!({ "direction": direction });
+        keys[form] = value;
+        keys
+    };
+    let halves = serde_json::json!(["n1", "n2"]);
+    let out = one_way("halves", halves.clone(), "outbound");
+    assert_eq!(cut(3, out.clone()).0, "n1->n3 n2->n3");
+    assert_eq!(cut(4, out.clone()).0, "n1->n3 n1->n4 n2->n3 n2->n4");
+    assert_eq!(cut(5, out).0, "n1->n3 n1->n4 n1->n5 n2->n3 n2->n4 n2->n5");
+    let inbound = one_way("halves", halves, "inbound");
+    assert_eq!(cut(4, inbound).0, "n3->n1 n3->n2 n4->n1 n4->n2");
+    let isolate = one_way("isolate", serde_json::json!("leader"), "inbound");
+    assert_eq!(cut(3, isolate).0, "n2->n1 n3->n1");
+    let minority = one_way("leader-side", serde_json::json!("minority"), "outbound");
+    assert_eq!(cut(3, minority).0, "n1->n2 n1->n3");
+    let (bridge, victim) = cut(3, one_way("bridge", serde_json::json!("n1"), "outbound"));
+    let other = if victim == "n2" { "n3" } else { "n2" };
+    assert_eq!(bridge, format!("{victim}->{other}"));
+}
+
+#[test]
+fn the_scope_clients_cuts_links_of_clients_alone() {
+    let isolate = serde_json::json!({ "isolate": "n2", "scope": "clients" });
+    for nodes in 3..=5 {
+        assert_eq!(cut(nodes, isolate.clone()).0, "n2->client client->n2");
+    }
+    let inbound =
+        serde_json::json!({ "isolate": "n2", "scope": "clients", "direction": "inbound" });
+    assert_eq!(cut(3, inbound).0, "client->n2");
+}
+
+#[test]
+fn a_delay_a_bandwidth_and_a_reset_reach_the_links_of_their_nodes() {
+    let links = |nodes: u16, kind: &str, keys: serde_json::Value| {
+        let mut rng = Seed(1).stream("test");
+        let action = any(kind, keys).resolve(&view(nodes, Some(1)), &mut rng).unwrap();
+        action.links().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    };
+    let delay = serde_json::json!({ "node": "leader", "by": "5ms" });
+    assert_eq!(links(3, "delay", delay.clone()), "n1->n2 n1->n3 n2->n1 n3->n1");
+    assert_eq!(links(4, "delay", delay.clone()), "n1->n2 n1->n3 n1->n4 n2->n1 n3->n1 n4->n1");
+    assert_eq!(links(5, "delay", delay), "n1->n2 n1->n3 n1->n4 n1->n5 n2->n1 n3->n1 n4->n1 n5->n1");
+    let outbound = serde_json::json!({ "node": "n2", "limit": "8kB", "direction": "outbound" });
+    assert_eq!(links(3, "bandwidth", outbound), "n2->n1 n2->n3");
+    let clients = serde_json::json!({ "node": "n3", "scope": "clients" });
+    assert_eq!(links(3, "reset", clients), "n3->client client->n3");
+    let all = serde_json::json!({ "node": "all" });
+    assert_eq!(links(3, "reset", all), "n1->n2 n1->n3 n2->n1 n2->n3 n3->n1 n3->n2");
+}
+
+#[test]
+fn a_minority_leaves_a_majority_and_a_majority_leaves_none() {
+    for nodes in 3..=9_u16 {
+        for seed in 0..20 {
+            let mut rng = Seed(seed).stream("test");
+            let mut hit = |who: &str| {
+                let kill = any("kill", serde_json::json!({ "node": who }));
+                kill.resolve(&view(nodes, Some(1)), &mut rng).unwrap().victims().len()
+            };
+            let all = usize::from(nodes);
+            let (minority, majority) = (hit("minority"), hit("majority"));
+            assert!(all - minority > all / 2 && all - minority - 1 <= all / 2);
+            assert!(majority > all / 2 && majority - 1 <= all / 2);
+        }
+    }
+}
+
+#[test]
+fn a_wipe_stays_alone_and_keeps_all_others_away() {
+    let mut rng = Seed(1).stream("test");
+    let wipe = any("wipe", serde_json::json!({ "node": "n2" }));
+    let action = wipe.resolve(&view(3, Some(1)), &mut rng).unwrap();
+    assert_eq!(action.victims(), [NodeId(2)]);
+    assert_eq!(action.reserves(), [NodeId(1), NodeId(2), NodeId(3)]);
+    let mut faulted = view(3, Some(1));
+    faulted.faulted.insert(NodeId(3));
+    let skip = wipe.resolve(&faulted, &mut rng).unwrap_err();
+    assert_eq!(skip, Skip::now("n3 is under a fault, and no majority may be lost"));
+    for (nodes, who) in [(2, "n1"), (3, "all"), (3, "majority"), (5, "minority")] {
+        let wipe = any("wipe", serde_json::json!({ "node": who }));
+        assert!(!wipe.problems(nodes).is_empty(), "{who} of {nodes}");
+    }
+}
+
+#[test]
+fn nonsense_is_refused_with_the_key_where_it_stands() {
+    let cases = [
+        ("partition", serde_json::json!({ "halves": "redrawn" }), "halves"),
+        ("partition", serde_json::json!({ "majorities-ring": ["n1", "n2"] }), "majorities-ring"),
+        ("partition", serde_json::json!({ "bridge": "all" }), "bridge"),
+        (
+            "partition",
+            serde_json::json!({ "majorities-ring": "random", "direction": "inbound" }),
+            "direction",
+        ),
+        (
+            "partition",
+            serde_json::json!({ "majorities-ring": "random", "scope": "clients" }),
+            "scope",
+        ),
+        (
+            "partition",
+            serde_json::json!({ "isolate": "n1", "flap": { "cut": "1ms", "healed": "1s" } }),
+            "flap",
+        ),
+        ("slow", serde_json::json!({ "node": "n1", "stopped": "1ms", "running": "1s" }), "stopped"),
+        ("delay", serde_json::json!({ "node": "n1", "by": "0ms" }), "by"),
+        ("delay", serde_json::json!({ "node": "n1", "by": "5ms", "spread": "6ms" }), "spread"),
+        ("delay", serde_json::json!({ "node": "n4", "by": "5ms" }), "node"),
+        ("reset", serde_json::json!({ "node": "n1", "again": "1ms" }), "again"),
+    ];
+    for (kind, keys, place) in cases {
+        let problems = any(kind, keys.clone()).problems(3);
+        assert_eq!(problems.len(), 1, "{kind} {keys}: {problems:?}");
+        assert_eq!(problems[0].keys.first(), Some(&place), "{kind} {keys}");
+    }
+    let limit = AnyFault::read("bandwidth", serde_json::json!({ "node": "n1", "limit": "3" }));
+    assert!(limit.unwrap().unwrap_err().to_string().contains("`1kB` to `1000MB`"));
 }
 
 #[test]
@@ -143,8 +316,11 @@ fn a_fault_on_a_leader_waits_while_nobody_leads() {
         AnyFault::Pause(Pause { node: Selector::Leader }),
         partition(serde_json::json!({ "isolate": "leader" })),
         partition(serde_json::json!({ "leader-side": "majority" })),
+        partition(serde_json::json!({ "bridge": "leader" })),
+        any("stop", serde_json::json!({ "node": "leader" })),
+        any("delay", serde_json::json!({ "node": "leader", "by": "5ms" })),
     ] {
-        assert_eq!(fault.resolve(&nobody, &mut rng), Err(Skip::wait("nobody leads")));
+        assert_eq!(fault.resolve(&nobody, &mut rng).unwrap_err(), Skip::wait("nobody leads"));
     }
 }
 
@@ -162,7 +338,7 @@ fn a_fault_on_a_faulted_node_is_skipped_with_the_reason() {
 #[test]
 fn no_fault_ever_hits_a_faulted_node() {
     let mut rng = Seed(3).stream("test");
-    let selectors = ["leader", "follower", "random", "all", "n1", "n3"];
+    let selectors = ["leader", "follower", "random", "minority", "majority", "all", "n1", "n3"];
     let mut resolved = 0;
     for _ in 0..5000 {
         let nodes = rng.random_range(1..=9);
@@ -170,12 +346,18 @@ fn no_fault_ever_hits_a_faulted_node() {
         let mut view = view(nodes, (leader > 0).then_some(leader));
         view.faulted = NodeId::first(nodes).filter(|_| rng.random_bool(0.3)).collect();
         let who = selectors[rng.random_range(0..selectors.len())];
-        let fault = match rng.random_range(0..6) {
+        let fault = match rng.random_range(0..12) {
             0 => AnyFault::Kill(Kill { node: who.parse().unwrap() }),
             1 => AnyFault::Pause(Pause { node: who.parse().unwrap() }),
             2 => partition(serde_json::json!({ "isolate": who })),
             3 => partition(serde_json::json!({ "halves": "random" })),
             4 => partition(serde_json::json!({ "leader-side": "minority" })),
+            5 => partition(serde_json::json!({ "majorities-ring": "random" })),
+            6 => partition(serde_json::json!({ "bridge": "leader" })),
+            7 => any("rolling-restart", serde_json::json!({ "down": "1s" })),
+            8 => any("reset", serde_json::json!({ "node": who })),
+            9 => any("delay", serde_json::json!({ "node": who, "by": "5ms" })),
+            10 => any("wipe", serde_json::json!({ "node": who })),
             _ => partition(serde_json::json!({
                 "one-way": { "node": who, "direction": "inbound" }
             })),
@@ -195,6 +377,8 @@ fn every_kind_is_explained_by_an_example_that_reads() {
     for kind in KINDS {
         let example = kind.explain.lines().next().unwrap();
         assert!(example.starts_with(&format!("{}: {{", kind.name)), "{example}");
+        let examples = kind.explain.lines().take_while(|line| !line.is_empty());
+        let example = examples.collect::<Vec<_>>().join("\n  - ");
         let suite = format!(
             "suite: s\ntarget: store\nruns:\n- name: a\n  workload: set\n  faults:\n  - {example}\n"
         );

@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 
 use splitbrain_workloads::operation::NodeId;
 
-use crate::network::link::Link;
-
 /// The cluster at the moment of injection, as the harness last saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
@@ -44,39 +42,6 @@ impl View {
     pub fn free_leader(&self) -> Result<NodeId, Skip> {
         let leader = self.leader.ok_or_else(|| Skip::wait("nobody leads"))?;
         self.free(leader)
-    }
-}
-
-/// What is to be done to the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// SIGKILL these nodes; start them again to heal.
-    Kill(Vec<NodeId>),
-    /// SIGSTOP these nodes; SIGCONT them to heal.
-    Pause(Vec<NodeId>),
-    /// Hold the bytes of these links; let them flow to heal.
-    Cut {
-        /// Every directed link, sorted, none twice.
-        links: Vec<Link>,
-        /// The nodes that the cut is aimed at, sorted.
-        victims: Vec<NodeId>,
-    },
-}
-
-impl Action {
-    /// The nodes it is aimed at.
-    pub fn victims(&self) -> &[NodeId] {
-        match self {
-            Action::Kill(victims) | Action::Pause(victims) | Action::Cut { victims, .. } => victims,
-        }
-    }
-
-    /// The links it cuts; empty unless it is a cut.
-    pub fn links(&self) -> &[Link] {
-        match self {
-            Action::Cut { links, .. } => links,
-            Action::Kill(_) | Action::Pause(_) => &[],
-        }
     }
 }
 

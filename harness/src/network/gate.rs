@@ -2,19 +2,32 @@
 //!
 //! Every chunk passes [`Gate::pass`], which costs two atomic additions and takes no lock. A cut
 //! first closes the gate, then waits until whoever was inside has left; from then on no byte
-//! passes. The counters are of the target's own traffic: a cut that was never really made shows
+//! passes. A [`Shape`] makes it slow instead. The counters are of the target's own traffic: a cut that was never really made shows
 //! bytes passed and none offered. Used by [`pump`](super::pump); cut and healed by
 //! [`Network`](super::Network).
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant as StdInstant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::link::Link;
+use super::shape::{Due, Shape, Shaping};
+
+/// What becomes of a new connection over a cut link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dials {
+    /// It is accepted and waits, silent, for the heal.
+    #[default]
+    Hold,
+    /// It is accepted by the kernel, which cannot be helped, and reset at once.
+    Refuse,
+}
 
 /// Set while the link is cut.
 const CUT: u64 = 1 << 63;
@@ -40,6 +53,53 @@ pub struct LinkEvidence {
     pub dials_passed: u64,
     /// Connections that the acceptor refused.
     pub dials_refused: u64,
+    /// Connections that were reset because this link was cut with [`Dials::Refuse`].
+    pub dials_turned_away: u64,
+    /// Connections over this link, dialled by either end, that a fault has reset.
+    pub connections_reset: u64,
+    /// What passed while the link was slow.
+    pub slowed: Slowed,
+}
+
+/// What was seen of the chunks that passed a slow link, by the clock, from the moment each was
+/// read to the moment the receiver's kernel had it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Slowed {
+    /// How many there were.
+    pub chunks: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How late all of them together were, in microseconds.
+    pub late: u64,
+    /// How late all of them together were to be, in microseconds.
+    pub asked: u64,
+    /// How many found the link busy with another chunk.
+    pub waited: u64,
+    /// How many were handed on before they were due. Anything but zero is a bug.
+    pub early: u64,
+}
+
+impl Slowed {
+    fn since(self, earlier: Slowed) -> Slowed {
+        Slowed {
+            chunks: self.chunks.saturating_sub(earlier.chunks),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            late: self.late.saturating_sub(earlier.late),
+            asked: self.asked.saturating_sub(earlier.asked),
+            waited: self.waited.saturating_sub(earlier.waited),
+            early: self.early.saturating_sub(earlier.early),
+        }
+    }
+
+    /// Adds what was seen of another link.
+    pub fn add(&mut self, other: Slowed) {
+        self.chunks += other.chunks;
+        self.bytes += other.bytes;
+        self.late += other.late;
+        self.asked += other.asked;
+        self.waited += other.waited;
+        self.early += other.early;
+    }
 }
 
 impl LinkEvidence {
@@ -52,12 +112,16 @@ impl LinkEvidence {
             dials_held: self.dials_held.saturating_sub(earlier.dials_held),
             dials_passed: self.dials_passed.saturating_sub(earlier.dials_passed),
             dials_refused: self.dials_refused.saturating_sub(earlier.dials_refused),
+            dials_turned_away: self.dials_turned_away.saturating_sub(earlier.dials_turned_away),
+            connections_reset: self.connections_reset.saturating_sub(earlier.connections_reset),
+            slowed: self.slowed.since(earlier.slowed),
         }
     }
 
     /// Whether the target tried to use the link while it was cut, and nothing came through.
     pub fn proves_a_cut(self) -> bool {
-        self.passed_while_cut == 0 && (self.offered_while_cut > 0 || self.dials_held > 0)
+        let tried = self.offered_while_cut + self.dials_held + self.dials_turned_away;
+        self.passed_while_cut == 0 && tried > 0
     }
 }
 
@@ -67,7 +131,7 @@ pub(crate) struct Gate {
     link: Link,
     state: AtomicU64,
     /// How many faults hold the link cut: the heal of one does not heal the other.
-    cuts: Mutex<u32>,
+    cuts: Mutex<Cuts>,
     /// Told whenever the gate opens or closes; the value is whether it is open.
     open: watch::Sender<bool>,
     passed: AtomicU64,
@@ -76,6 +140,33 @@ pub(crate) struct Gate {
     dials_held: AtomicU64,
     dials_passed: AtomicU64,
     dials_refused: AtomicU64,
+    dials_turned_away: AtomicU64,
+    /// What every connection over this link listens to; a reset replaces it.
+    resets: Mutex<watch::Sender<()>>,
+    connections_reset: AtomicU64,
+    /// Whether `shaping` holds anything: the only look at it while the link is not slow.
+    is_slow: AtomicBool,
+    shaping: Mutex<(Shaping, Slowed)>,
+}
+
+/// The faults that hold a link cut.
+#[derive(Debug, Default)]
+struct Cuts {
+    holding: u32,
+    refusing: u32,
+}
+
+impl Cuts {
+    fn of(&mut self, dials: Dials) -> &mut u32 {
+        match dials {
+            Dials::Hold => &mut self.holding,
+            Dials::Refuse => &mut self.refusing,
+        }
+    }
+
+    fn all(&self) -> u32 {
+        self.holding + self.refusing
+    }
 }
 
 impl Gate {
@@ -83,7 +174,7 @@ impl Gate {
         Gate {
             link,
             state: AtomicU64::new(0),
-            cuts: Mutex::new(0),
+            cuts: Mutex::default(),
             open: watch::Sender::new(true),
             passed: AtomicU64::new(0),
             offered_while_cut: AtomicU64::new(0),
@@ -91,6 +182,11 @@ impl Gate {
             dials_held: AtomicU64::new(0),
             dials_passed: AtomicU64::new(0),
             dials_refused: AtomicU64::new(0),
+            dials_turned_away: AtomicU64::new(0),
+            resets: Mutex::new(watch::Sender::new(())),
+            connections_reset: AtomicU64::new(0),
+            is_slow: AtomicBool::new(false),
+            shaping: Mutex::default(),
         }
     }
 
@@ -128,10 +224,10 @@ impl Gate {
     }
 
     /// Closes the gate. Those inside may still be there: see [`in_force`](Gate::in_force).
-    pub(crate) fn cut(&self) {
+    pub(crate) fn cut(&self, dials: Dials) {
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        *cuts += 1;
-        if *cuts == 1 {
+        *cuts.of(dials) += 1;
+        if cuts.all() == 1 {
             self.state.fetch_or(CUT, Ordering::SeqCst);
             self.open.send_replace(false);
         }
@@ -165,19 +261,92 @@ impl Gate {
     }
 
     /// Takes one cut back, and opens the gate if it was the last.
-    pub(crate) fn heal(&self) {
+    pub(crate) fn heal(&self, dials: Dials) {
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        *cuts = cuts.saturating_sub(1);
-        if *cuts == 0 {
+        *cuts.of(dials) = cuts.of(dials).saturating_sub(1);
+        if cuts.all() == 0 {
             self.open_gate();
         }
     }
 
-    /// Takes all cuts back.
+    /// Takes all cuts and shapes back.
     pub(crate) fn heal_all(&self) {
         let mut cuts = self.cuts.lock().unwrap_or_else(PoisonError::into_inner);
-        *cuts = 0;
+        *cuts = Cuts::default();
         self.open_gate();
+        drop(cuts);
+        self.shaping().0.clear();
+        self.is_slow.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether a fault that turns new connections away holds the link cut.
+    pub(crate) fn refuses(&self) -> bool {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner).refusing > 0
+    }
+
+    /// Makes the link slow; applies to every chunk read from now on.
+    pub(crate) fn shape(&self, shape: Shape) {
+        self.shaping().0.add(shape);
+        self.is_slow.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes one such shape back. What is on its way keeps its time.
+    pub(crate) fn unshape(&self, shape: Shape) {
+        let mut shaping = self.shaping();
+        let left = shaping.0.remove(shape);
+        self.is_slow.store(left, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_slow(&self) -> bool {
+        self.is_slow.load(Ordering::Relaxed)
+    }
+
+    /// How many bytes to read at once from a slow link.
+    pub(crate) fn chunk(&self) -> usize {
+        self.shaping().0.chunk()
+    }
+
+    /// When a chunk that was read now is to be handed on.
+    pub(super) fn due(&self, bytes: usize, now: StdInstant) -> Due {
+        self.shaping().0.due(bytes, now)
+    }
+
+    /// Counts a chunk of a slow link that was handed on now.
+    pub(super) fn count_slowed(&self, bytes: usize, read: StdInstant, due: Due) {
+        let now = StdInstant::now();
+        let micros = |to: StdInstant| to.saturating_duration_since(read).as_micros() as u64;
+        let mut shaping = self.shaping();
+        shaping.1.add(Slowed {
+            chunks: 1,
+            bytes: bytes as u64,
+            late: micros(now),
+            asked: micros(due.at),
+            waited: u64::from(due.waited),
+            early: u64::from(now < due.at),
+        });
+    }
+
+    fn shaping(&self) -> MutexGuard<'_, (Shaping, Slowed)> {
+        self.shaping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hears of the next reset of this link's connections, by a change or by the loss of the
+    /// sender. To be kept until the connection has ended.
+    pub(crate) fn resets(&self) -> watch::Receiver<()> {
+        self.resets.lock().unwrap_or_else(PoisonError::into_inner).subscribe()
+    }
+
+    /// Tells every connection over this link to end by a reset. The sender that is returned closes
+    /// when all have.
+    pub(crate) fn reset(&self) -> watch::Sender<()> {
+        let mut resets = self.resets.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *resets, watch::Sender::new(()));
+        old.send_replace(());
+        old
+    }
+
+    pub(crate) fn count_reset(&self) {
+        self.connections_reset.fetch_add(1, Ordering::SeqCst);
     }
 
     fn open_gate(&self) {
@@ -194,6 +363,7 @@ impl Gate {
             Dial::Held => &self.dials_held,
             Dial::Passed => &self.dials_passed,
             Dial::Refused => &self.dials_refused,
+            Dial::TurnedAway => &self.dials_turned_away,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -206,6 +376,9 @@ impl Gate {
             dials_held: self.dials_held.load(Ordering::Relaxed),
             dials_passed: self.dials_passed.load(Ordering::Relaxed),
             dials_refused: self.dials_refused.load(Ordering::Relaxed),
+            dials_turned_away: self.dials_turned_away.load(Ordering::Relaxed),
+            connections_reset: self.connections_reset.load(Ordering::SeqCst),
+            slowed: self.shaping().1,
         }
     }
 }
@@ -219,6 +392,8 @@ pub(crate) enum Dial {
     Passed,
     /// Nobody listens at the acceptor.
     Refused,
+    /// It was reset instead of waiting for a heal.
+    TurnedAway,
 }
 
 #[cfg(test)]
@@ -235,7 +410,7 @@ mod tests {
     async fn a_cut_is_in_force_only_when_the_last_one_inside_has_left() {
         let gate = gate();
         let inside = gate.pass(|| {
-            gate.cut();
+            gate.cut(Dials::Hold);
             // Nobody can leave while this runs, so it must not be in force.
             assert_eq!(gate.state.load(Ordering::SeqCst) & INSIDE, 1);
             Ok(3)
@@ -251,18 +426,19 @@ mod tests {
     async fn a_cut_with_somebody_inside_is_not_reported_in_force() {
         let gate = gate();
         gate.state.fetch_add(1, Ordering::SeqCst);
-        gate.cut();
+        gate.cut(Dials::Hold);
         assert!(!gate.in_force(Duration::from_millis(5)).await);
     }
 
     #[test]
     fn the_heal_of_one_fault_leaves_the_cut_of_another() {
         let gate = gate();
-        gate.cut();
-        gate.cut();
-        gate.heal();
-        assert!(gate.is_cut());
-        gate.heal();
+        gate.cut(Dials::Hold);
+        gate.cut(Dials::Refuse);
+        assert!(gate.refuses());
+        gate.heal(Dials::Refuse);
+        assert!(gate.is_cut() && !gate.refuses());
+        gate.heal(Dials::Hold);
         assert!(!gate.is_cut());
         assert!(gate.pass(|| Ok(1)).is_some());
     }

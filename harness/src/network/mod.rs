@@ -4,8 +4,8 @@
 //! obeys the gate of its own link (`gate`, `pump`), and faults name links. Where a target takes a
 //! list of peers per node, each directed pair has a port of its own; where nodes advertise one
 //! address to all, the kernel is asked who dialled (`dialler`); each client has a
-//! [`Lane`]. Nothing here knows faults, plans or targets: it is told to cut and to heal, and tells
-//! what it saw.
+//! [`Lane`]. Nothing here knows faults, plans or targets: it is told to cut, to slow, to reset and to
+//! heal, and tells what it saw.
 
 mod dialler;
 mod gate;
@@ -13,6 +13,8 @@ mod lane;
 pub mod link;
 mod proxy;
 mod pump;
+mod shape;
+mod timer;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,8 +25,9 @@ use std::time::Duration;
 use splitbrain_workloads::operation::NodeId;
 use tokio::sync::mpsc;
 
-pub use gate::LinkEvidence;
+pub use gate::{Dials, LinkEvidence, Slowed};
 pub use lane::{Lane, Mark, SinceMark};
+pub use shape::Shape;
 
 use crate::cluster::RunAddress;
 use crate::cluster::address::AddressError;
@@ -52,6 +55,12 @@ pub enum NetworkError {
     /// A link on which bytes were still passing.
     #[error("cut {link}: not in force within {} s; the cut was taken back", IN_FORCE.as_secs())]
     NotInForce {
+        /// Which one.
+        link: Link,
+    },
+    /// A link whose connections did not end.
+    #[error("reset {link}: its connections have not ended within {} s", IN_FORCE.as_secs())]
+    NotReset {
         /// Which one.
         link: Link,
     },
@@ -207,31 +216,66 @@ impl Network {
     /// # Errors
     /// [`NetworkError::NoLink`], with nothing cut, or [`NetworkError::NotInForce`], with the cut
     /// taken back.
-    pub async fn cut(&self, links: &[Link]) -> Result<(), NetworkError> {
+    pub async fn cut(&self, links: &[Link], dials: Dials) -> Result<(), NetworkError> {
         let gates = self.gates(links)?;
         for gate in &gates {
-            gate.cut();
+            gate.cut(dials);
         }
         for gate in &gates {
             if !gate.in_force(IN_FORCE).await {
-                gates.iter().for_each(|gate| gate.heal());
+                gates.iter().for_each(|gate| gate.heal(dials));
                 return Err(NetworkError::NotInForce { link: gate.link() });
             }
         }
         Ok(())
     }
 
-    /// Takes back one [`cut`](Network::cut) of these links. What was held on links that are cut no
-    /// more is delivered, in order.
+    /// Takes back one [`cut`](Network::cut) of these links with the same `dials`. What was held on
+    /// links that are cut no more is delivered, in order.
     ///
     /// # Errors
     /// [`NetworkError::NoLink`], with nothing healed.
-    pub fn heal(&self, links: &[Link]) -> Result<(), NetworkError> {
-        self.gates(links)?.iter().for_each(|gate| gate.heal());
+    pub fn heal(&self, links: &[Link], dials: Dials) -> Result<(), NetworkError> {
+        self.gates(links)?.iter().for_each(|gate| gate.heal(dials));
         Ok(())
     }
 
-    /// Takes back all cuts of all links.
+    /// Makes links slow: whatever is read from now on is handed on when it is due. Shapes of
+    /// several faults add up.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoLink`], with nothing changed.
+    pub fn shape(&self, links: &[Link], shape: Shape) -> Result<(), NetworkError> {
+        self.gates(links)?.iter().for_each(|gate| gate.shape(shape));
+        Ok(())
+    }
+
+    /// Takes back one such shape of these links. What is on its way keeps its time.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoLink`], with nothing changed.
+    pub fn unshape(&self, links: &[Link], shape: Shape) -> Result<(), NetworkError> {
+        self.gates(links)?.iter().for_each(|gate| gate.unshape(shape));
+        Ok(())
+    }
+
+    /// Resets every connection that uses one of these links, whoever dialled it, those included
+    /// that wait for a heal; returns when all have ended. New connections are carried as before.
+    ///
+    /// # Errors
+    /// [`NetworkError::NoLink`], with nothing reset, or [`NetworkError::NotReset`].
+    pub async fn reset(&self, links: &[Link]) -> Result<(), NetworkError> {
+        let resets: Vec<_> =
+            self.gates(links)?.iter().map(|gate| (gate.link(), gate.reset())).collect();
+        for (link, ended) in resets {
+            if tokio::time::timeout(IN_FORCE, ended.closed()).await.is_err() {
+                return Err(NetworkError::NotReset { link });
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back all cuts and shapes of all links.
     pub fn heal_all(&self) {
         self.shared.table().gates.values().for_each(|gate| gate.heal_all());
     }

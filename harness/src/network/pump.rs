@@ -6,31 +6,33 @@
 //! News travels on links too: the end of a party reaches the other only where its link is open.
 //! Holding happens above TCP: the kernel has acknowledged the bytes to the sender all the same.
 //!
-//! A delay would sit where [`Pump::pass`] hands a chunk on: a queue of chunks by deadline, never a
-//! sleep, which would stretch the delay by the number of chunks. Called by
-//! [`proxy`](super::proxy).
+//! A link that is slow queues chunks, each with the instant when it is due, and reads on: a sleep
+//! in the pump would stretch a delay by the number of chunks. Called by [`proxy`](super::proxy).
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, shutdown};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use super::gate::{Dial, Gate};
+use super::shape::Due;
+use super::timer;
 
 /// Bytes read at once: as much as a socket buffer gives in one go, so that a flood costs few calls.
 const CHUNK: usize = 64 << 10;
 
-/// Bytes held per connection and direction before the proxy stops reading and TCP makes the sender
+/// Bytes held or queued per connection and direction before the proxy stops reading and TCP makes the sender
 /// wait. Heartbeats and requests of a minute fit; a flood over hundreds of connections does not
 /// fill the memory.
 const HOLD: usize = 1 << 20;
@@ -66,15 +68,37 @@ pub(crate) struct Way {
     pub(crate) back: Arc<Gate>,
 }
 
-/// Carries one accepted connection to its end. While either link is cut the acceptor is not
-/// dialled, since a handshake needs both. Canceling it resets both ends at once; what was held or
-/// not yet taken by the acceptor's kernel never arrives.
+/// Carries one accepted connection to its end, or until a fault resets it. While either link is
+/// cut the acceptor is not dialled, since a handshake needs both. Canceling it resets both ends at
+/// once; what was held, queued or not yet taken by the acceptor's kernel never arrives.
 pub(crate) async fn carry(dialler: TcpStream, upstream: SocketAddr, way: Way, tally: &Tally) {
+    let (mut there, mut back) = (way.there.resets(), way.back.resets());
+    tokio::select! {
+        biased;
+        () = carry_to_its_end(&dialler, upstream, &way, tally) => return,
+        _ = there.changed() => {}
+        _ = back.changed() => {}
+    }
+    // The acceptor was reset when its end of the connection was dropped just now.
+    let _ = dialler.set_zero_linger();
+    drop(dialler);
+    way.there.count_reset();
+    way.back.count_reset();
+    // Only now: their end tells that this connection has ended and was counted.
+    drop((there, back));
+}
+
+async fn carry_to_its_end(dialler: &TcpStream, upstream: SocketAddr, way: &Way, tally: &Tally) {
     let mut held = Vec::new();
     if way.there.is_cut() || way.back.is_cut() {
         let cut = if way.there.is_cut() { &way.there } else { &way.back };
+        if way.there.refuses() || way.back.refuses() {
+            cut.count_dial(Dial::TurnedAway);
+            let _ = dialler.set_zero_linger();
+            return;
+        }
         cut.count_dial(Dial::Held);
-        match hold_dial(&dialler, &way).await {
+        match hold_dial(dialler, way).await {
             Ok(bytes) => held = bytes,
             Err(_) => return,
         }
@@ -98,8 +122,8 @@ pub(crate) async fn carry(dialler: TcpStream, upstream: SocketAddr, way: Way, ta
     if ends.acceptor.set_nodelay(true).is_err() {
         return;
     }
-    let there = Pump::new(&ends.dialler, &ends.acceptor, &way.there, Some(tally));
-    let back = Pump::new(&ends.acceptor, &ends.dialler, &way.back, None);
+    let there = Pump::new(ends.dialler, &ends.acceptor, &way.there, Some(tally));
+    let back = Pump::new(&ends.acceptor, ends.dialler, &way.back, None);
     let (there, back) = (pin!(there.run(held)), pin!(back.run(Vec::new())));
     let graceful = match select(there, back).await {
         Either::Left((ended, other)) => both_end_well(ended, other).await,
@@ -135,13 +159,13 @@ fn is_self_connected(stream: &TcpStream) -> bool {
 
 /// Both sockets of a connection. Unless both directions ended well, dropping them resets them, so
 /// that no kernel delivers later what was written before.
-struct Ends {
-    dialler: TcpStream,
+struct Ends<'a> {
+    dialler: &'a TcpStream,
     acceptor: TcpStream,
     graceful: bool,
 }
 
-impl Drop for Ends {
+impl Drop for Ends<'_> {
     fn drop(&mut self) {
         if !self.graceful {
             // Only an already dead socket refuses.
@@ -248,6 +272,12 @@ impl<'a> Pump<'a> {
             }
             match self.source.try_read(&mut chunk) {
                 Ok(0) => break,
+                Ok(bytes) if self.gate.is_slow() => {
+                    match self.run_slow(chunk[..bytes].to_vec()).await? {
+                        Slow::Over => {}
+                        Slow::End => break,
+                    }
+                }
                 Ok(bytes) => self.pass(&chunk[..bytes]).await?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return self.source_is_gone().await,
@@ -256,6 +286,62 @@ impl<'a> Pump<'a> {
         // Half-close: the other direction may go on.
         is_open(&mut self.open).await;
         shutdown(self.sink.as_raw_fd(), Shutdown::Write).map_err(|_| Gone::Sink)
+    }
+
+    /// Pumps while the link is slow, each chunk at its time, and until all that was queued meanwhile
+    /// has been handed on.
+    async fn run_slow(&mut self, first: Vec<u8>) -> Result<Slow, Gone> {
+        let mut queue = Queue::default();
+        queue.push(self.gate, Item::Bytes(first));
+        let mut blocked = false;
+        loop {
+            let reads_on = !queue.ends && queue.bytes < HOLD;
+            let Some(alarm) = queue.alarm() else { return Ok(Slow::Over) };
+            tokio::select! {
+                biased;
+                _ = alarm, if !blocked => {}
+                ready = self.sink.writable(), if blocked => {
+                    ready.map_err(|_| Gone::Sink)?;
+                    blocked = false;
+                }
+                ready = self.source.readable(), if reads_on => {
+                    match ready.and_then(|()| self.read_slow()) {
+                        Ok(bytes) if bytes.is_empty() => queue.push(self.gate, Item::End),
+                        Ok(bytes) => queue.push(self.gate, Item::Bytes(bytes)),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(_) => queue.push(self.gate, Item::Gone),
+                    }
+                    continue;
+                }
+            }
+            match queue.front() {
+                Some(Item::End) => return Ok(Slow::End),
+                Some(Item::Gone) => return self.source_is_gone().await.map(|()| Slow::End),
+                Some(Item::Bytes(bytes)) => match self.try_pass(&bytes[queue.from..]) {
+                    Some(Ok(written)) => queue.passed(self.gate, written),
+                    Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => blocked = true,
+                    Some(Err(_)) => return Err(Gone::Sink),
+                    None => {
+                        let (offered, ends) = queue.into_bytes();
+                        if ends {
+                            // It ended with bytes on the way, which now died with it.
+                            self.gate.count_offered(offered.len());
+                            return self.source_is_gone().await.map(|()| Slow::End);
+                        }
+                        self.hold(offered).await?;
+                        return Ok(Slow::Over);
+                    }
+                },
+                None => {}
+            }
+        }
+    }
+
+    fn read_slow(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.gate.chunk()];
+        let read = self.source.try_read(&mut bytes)?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 
     /// Hands bytes on, now or after the heal; returns when the sink's kernel has all of them.
@@ -333,6 +419,93 @@ impl<'a> Pump<'a> {
     async fn source_is_gone(&mut self) -> Result<(), Gone> {
         is_open(&mut self.open).await;
         Err(Gone::Source)
+    }
+}
+
+/// Why a pump is no longer slow.
+enum Slow {
+    /// The link is as fast as before.
+    Over,
+    /// The source ended well.
+    End,
+}
+
+/// What is on its way over a slow link.
+enum Item {
+    Bytes(Vec<u8>),
+    /// The good end of the source.
+    End,
+    /// Its bad end.
+    Gone,
+}
+
+/// Chunks of one direction of a connection, each with the instant when it is due.
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<(Instant, Due, Item)>,
+    /// The bytes of all items, and how many of the first were handed on already.
+    bytes: usize,
+    from: usize,
+    /// Whether the source has ended.
+    ends: bool,
+    /// Rings when the first item is due.
+    alarm: Option<oneshot::Receiver<()>>,
+}
+
+impl Queue {
+    /// Adds what was read now. It is due no earlier than what was read before.
+    fn push(&mut self, gate: &Gate, item: Item) {
+        let now = Instant::now();
+        let bytes = if let Item::Bytes(bytes) = &item { bytes.len() } else { 0 };
+        self.ends |= bytes == 0;
+        let mut due = gate.due(bytes, now);
+        if let Some((_, before, _)) = self.items.back() {
+            due.at = due.at.max(before.at);
+        }
+        self.bytes += bytes;
+        self.items.push_back((now, due, item));
+    }
+
+    /// Rings when the first item is due; `None` when there is none.
+    fn alarm(&mut self) -> Option<impl Future<Output = ()>> {
+        let (_, due, _) = self.items.front()?;
+        if self.alarm.is_none() && due.at > Instant::now() {
+            self.alarm = Some(timer::at(due.at));
+        }
+        let alarm = &mut self.alarm;
+        Some(async move {
+            if let Some(rings) = alarm {
+                let _ = rings.await;
+                *alarm = None;
+            }
+        })
+    }
+
+    fn front(&self) -> Option<&Item> {
+        self.items.front().map(|(_, _, item)| item)
+    }
+
+    fn passed(&mut self, gate: &Gate, written: usize) {
+        self.from += written;
+        let Some((read, due, Item::Bytes(bytes))) = self.items.front() else { return };
+        if self.from == bytes.len() {
+            gate.count_slowed(bytes.len(), *read, *due);
+            self.bytes -= self.from;
+            self.from = 0;
+            self.items.pop_front();
+        }
+    }
+
+    /// All bytes that were not handed on, and whether the source has ended.
+    fn into_bytes(self) -> (Vec<u8>, bool) {
+        let mut all = Vec::with_capacity(self.bytes);
+        for (_, _, item) in self.items {
+            if let Item::Bytes(bytes) = item {
+                all.extend(bytes);
+            }
+        }
+        all.drain(..self.from.min(all.len()));
+        (all, self.ends)
     }
 }
 

@@ -4,12 +4,14 @@
 //! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
-use splitbrain_reports::record::{Event, ProcessChange};
+use futures_util::future::join_all;
+use splitbrain_reports::record::{Event, ProcessChange, Role};
 use splitbrain_workloads::operation::NodeId;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
@@ -17,13 +19,14 @@ use tokio::task::JoinHandle;
 
 use super::directory::RunDirectory;
 use super::journal::Journal;
+use crate::cluster::ExitStatus;
 use crate::cluster::address::RunAddress;
 use crate::cluster::census::Entry;
-use crate::cluster::process::{Cause, Exit, Process, ProcessSpec, Processes};
-use crate::nemesis::Hands;
+use crate::cluster::process::{Cause, ClusterError, Exit, Process, ProcessSpec, Processes};
+use crate::nemesis::{DataDirectory, Hands};
 use crate::network::link::Link;
-use crate::network::{Lane, LinkEvidence, Network, Stranger};
-use crate::target::{Endpoints, PeerStyle, Target, Wiring};
+use crate::network::{Dials, Lane, LinkEvidence, Network, Shape, Stranger};
+use crate::target::{Endpoints, NodeStatus, PeerStyle, Target, Wiring};
 
 /// How long a node that was started may take to answer. A healthy one takes milliseconds; a
 /// machine busy with a compiler has been seen to take seconds.
@@ -34,6 +37,19 @@ const ASK_BOUND: Duration = Duration::from_millis(500);
 
 /// Time between two such questions.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a node may take to end after SIGTERM. Stores that flush or hand over take up to some
+/// seconds; one that takes longer is said not to have ended.
+const END_BOUND: Duration = Duration::from_secs(10);
+
+/// How long the rest of a cluster may take to agree on a leader and to hold all that is committed
+/// before a node without its data is let in. It is less than all heals together may take.
+const REPLICATED_BOUND: Duration = Duration::from_secs(12);
+
+/// How long a leader must have led for its word on what is committed to cover what its
+/// predecessors acknowledged: a leader commits all of that with the first entry of its own, within
+/// milliseconds.
+const LED_FOR: Duration = Duration::from_secs(1);
 
 /// A running cluster.
 pub struct Cluster {
@@ -158,6 +174,19 @@ impl Cluster {
         Ok(())
     }
 
+    fn data_directory(&self, node: NodeId) -> PathBuf {
+        self.directory.node(node).join("data")
+    }
+
+    /// What every other node says of itself; `None` unless all answer.
+    async fn statuses_without(&self, node: NodeId) -> Option<Vec<(NodeId, NodeStatus)>> {
+        let others = NodeId::first(self.target.nodes()).filter(|other| *other != node);
+        let asked = others.map(async |other| {
+            Some((other, self.target.status(&self.wiring, other, ASK_BOUND).await?))
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
     fn running(&self, node: NodeId) -> anyhow::Result<Arc<Process>> {
         let running = self.running.lock().expect("no holder of this lock panics");
         running.get(&node).cloned().with_context(|| format!("{node} was never started"))
@@ -174,6 +203,14 @@ impl Hands for Cluster {
     async fn kill(&self, node: NodeId) -> anyhow::Result<()> {
         self.running(node)?.kill().await?;
         Ok(())
+    }
+
+    async fn terminate(&self, node: NodeId) -> anyhow::Result<()> {
+        match self.running(node)?.terminate(END_BOUND).await {
+            // Somebody else ended it, or it will not end: the evidence tells.
+            Ok(_) | Err(ClusterError::Ended { .. } | ClusterError::Unconfirmed { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn restart(&self, node: NodeId) -> anyhow::Result<()> {
@@ -207,12 +244,65 @@ impl Hands for Cluster {
         Ok(())
     }
 
-    async fn cut(&self, links: &[Link]) -> anyhow::Result<()> {
-        Ok(self.network.cut(links).await?)
+    async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
+        if Hands::process(self, node).is_some() {
+            bail!("{node} still runs, and data is only touched while its node is down");
+        }
+        let data = self.data_directory(node);
+        std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
     }
 
-    async fn heal(&self, links: &[Link]) -> anyhow::Result<()> {
-        Ok(self.network.heal(links)?)
+    async fn replicated_without(&self, node: NodeId) -> anyhow::Result<()> {
+        let waiting = async {
+            let mut led: Option<((NodeId, u64), tokio::time::Instant)> = None;
+            let mut floor = None;
+            loop {
+                let others = self.statuses_without(node).await;
+                let leader = others.as_deref().and_then(agreed);
+                let now = tokio::time::Instant::now();
+                led = leader.map(|leader| match led {
+                    Some((known, since)) if known == leader => (known, since),
+                    _ => (leader, now),
+                });
+                if led.is_none_or(|(_, since)| now - since < LED_FOR) {
+                    floor = None;
+                } else if let Some(others) = others {
+                    let committed = others.iter().map(|(_, status)| status.committed).max();
+                    let wanted = *floor.get_or_insert(committed.unwrap_or(0));
+                    if others.iter().all(|(_, status)| status.applied >= wanted) {
+                        return;
+                    }
+                }
+                tokio::time::sleep(ASK_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(REPLICATED_BOUND, waiting).await.map_err(|_| {
+            anyhow::anyhow!(
+                "the rest of the cluster does not hold all that was committed within {} s, so \
+                 {node} cannot come back without its data",
+                REPLICATED_BOUND.as_secs()
+            )
+        })
+    }
+
+    async fn cut(&self, links: &[Link], dials: Dials) -> anyhow::Result<()> {
+        Ok(self.network.cut(links, dials).await?)
+    }
+
+    async fn heal(&self, links: &[Link], dials: Dials) -> anyhow::Result<()> {
+        Ok(self.network.heal(links, dials)?)
+    }
+
+    async fn shape(&self, links: &[Link], shape: Shape) -> anyhow::Result<()> {
+        Ok(self.network.shape(links, shape)?)
+    }
+
+    async fn unshape(&self, links: &[Link], shape: Shape) -> anyhow::Result<()> {
+        Ok(self.network.unshape(links, shape)?)
+    }
+
+    async fn reset(&self, links: &[Link]) -> anyhow::Result<()> {
+        Ok(self.network.reset(links).await?)
     }
 
     fn process(&self, node: NodeId) -> Option<Entry> {
@@ -220,9 +310,26 @@ impl Hands for Cluster {
         Entry::of(pid).filter(|entry| !entry.is_dead())
     }
 
+    fn exit(&self, node: NodeId) -> Option<ExitStatus> {
+        self.running(node).ok()?.exit_status()
+    }
+
+    fn data(&self, node: NodeId) -> Option<DataDirectory> {
+        DataDirectory::of(&self.data_directory(node))
+    }
+
     fn traffic(&self, link: Link) -> Option<LinkEvidence> {
         self.network.evidence(link).ok()
     }
+}
+
+/// The leader on whom all of these agree, and its epoch.
+fn agreed(statuses: &[(NodeId, NodeStatus)]) -> Option<(NodeId, u64)> {
+    let (node, leader) = statuses.iter().find(|(_, status)| status.role == Role::Leader)?;
+    let follows = |(_, status): &(NodeId, NodeStatus)| {
+        status.leader == Some(*node) && status.epoch == leader.epoch
+    };
+    statuses.iter().all(follows).then_some((*node, leader.epoch))
 }
 
 /// Gives every node its addresses, proxies where it must not meet its peers directly.

@@ -1,5 +1,8 @@
 //! The network of links, with real sockets and real processes.
 
+mod rig;
+mod slow;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -7,139 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use splitbrain::cluster::RunAddress;
+use splitbrain::network::Dials;
 use splitbrain::network::link::Link;
-use splitbrain::network::{LinkEvidence, Network, Stranger};
+
+use crate::rig::*;
 use splitbrain_workloads::operation::NodeId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-
-/// Longest wait for anything that must happen.
-const BOUND: Duration = Duration::from_secs(10);
-
-/// How long nothing must happen: many times what a byte takes from end to end.
-const QUIET: Duration = Duration::from_millis(100);
-
-const N1: NodeId = NodeId(1);
-const N2: NodeId = NodeId(2);
-const N3: NodeId = NodeId(3);
-
-/// Three nodes, whose listeners and diallers are this test's process.
-struct Rig {
-    network: Network,
-    strangers: mpsc::Receiver<Stranger>,
-    listeners: Vec<TcpListener>,
-    address: Arc<RunAddress>,
-}
-
-impl Rig {
-    async fn new() -> Rig {
-        let address = Arc::new(RunAddress::take().unwrap());
-        let (network, strangers) = Network::new(Arc::clone(&address));
-        let mut listeners = Vec::new();
-        for node in NodeId::first(3) {
-            let listener =
-                TcpListener::bind(address.port(node.to_string()).unwrap()).await.unwrap();
-            let at = listener.local_addr().unwrap();
-            network.add_node(node, at, at);
-            network.set_pids(node, &[std::process::id()]);
-            listeners.push(listener);
-        }
-        Rig { network, strangers, listeners, address }
-    }
-
-    /// A connection through the proxy, dialler's end first.
-    async fn connect(&self, dialler: NodeId, acceptor: NodeId) -> (TcpStream, TcpStream) {
-        let dialled = self.dial(self.network.peer_port(dialler, acceptor).await.unwrap()).await;
-        (dialled, self.accept(acceptor).await)
-    }
-
-    async fn dial(&self, address: SocketAddr) -> TcpStream {
-        let stream = within(TcpStream::connect(address)).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
-    }
-
-    async fn accept(&self, node: NodeId) -> TcpStream {
-        within(self.listeners[usize::from(node.0) - 1].accept()).await.unwrap().0
-    }
-
-    async fn nobody_connects(&self, node: NodeId) {
-        let accept = self.listeners[usize::from(node.0) - 1].accept();
-        assert!(timeout(QUIET, accept).await.is_err(), "{node} was connected to");
-    }
-
-    fn evidence(&self, link: Link) -> LinkEvidence {
-        self.network.evidence(link).unwrap()
-    }
-
-    async fn until(&self, link: Link, what: impl Fn(LinkEvidence) -> bool) {
-        within(async {
-            while !what(self.evidence(link)) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
-    }
-}
-
-async fn within<T>(what: impl Future<Output = T>) -> T {
-    timeout(BOUND, what).await.expect("in bounded time")
-}
-
-async fn expect(stream: &mut TcpStream, bytes: &[u8]) {
-    let mut read = vec![0; bytes.len()];
-    within(stream.read_exact(&mut read)).await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&read), String::from_utf8_lossy(bytes));
-}
-
-async fn expect_nothing(stream: &mut TcpStream) {
-    let mut read = [0; 64];
-    match timeout(QUIET, stream.read(&mut read)).await {
-        Err(_) => {}
-        Ok(read) => panic!("expected nothing, got {read:?}"),
-    }
-}
-
-/// Reads what is left, to the end or the reset.
-async fn rest(stream: &mut TcpStream) -> Vec<u8> {
-    let mut read = Vec::new();
-    let _ = within(stream.read_to_end(&mut read)).await;
-    read
-}
-
-/// Bytes without a pattern (SplitMix64), so that a shift or a swap shows.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed;
-    let words = std::iter::repeat_with(|| {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    });
-    words.flat_map(u64::to_le_bytes).take(length).collect()
-}
-
-/// Writes in chunks of changing sizes from one byte to more than a buffer.
-async fn write_in_chunks(stream: &mut (impl AsyncWriteExt + Unpin), bytes: &[u8], seed: u64) {
-    let sizes = noise(!seed, 4096);
-    let mut rest = bytes;
-    for size in sizes.chunks(2).cycle() {
-        if rest.is_empty() {
-            return;
-        }
-        let size = match size[0] % 3 {
-            0 => usize::from(size[1]) + 1,
-            1 => (usize::from(size[1]) + 1) * 64,
-            _ => (usize::from(size[1]) + 1) * 600,
-        };
-        let (now, later) = rest.split_at(size.min(rest.len()));
-        within(stream.write_all(now)).await.unwrap();
-        rest = later;
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_pass_unchanged_both_ways_in_whatever_chunks_and_cuts() {
@@ -154,9 +32,9 @@ async fn bytes_pass_unchanged_both_ways_in_whatever_chunks_and_cuts() {
         let faults = async {
             for round in 0..10 {
                 let links = &links[round % 2..];
-                rig.network.cut(links).await.unwrap();
+                rig.network.cut(links, Dials::Hold).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(seed % 4)).await;
-                rig.network.heal(links).unwrap();
+                rig.network.heal(links, Dials::Hold).unwrap();
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
@@ -202,7 +80,7 @@ async fn a_cut_holds_and_delivers_in_order_after_the_heal() {
     expect(&mut acceptor, b"before ").await;
     let link = Link::peers(N1, N2);
     let before = rig.evidence(link);
-    rig.network.cut(&[link]).await.unwrap();
+    rig.network.cut(&[link], Dials::Hold).await.unwrap();
     for part in [&b"one "[..], b"two ", b"three"] {
         dialler.write_all(part).await.unwrap();
         expect_nothing(&mut acceptor).await;
@@ -211,7 +89,7 @@ async fn a_cut_holds_and_delivers_in_order_after_the_heal() {
     let during = rig.evidence(link).since(before);
     assert!(during.proves_a_cut(), "{during:?}");
     assert_eq!((during.passed, during.passed_while_cut), (0, 0));
-    rig.network.heal(&[link]).unwrap();
+    rig.network.heal(&[link], Dials::Hold).unwrap();
     expect(&mut acceptor, b"one two three").await;
     dialler.write_all(b" after").await.unwrap();
     expect(&mut acceptor, b" after").await;
@@ -222,7 +100,7 @@ async fn more_than_can_be_held_makes_the_sender_wait_and_loses_nothing() {
     let rig = Rig::new().await;
     let (dialler, mut acceptor) = rig.connect(N1, N2).await;
     let link = Link::peers(N1, N2);
-    rig.network.cut(&[link]).await.unwrap();
+    rig.network.cut(&[link], Dials::Hold).await.unwrap();
     let flood = noise(5, 24 << 20);
     let (sent, copy) = (Arc::new(AtomicU64::new(0)), flood.clone());
     let progress = Arc::clone(&sent);
@@ -238,7 +116,7 @@ async fn more_than_can_be_held_makes_the_sender_wait_and_loses_nothing() {
     tokio::time::sleep(QUIET).await;
     assert!(rig.evidence(link).offered_while_cut < 2 << 20, "it holds without limit");
     assert!(sent.load(Ordering::SeqCst) < 24 << 20, "the sender was not made to wait");
-    rig.network.heal(&[link]).unwrap();
+    rig.network.heal(&[link], Dials::Hold).unwrap();
     let mut seen = vec![0; flood.len()];
     within(acceptor.read_exact(&mut seen)).await.unwrap();
     assert!(seen == flood, "other bytes than were sent");
@@ -250,7 +128,7 @@ async fn a_one_way_cut_holds_that_way_on_connections_dialled_from_either_side() 
     let rig = Rig::new().await;
     let (mut one_dialled, mut two_accepted) = rig.connect(N1, N2).await;
     let (mut two_dialled, mut one_accepted) = rig.connect(N2, N1).await;
-    rig.network.cut(&[Link::peers(N1, N2)]).await.unwrap();
+    rig.network.cut(&[Link::peers(N1, N2)], Dials::Hold).await.unwrap();
     for from_two in [&mut two_accepted, &mut two_dialled] {
         from_two.write_all(b"from two").await.unwrap();
     }
@@ -276,26 +154,26 @@ async fn a_dial_while_either_way_is_cut_waits_for_the_heal() {
     let there = Link::peers(N1, N2);
     let at = rig.network.peer_port(N1, N2).await.unwrap();
     for cut in [there, there.reverse()] {
-        rig.network.cut(&[cut]).await.unwrap();
+        rig.network.cut(&[cut], Dials::Hold).await.unwrap();
         let held = rig.evidence(cut).dials_held;
         let mut dialler = rig.dial(at).await;
         dialler.write_all(b"hello").await.unwrap();
         rig.until(cut, |seen| seen.dials_held == held + 1).await;
         rig.nobody_connects(N2).await;
-        rig.network.heal(&[cut]).unwrap();
+        rig.network.heal(&[cut], Dials::Hold).unwrap();
         let mut acceptor = rig.accept(N2).await;
         expect(&mut acceptor, b"hello").await;
         acceptor.write_all(b"hello back").await.unwrap();
         expect(&mut dialler, b"hello back").await;
     }
     // Whoever gives up meanwhile was never there.
-    rig.network.cut(&[there]).await.unwrap();
+    rig.network.cut(&[there], Dials::Hold).await.unwrap();
     let held = rig.evidence(there).dials_held;
     let mut dialler = rig.dial(at).await;
     dialler.write_all(b"hello").await.unwrap();
     rig.until(there, |seen| seen.dials_held == held + 1).await;
     drop(dialler);
-    rig.network.heal(&[there]).unwrap();
+    rig.network.heal(&[there], Dials::Hold).unwrap();
     rig.nobody_connects(N2).await;
 }
 
@@ -303,7 +181,7 @@ async fn a_dial_while_either_way_is_cut_waits_for_the_heal() {
 async fn the_end_of_a_node_is_news_that_a_cut_holds_too() {
     let rig = Rig::new().await;
     let (mut dialler, mut acceptor) = rig.connect(N1, N2).await;
-    rig.network.cut(&[Link::peers(N2, N1)]).await.unwrap();
+    rig.network.cut(&[Link::peers(N2, N1)], Dials::Hold).await.unwrap();
     dialler.write_all(b"before").await.unwrap();
     expect(&mut acceptor, b"before").await;
     acceptor.write_all(b"never seen").await.unwrap();
@@ -362,9 +240,9 @@ async fn a_receiver_that_does_not_read_does_not_delay_a_cut() {
         }
     })
     .await;
-    let cut = timeout(Duration::from_secs(1), rig.network.cut(&[link])).await;
+    let cut = timeout(Duration::from_secs(1), rig.network.cut(&[link], Dials::Hold)).await;
     cut.expect("in force within a second").unwrap();
-    rig.network.heal(&[link]).unwrap();
+    rig.network.heal(&[link], Dials::Hold).unwrap();
     let mut seen = vec![0; flood.len()];
     within(acceptor.read_exact(&mut seen)).await.unwrap();
     assert!(seen == flood, "other bytes than were sent");
@@ -396,7 +274,7 @@ async fn once_a_cut_is_in_force_no_byte_passes() {
     for _ in 0..30 {
         let before = rig.evidence(link);
         rig.until(link, |seen| seen.since(before).passed > 10_000).await;
-        rig.network.cut(&[link]).await.unwrap();
+        rig.network.cut(&[link], Dials::Hold).await.unwrap();
         let in_force = rig.evidence(link);
         rig.until(link, |seen| seen.since(before).offered_while_cut > 0).await;
         // All that the proxy says it handed on arrives, and not one byte more.
@@ -409,7 +287,7 @@ async fn once_a_cut_is_in_force_no_byte_passes() {
         tokio::time::sleep(Duration::from_millis(5)).await;
         assert_eq!(received.load(Ordering::SeqCst), in_force.passed);
         assert_eq!(rig.evidence(link).passed, in_force.passed);
-        rig.network.heal(&[link]).unwrap();
+        rig.network.heal(&[link], Dials::Hold).unwrap();
     }
     assert_eq!(rig.evidence(link).passed_while_cut, 0);
     tasks.shutdown().await;
@@ -460,7 +338,7 @@ async fn after_a_lane_is_abandoned_nothing_more_of_it_reaches_the_node() {
     client.write_all(b"first ").await.unwrap();
     let mut node = rig.accept(N1).await;
     expect(&mut node, b"first ").await;
-    rig.network.cut(&[link]).await.unwrap();
+    rig.network.cut(&[link], Dials::Hold).await.unwrap();
     let mark = lane.mark();
     client.write_all(b"held").await.unwrap();
     rig.until(link, |seen| seen.offered_while_cut == 4).await;
@@ -469,7 +347,7 @@ async fn after_a_lane_is_abandoned_nothing_more_of_it_reaches_the_node() {
     second.write_all(b"held as well").await.unwrap();
     let sent = lane.settle(mark).await.unwrap();
     assert_eq!((sent.forwarded, sent.refused), (0, 0));
-    rig.network.heal(&[link]).unwrap();
+    rig.network.heal(&[link], Dials::Hold).unwrap();
     assert_eq!(rest(&mut node).await, b"");
     assert_eq!(rest(&mut client).await, b"");
     assert_eq!(rest(&mut second).await, b"");
@@ -542,7 +420,7 @@ async fn two_networks_at_once_do_not_meet() {
     assert_ne!(one.address.ip(), two.address.ip());
     let (mut dialler, mut acceptor) = one.connect(N1, N2).await;
     let _also = two.connect(N1, N2).await;
-    two.network.cut(&two.network.links()).await.unwrap();
+    two.network.cut(&two.network.links(), Dials::Hold).await.unwrap();
     dialler.write_all(b"still there").await.unwrap();
     expect(&mut acceptor, b"still there").await;
 }
@@ -551,7 +429,7 @@ async fn two_networks_at_once_do_not_meet() {
 async fn a_link_that_is_not_there_cannot_be_cut() {
     let rig = Rig::new().await;
     let nowhere = Link::peers(N1, NodeId(9));
-    let error = rig.network.cut(&[Link::peers(N1, N2), nowhere]).await.unwrap_err();
+    let error = rig.network.cut(&[Link::peers(N1, N2), nowhere], Dials::Hold).await.unwrap_err();
     assert_eq!(error.to_string(), "n1->n9: no such link; expected nodes that were added");
     let (mut dialler, mut acceptor) = rig.connect(N1, N2).await;
     dialler.write_all(b"not cut").await.unwrap();
@@ -613,12 +491,12 @@ async fn held_bytes_die_with_their_dialler() {
         caller.go();
         let mut acceptor = rig.accept(N2).await;
         expect(&mut acceptor, b"first").await;
-        rig.network.cut(&[link]).await.unwrap();
+        rig.network.cut(&[link], Dials::Hold).await.unwrap();
         caller.go();
         rig.until(link, |seen| seen.offered_while_cut == 6 * round).await;
         // Dead and healed in one go: the proxy had no chance to hear of the death by itself.
         caller.kill();
-        rig.network.heal(&[link]).unwrap();
+        rig.network.heal(&[link], Dials::Hold).unwrap();
         assert_eq!(rest(&mut acceptor).await, b"", "round {round}");
     }
 }
@@ -641,14 +519,14 @@ async fn the_kernel_tells_who_of_several_dialled_one_address() {
         assert_eq!(rig.evidence(link).dials_passed, 1);
         assert_eq!(rig.evidence(other), before);
         // The cut of the other's link leaves this one, the cut of its own does not.
-        rig.network.cut(&[other]).await.unwrap();
+        rig.network.cut(&[other], Dials::Hold).await.unwrap();
         acceptor.write_all(b"x").await.unwrap();
         rig.until(link.reverse(), |seen| seen.passed == 1).await;
-        rig.network.heal(&[other]).unwrap();
-        rig.network.cut(&[link]).await.unwrap();
+        rig.network.heal(&[other], Dials::Hold).unwrap();
+        rig.network.cut(&[link], Dials::Hold).await.unwrap();
         caller.go();
         rig.until(link, |seen| seen.offered_while_cut == 6).await;
-        rig.network.heal(&[link]).unwrap();
+        rig.network.heal(&[link], Dials::Hold).unwrap();
         expect(&mut acceptor, b"second").await;
     }
 }
