@@ -158,6 +158,11 @@ pub(super) async fn compare_and_set(
     ask(&shared, &headers, Request::Write(Command::CompareAndSet { key, expect, value })).await
 }
 
+/// `POST /promote`
+pub(super) async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answered {
+    ask(&shared, &headers, Request::Promote).await
+}
+
 async fn read(
     shared: &Shared,
     headers: &HeaderMap,

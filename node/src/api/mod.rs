@@ -76,6 +76,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/kv", get(kv::list))
         .route("/kv/{*key}", get(kv::get).put(kv::put).delete(kv::delete))
         .route("/compare-and-set/{*key}", post(kv::compare_and_set))
+        .route("/promote", post(kv::promote))
         .route("/health", get(async || "ok\n"))
         .route("/status", get(status::status))
         .route("/metrics", get(metrics::metrics))
