@@ -78,8 +78,17 @@ pub enum Fallback {
 pub enum Election {
     /// By votes, one per node and epoch (Raft, section 5.2), after a pre-vote.
     Raft,
-    /// The freshest log among those that answer in time claims the next epoch.
+    /// The freshest log among those that answer in time stands.
     MostRecent,
+    /// Whoever has served longest of those that answer in time stands.
+    Seniority,
+    /// The highest number among those that answer stands (Garcia-Molina, "Elections in a
+    /// distributed computing system", 1982).
+    Bully,
+    /// The highest number on a token that went round the ring stands (Chang and Roberts, 1979).
+    Ring,
+    /// Nobody stands unless an operator says so.
+    Manual,
 }
 
 /// When a leader gives way that has come into contact with a later claimant.

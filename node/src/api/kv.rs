@@ -146,6 +146,11 @@ pub(super) async fn write(shared: &Shared, headers: &HeaderMap, command: Command
     ask(shared, headers, Request::Write(Change { command, key })).await
 }
 
+/// `POST /promote`
+pub(super) async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answered {
+    ask(&shared, &headers, Request::Promote).await
+}
+
 async fn read(
     shared: &Shared,
     headers: &HeaderMap,

@@ -26,7 +26,6 @@ fn render(shared: &Shared) -> String {
     for (name, help, count) in [
         ("elections_started_total", "elections this node started", counters.elections_started),
         ("elections_won_total", "elections this node won", counters.elections_won),
-        ("election_messages_total", "messages sent for elections", counters.election_messages),
         (
             "false_suspicions_total",
             "times a suspected leader was heard again in the same epoch",
@@ -44,6 +43,14 @@ fn render(shared: &Shared) -> String {
     ] {
         metric(&mut text, name, "counter", help, count);
     }
+    header(&mut text, "election_messages_total", "counter", "messages sent for elections");
+    let method = shared.settings.get("election").and_then(|value| value.as_str()).unwrap_or("");
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "splitbrain_election_messages_total{{method=\"{method}\"}} {}",
+        counters.election_messages
+    );
     let leads = u64::from(view.role == RoleName::Leader);
     for (name, help, value) in [
         ("epoch", "the epoch the node is in", view.epoch),

@@ -81,6 +81,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/increment/{*key}", post(operations::increment))
         .route("/append/{*key}", post(operations::append))
         .route("/transaction", post(operations::transaction))
+        .route("/promote", post(kv::promote))
         .route("/health", get(async || "ok\n"))
         .route("/status", get(status::status))
         .route("/metrics", get(metrics::metrics))

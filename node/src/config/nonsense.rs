@@ -62,7 +62,7 @@ impl Settings {
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
     fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 18] {
         let raft = self.election == Election::Raft;
-        let most_recent = !raft;
+        let asks = !matches!(self.election, Election::Raft | Election::Manual);
         let replication = self.replication;
         let waits = matches!(replication, Replication::SemiSync | Replication::Sync);
         let isr = replication == Replication::Isr;
@@ -117,17 +117,16 @@ impl Settings {
                 "set majority=on, or election=most-recent",
             ),
             (
-                most_recent && self.completeness != self.majority,
-                &["election", "completeness", "majority"],
-                "the freshest of those asked is the best of a majority exactly when a majority \
-                 is asked",
-                "set completeness and majority to the same value",
+                self.completeness && !self.majority,
+                &["completeness", "majority"],
+                "the best log of a majority is known only if a majority is asked",
+                "set majority=on, or completeness=off",
             ),
             (
-                most_recent && !self.durable_vote,
-                &["election", "durable-vote"],
+                !self.durable_vote && !self.majority,
+                &["durable-vote", "majority"],
                 "nobody votes in this election, so there is no vote to keep",
-                "set durable-vote=on, or election=raft",
+                "set durable-vote=on, or majority=on",
             ),
             (
                 self.reads == Reads::ReadIndex && !self.majority,
@@ -161,7 +160,7 @@ impl Settings {
                 "set it below 24 hours",
             ),
             (
-                most_recent && self.ask_window.is_zero(),
+                asks && self.ask_window.is_zero(),
                 &["election", "ask-window"],
                 "nobody could answer in time, and every node would claim for itself",
                 "set ask-window above 0ms",
@@ -206,8 +205,8 @@ mod tests {
             ("async", &["reads=read-index"], "reads=read-index with majority=off: "),
             ("raft", &["demote=after 3s"], "fencing=on with demote=after 3s: "),
             ("raft", &["heartbeat=400ms"], "heartbeat=400ms with election-timeout=300ms: "),
-            ("async", &["majority=on"], "election=most-recent with completeness=off with majority"),
-            ("async", &["durable-vote=off"], "election=most-recent with durable-vote=off: "),
+            ("async", &["completeness=on"], "completeness=on with majority=off: "),
+            ("async", &["durable-vote=off"], "durable-vote=off with majority=off: "),
             ("async", &["ask-window=0ms"], "election=most-recent with ask-window=0ms: "),
             ("async", &["start-grace=10ms"], "start-grace=10ms with ask-window=150ms: "),
             ("raft", &["heartbeat=0ms"], "heartbeat=0ms with election-timeout=300ms: "),

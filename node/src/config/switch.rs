@@ -188,12 +188,24 @@ pub static SWITCHES: &[Switch] = &[
     ),
     words!(
         "election", election,
-        "how a leader is chosen: by votes, or the freshest log among those that answer",
-        "raft, most-recent",
-        "raft" => Election::Raft, "most-recent" => Election::MostRecent
+        "who stands when the leader is missed: whoever missed it first; of those that answer the \
+         freshest, the longest-serving or the highest; the highest on the ring; whom an operator \
+         promotes",
+        "raft, most-recent, seniority, bully, ring, manual",
+        "raft" => Election::Raft, "most-recent" => Election::MostRecent,
+        "seniority" => Election::Seniority, "bully" => Election::Bully, "ring" => Election::Ring,
+        "manual" => Election::Manual
     ),
-    on_off!("majority", majority, "an election, and staying leader, needs a majority"),
-    on_off!("completeness", completeness, "the winner must hold the best log of a majority"),
+    on_off!(
+        "majority",
+        majority,
+        "whoever stands needs the votes of a majority, and stays leader in contact with one"
+    ),
+    on_off!(
+        "completeness",
+        completeness,
+        "voters refuse whoever lacks entries they have, and only the best log stands"
+    ),
     on_off!("durable-vote", durable_vote, "a vote is on disk before it is given"),
     on_off!(
         "log-matching",

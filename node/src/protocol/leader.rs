@@ -8,7 +8,7 @@ use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
     Note, Now, Outcome, PerFollower, Report, RequestId, Role,
 };
-use crate::config::{Election, Level};
+use crate::config::Level;
 use crate::state::{Change, Command};
 
 /// A leader's bookkeeping. It dies with the leadership.
@@ -266,10 +266,5 @@ impl Core {
     pub(super) fn ask_everyone(&mut self, message: &Message) {
         self.counters.election_messages += self.peers.len() as u64;
         self.broadcast(message);
-    }
-
-    /// Whether votes decide.
-    pub(super) fn votes(&self) -> bool {
-        self.settings.election == Election::Raft
     }
 }

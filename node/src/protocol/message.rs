@@ -48,10 +48,12 @@ pub enum Message {
         /// Whether it voted for the receiver in that epoch.
         granted: bool,
     },
-    /// How far are you? Asked by a node that would claim leadership for the freshest.
+    /// How far are you? Asked by a node that looks for a leader.
     Ask {
         /// Number of the question at its sender.
         ask: u64,
+        /// Its last entry.
+        last: EntryId,
     },
     /// Answer to [`Message::Ask`].
     Position {
@@ -61,10 +63,32 @@ pub enum Message {
         epoch: u64,
         /// Its last entry.
         last: EntryId,
+        /// How long the sender has served, in milliseconds.
+        served: u64,
         /// The leader the sender hears at this moment, itself if it leads.
         alive: Option<Claim>,
     },
-    /// You are the freshest of those that answered me: claim the next epoch.
+    /// Goes round the ring of all nodes and gathers who is there.
+    Round {
+        /// Who began it.
+        origin: NodeId,
+        /// Its number there.
+        ask: u64,
+        /// Who has passed it on, with the last entry of each.
+        seen: Vec<(NodeId, EntryId)>,
+        /// The highest epoch any of them knows.
+        epoch: u64,
+        /// A leader that one of them hears.
+        alive: Option<Claim>,
+    },
+    /// Answer to [`Message::Round`]: the sender has it and passes it on.
+    RoundTaken {
+        /// Who began it.
+        origin: NodeId,
+        /// Its number there.
+        ask: u64,
+    },
+    /// You are the best of those that answered me: stand.
     Nominate {
         /// The highest epoch the sender has heard of.
         epoch: u64,
@@ -155,6 +179,8 @@ pub enum Request {
     Read(Query),
     /// Look at what the asked node itself has applied.
     ReadLocal(Query),
+    /// Let the asked node lead: an operator wants it.
+    Promote,
 }
 
 impl Request {

@@ -84,6 +84,7 @@ pub use view::{Counters, FollowerView, View};
 use crate::config::Settings;
 use crate::state::State;
 use barrier::{Barrier, Held};
+use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
 use entries::Entries;
 use leader::Leader;
@@ -214,6 +215,8 @@ pub struct Core {
     settings: Settings,
     random: Xoshiro256PlusPlus,
     now: Now,
+    /// When it started.
+    born: Now,
     hard: HardState,
     /// The token under which the hard state was last written.
     hard_token: Token,
@@ -223,6 +226,7 @@ pub struct Core {
     state: State,
     role: Role,
     suspicion: Suspicion,
+    passing: Passing,
     forwards: Forwards,
     barrier: Barrier,
     effects: Vec<Effect>,
@@ -259,6 +263,7 @@ impl Core {
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
             now,
+            born: now,
             hard: remembered.hard,
             hard_token: Token::default(),
             durable: remembered.entries.last_index(),
@@ -267,6 +272,7 @@ impl Core {
             state: State::default(),
             role: Role::Follower { upstream: None, round: 0 },
             suspicion: Suspicion::default(),
+            passing: Passing::new(),
             forwards: Forwards::new(entropy),
             barrier: Barrier::default(),
             effects: Vec::new(),
@@ -315,10 +321,14 @@ impl Core {
             }
             Message::Vote { epoch, last } => self.on_vote(from, epoch, last),
             Message::VoteReply { epoch, granted } => self.on_vote_reply(from, epoch, granted),
-            Message::Ask { ask } => self.on_ask(from, ask),
-            Message::Position { ask, epoch, last, alive } => {
-                self.on_position(from, ask, epoch, last, alive);
+            Message::Ask { ask, last } => self.on_ask(from, ask, last),
+            Message::Position { ask, epoch, last, served, alive } => {
+                self.on_position(from, ask, (epoch, last, served), alive);
             }
+            Message::Round { origin, ask, seen, epoch, alive } => {
+                self.on_round(from, Round { origin, ask, seen, epoch, alive });
+            }
+            Message::RoundTaken { origin, ask } => self.on_round_taken(origin, ask),
             Message::Nominate { epoch } => self.on_nominate(epoch),
             Message::Append { claim, round, prev, entries, committed } => {
                 if claim.leader == from {

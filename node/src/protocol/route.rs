@@ -44,7 +44,7 @@ impl Core {
         if let Request::ReadLocal(query) = &request {
             return self.answer_read(origin, query);
         }
-        if matches!(self.role, Role::Leader(_)) {
+        if request == Request::Promote || matches!(self.role, Role::Leader(_)) {
             return self.carry_out(origin, request);
         }
         let Some(leader) = self.upstream_leader() else {
@@ -75,6 +75,7 @@ impl Core {
             Request::Write(change) => self.append_for(origin, change),
             Request::Read(query) => self.read_at_leader(origin, query),
             Request::ReadLocal(query) => self.answer_read(origin, &query),
+            Request::Promote => self.promote(origin),
         }
     }
 

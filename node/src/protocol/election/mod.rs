@@ -1,11 +1,14 @@
 //! Who may lead: suspicion of a silent leader, and what follows from it: `election`.
 //!
 //! A follower that has not heard its leader for a random time suspects it. What it does then is
-//! the election's business: [`raft`] asks for votes, [`most_recent`] asks for positions. The rest
-//! of the core does not know which.
+//! the election's business: in [`raft`] it stands itself, in [`ask`] and [`ring`] it finds out who
+//! should, and [`office`] turns that into a leader, with votes or without. The rest of the core
+//! does not know which.
 
-mod most_recent;
+mod ask;
+mod office;
 mod raft;
+pub(super) mod ring;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,6 +16,7 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::{Claim, Core, EntryId, NodeId, Now, Report, Role};
+use crate::config::Election;
 
 /// When to suspect the leader.
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ pub(super) struct Suspicion {
     pub(super) heard: Option<Now>,
     /// The leader that was suspected and has not been heard since.
     pub(super) suspected: Option<Claim>,
+    /// Whether a bully has met a lower leader, which it is about to depose.
+    pub(super) insists: bool,
     /// Whether a leader has been met since the start.
     pub(super) settled: bool,
 }
@@ -35,7 +41,14 @@ pub(super) enum Candidate {
     /// It asks for votes in its epoch. It counts itself when its own vote is on disk.
     Vote { epoch: u64, granted: BTreeSet<NodeId> },
     /// It asks how far everybody is.
-    Asking { ask: u64, positions: BTreeMap<NodeId, (EntryId, u64)> },
+    Asking {
+        ask: u64,
+        /// How many were asked.
+        asked: usize,
+        /// Its own rank when it asked.
+        mine: (EntryId, u64, NodeId),
+        positions: BTreeMap<NodeId, ask::Position>,
+    },
     /// It has claimed leadership and waits for its disk.
     Claiming(Claim),
 }
@@ -48,6 +61,7 @@ impl Core {
     /// Time passed.
     pub(super) fn tick(&mut self) {
         self.forget_forwards();
+        self.tick_ring();
         if matches!(self.role, Role::Leader(_)) {
             return self.tick_leader();
         }
@@ -62,6 +76,13 @@ impl Core {
             return;
         }
         match &self.role {
+            _ if std::mem::take(&mut self.suspicion.insists) => {
+                self.counters.elections_started += 1;
+                self.insist();
+            }
+            Role::Candidate(Candidate::Asking { .. }) if self.rings() => {
+                self.become_follower("its round did not come back");
+            }
             Role::Candidate(Candidate::Asking { .. }) => self.close_question(),
             _ => self.suspect(),
         }
@@ -69,10 +90,15 @@ impl Core {
 
     /// When [`Core::step`] must be called with a tick at the latest.
     pub fn next_timer(&self) -> Now {
-        match &self.role {
+        let due = match &self.role {
             Role::Leader(leader) => self.leader_timer(leader),
             _ => self.suspicion.deadline,
-        }
+        };
+        self.ring_timer().map_or(due, |ring| ring.min(due))
+    }
+
+    fn rings(&self) -> bool {
+        self.settings.election == Election::Ring
     }
 
     fn suspect(&mut self) {
@@ -84,10 +110,11 @@ impl Core {
         self.suspicion.heard = None;
         self.counters.elections_started += 1;
         self.report(Report::Suspects(suspected));
-        if self.votes() {
-            self.start_pre_vote();
-        } else {
-            self.ask_positions();
+        match self.settings.election {
+            Election::Raft => self.start_pre_vote(),
+            Election::MostRecent | Election::Seniority | Election::Bully => self.ask_positions(),
+            Election::Ring => self.start_ring(),
+            Election::Manual => self.resume(),
         }
     }
 
@@ -96,9 +123,14 @@ impl Core {
         if self.suspicion.suspected.take() == Some(claim) {
             self.counters.false_suspicions += 1;
         }
+        let bullies = self.bullies(claim);
         self.suspicion.heard = Some(self.now);
         self.suspicion.settled = true;
         self.restart_suspicion();
+        if bullies {
+            self.suspicion.insists = true;
+            self.suspicion.deadline = self.now;
+        }
     }
 
     /// A new, random span of patience.

@@ -57,7 +57,7 @@ impl Core {
     }
 
     /// Stands for election in the next epoch, with a vote for itself.
-    fn stand(&mut self) {
+    pub(super) fn stand(&mut self) {
         let epoch = self.hard.epoch + 1;
         self.write_hard(HardState { epoch, voted_for: Some(self.me), ..self.hard });
         let granted = BTreeSet::new();

@@ -134,6 +134,63 @@ fn an_unclean_election_loses_what_a_shrunken_in_sync_set_acknowledged() {
     are_caught(&[&overrides[..], &["unclean-election=on"]].concat(), "lost");
 }
 
+const METHODS: [&str; 6] = [
+    "election=raft",
+    "election=most-recent",
+    "election=seniority",
+    "election=bully",
+    "election=ring",
+    "election=manual",
+];
+
+#[test]
+fn every_election_with_a_majority_and_completeness_keeps_every_promise() {
+    for method in &METHODS[..5] {
+        prove(&settings("raft", &[method]), 0..200);
+    }
+}
+
+/// Whether it then leads again is the operator's business, and there is none.
+#[test]
+fn a_manual_election_breaks_no_promise_while_it_waits_for_an_operator() {
+    let settings = settings("raft", &["election=manual"]);
+    let mut acknowledged = 0;
+    for seed in 0..200 {
+        let verdict = World::new(seed, settings.clone(), Shape::of(seed)).run();
+        acknowledged += verdict.acknowledged;
+        if let Err(violation) = verdict.safety {
+            assert!(violation.starts_with("liveness"), "seed {seed}: {violation}");
+        }
+    }
+    assert!(acknowledged > 2000, "only {acknowledged} writes were acknowledged");
+}
+
+#[test]
+fn every_election_without_a_majority_ends_with_all_replicas_equal() {
+    for method in &METHODS[1..5] {
+        let settings = settings("async", &[method]);
+        for seed in 0..100 {
+            let verdict = World::new(seed, settings.clone(), Shape::of(seed)).run();
+            assert!(verdict.converged, "{method} seed {seed}: the replicas differ at the end");
+        }
+    }
+}
+
+#[test]
+fn a_winner_whose_log_nobody_checks_erases_writes_though_a_majority_voted_for_it() {
+    for method in &METHODS[2..5] {
+        are_caught(&[method, "completeness=off"], "lost");
+    }
+}
+
+#[test]
+fn without_a_majority_every_election_loses_writes() {
+    for method in &METHODS[1..5] {
+        let without = [method, "majority=off", "completeness=off", "reads=leader"];
+        are_caught(&without, "lost");
+    }
+}
+
 /// What the simulation finds when one protection of the raft profile is off. Fencing and
 /// commit-own-epoch need schedules too rare for chance; `scenarios.rs` writes them out.
 fn is_caught(switch: &str, expected: &str) {
