@@ -66,7 +66,10 @@ fn nothing_survives(signal: Signal, after: Duration, bound: Duration) {
         std::thread::sleep(Duration::from_millis(5));
     }
     harness.wait().unwrap();
-    assert!(!seen.is_empty() || after < Duration::from_millis(100), "there was nothing to clean up");
+    assert!(
+        !seen.is_empty() || after < Duration::from_millis(100),
+        "there was nothing to clean up"
+    );
 }
 
 #[test]

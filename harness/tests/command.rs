@@ -162,7 +162,8 @@ fn a_read_altered_to_an_overwritten_value_is_a_stale_read_that_is_named() {
 fn the_history_of_a_run_with_one_read_altered_fails() {
     let smoke = Smoke::get();
     let text = fs::read_to_string(smoke.run().join("history.jsonl")).unwrap();
-    let read = text.lines().find(|line| line.contains(r#""ok":{"read":"#) && !line.contains("null"));
+    let read =
+        text.lines().find(|line| line.contains(r#""ok":{"read":"#) && !line.contains("null"));
     let read = read.expect("somebody read a value");
     let (before, _) = read.split_once(r#""ok""#).unwrap();
     let altered = format!(r#"{before}"ok":{{"read":999999999}}}}"#);
