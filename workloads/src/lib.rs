@@ -11,6 +11,7 @@ pub mod checker;
 pub mod history;
 pub mod model;
 pub mod operation;
+pub mod recording;
 pub mod seed;
 pub mod verdict;
 pub mod workload;

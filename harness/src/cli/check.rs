@@ -1,27 +1,47 @@
 //! `splitbrain check`: judges recorded histories again, with no process and no clock.
 //!
-//! A history file gets a report of its own. The folder of a run, or of a suite, has each of its
-//! histories judged, and the new verdict is held against the recorded one.
+//! A history file gets a report of its own, ours or another tool's; several get one line each. The
+//! folder of a run, or of a suite, has each of its histories judged, and the new verdict is held
+//! against the recorded one.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use splitbrain_reports::record::{Expectation, Opinion};
-use splitbrain_reports::text::{self, Checked};
-use splitbrain_workloads::history::{self, History};
+use clap::builder::PossibleValuesParser;
+use splitbrain_reports::record::{Expectation, Opinion, Recheck};
+use splitbrain_reports::text::{self, Checked, Modelled};
+use splitbrain_workloads::checker::brute_force;
+use splitbrain_workloads::checker::frontier::{Budget, Decision};
+use splitbrain_workloads::checker::linearizable;
+use splitbrain_workloads::history::{self, Format, History, Reading};
+use splitbrain_workloads::recording::{ModelName, Recording};
 use splitbrain_workloads::verdict::{Judgement, Verdict};
 use splitbrain_workloads::workload;
 
 use super::{CheckArgs, Ended, Failure, print, report, say, style};
 use crate::result::ExitCode;
 use crate::run::directory::{RunDirectory, SuiteDirectory};
-use crate::run::examine;
+use crate::run::examine::{self, Shown};
+
+/// What no format and no model is called: to find out.
+const AUTO: &str = "auto";
+
+/// The values of `--format`.
+pub(super) fn formats() -> PossibleValuesParser {
+    PossibleValuesParser::new([AUTO].into_iter().chain(Format::ALL.map(Format::name)))
+}
+
+/// The values of `--model`: ours, and two names that other tools have for them.
+pub(super) fn models() -> PossibleValuesParser {
+    let ours = ModelName::ALL.map(ModelName::name);
+    PossibleValuesParser::new([AUTO].into_iter().chain(ours).chain(["cas-register", "kv"]))
+}
 
 pub(super) fn main(args: &CheckArgs) -> Ended {
-    let path = &args.path;
+    let [path] = args.paths.as_slice() else { return several(args) };
     if let Some(suite) = SuiteDirectory::open(path) {
         return suite_folder(&suite, args);
     }
@@ -33,20 +53,51 @@ pub(super) fn main(args: &CheckArgs) -> Ended {
 }
 
 fn one(path: &Path, args: &CheckArgs) -> Ended {
-    let (history, judgements) = judge(path, args)?;
-    let verdict = overall(&judgements);
-    let code = code(verdict);
-    let recheck = examine::shown(&judgements, &Expectation::Pass)
-        .map(|shown| examine::second_opinion(&history, shown))
-        .transpose()?;
+    let mut took = Took::default();
+    let (recording, format) = open(path, args, &mut took)?;
+    match &recording {
+        Recording::Operations(history) if is_ours(format, args) => {
+            let judgements = took.judging(|| workload::judge(history));
+            took.tell(args, recording.operations());
+            told(path, args, history, &judgements, None)
+        }
+        Recording::Operations(history) => {
+            let decision = took.judging(|| recording.decide(Budget::default()));
+            let judgement = took.explaining(|| judgement(history, &decision));
+            took.tell(args, recording.operations());
+            told(path, args, history, &[judgement], Some(format.name()))
+        }
+        _ => modelled(path, args, &recording, format, took),
+    }
+}
+
+/// Whether all checkers of its workload judge the history, and not one model.
+fn is_ours(format: Format, args: &CheckArgs) -> bool {
+    format == Format::Jsonl && args.model == AUTO
+}
+
+/// Prints what the checkers of a workload say.
+fn told(
+    path: &Path,
+    args: &CheckArgs,
+    history: &History,
+    judgements: &[Judgement],
+    foreign: Option<&str>,
+) -> Ended {
+    let code = code(overall(judgements));
+    let recheck = examine::shown(judgements, &Expectation::Pass)
+        .map(|shown| second_opinion(history, shown))
+        .transpose()?
+        .flatten();
     let disagrees =
         recheck.as_ref().is_some_and(|recheck| recheck.opinion == Opinion::Contradicted);
     let code = if disagrees { ExitCode::HarnessBug } else { code };
     let text = text::checked(
         &Checked {
             file: &path.display().to_string(),
-            history: &history,
-            judgements: &judgements,
+            foreign,
+            history,
+            judgements,
             recheck: recheck.as_ref(),
             exit_code: code as u8,
             exit_reason: reason(code),
@@ -55,6 +106,112 @@ fn one(path: &Path, args: &CheckArgs) -> Ended {
     );
     print(&text);
     Ok(code)
+}
+
+/// What the brute force says, if the counterexample is small enough for it. One from a history
+/// whose values repeat need not be.
+fn second_opinion(history: &History, shown: Shown<'_>) -> anyhow::Result<Option<Recheck>> {
+    let operations = shown.anomaly.operations.len() + shown.anomaly.swaps.len();
+    if operations > brute_force::OPERATIONS_MAX {
+        return Ok(None);
+    }
+    let opinion = examine::second_opinion(history, shown)?;
+    Ok(Some(opinion))
+}
+
+/// The judgement of registers of another tool: its tool asks for an order and for nothing else, so
+/// a history in which nothing was answered is right.
+fn judgement(history: &History, decision: &Decision) -> Judgement {
+    let mut judgement = linearizable::check_registers(history);
+    if judgement.verdict == Verdict::Unknown && *decision == Decision::Possible {
+        judgement.verdict = Verdict::Pass;
+        judgement.summary = "no operation was answered, so any order explains all".to_string();
+    }
+    judgement
+}
+
+/// Judges by a model that has no workload, and prints what came of it.
+fn modelled(
+    path: &Path,
+    args: &CheckArgs,
+    recording: &Recording,
+    format: Format,
+    mut took: Took,
+) -> Ended {
+    let decision = took.judging(|| recording.decide(Budget::default()));
+    let explanation = took.explaining(|| match &decision {
+        Decision::Impossible(refusal) => recording.explain(refusal),
+        Decision::Possible | Decision::Undecided(_) => None,
+    });
+    took.tell(args, recording.operations());
+    let sentence = match &decision {
+        Decision::Possible => "an order of all operations explains every answer".to_string(),
+        Decision::Impossible(_) => "no order of the operations explains every answer".to_string(),
+        Decision::Undecided(overrun) => format!(
+            "the search gave up between the lines {} and {}, with {}",
+            overrun.from, overrun.to, overrun.why
+        ),
+    };
+    let code = code(verdict(&decision));
+    let text = text::modelled(
+        &Modelled {
+            file: &path.display().to_string(),
+            format: format.name(),
+            model: recording.model().name(),
+            operations: recording.operations(),
+            verdict: verdict(&decision),
+            sentence: &sentence,
+            explanation: explanation.as_ref(),
+            exit_code: code as u8,
+            exit_reason: reason(code),
+        },
+        &style::stdout(args.drawing),
+    );
+    print(&text);
+    Ok(code)
+}
+
+/// One line for each history, and the worst code of all.
+fn several(args: &CheckArgs) -> Ended {
+    let mut took = Took::default();
+    let (mut text, mut operations, mut codes) = (String::new(), 0, Vec::new());
+    for path in &args.paths {
+        let file = RunDirectory::open(path).map_or_else(|| path.clone(), |run| run.history());
+        let shown = path.display();
+        let (recording, format) = match open(&file, args, &mut took) {
+            Ok(opened) => opened,
+            Err(failure) => {
+                text.push_str(&format!("{:8} {}\n", "-", failure.text));
+                codes.push(failure.code);
+                continue;
+            }
+        };
+        operations += recording.operations();
+        let (verdict, note) = match &recording {
+            Recording::Operations(history) if is_ours(format, args) => {
+                let judgements = took.judging(|| workload::judge(history));
+                let first = judgements.iter().find(|it| it.verdict == overall(&judgements));
+                let note = first.map(|first| format!("{}: {}", first.checker, first.summary));
+                (overall(&judgements), note.unwrap_or_default())
+            }
+            _ => {
+                let decision = took.judging(|| recording.decide(Budget::default()));
+                let note = match &decision {
+                    Decision::Undecided(overrun) => overrun.why.clone(),
+                    _ => format!("{}, {}", format.name(), recording.model().name()),
+                };
+                (verdict(&decision), note)
+            }
+        };
+        text.push_str(&format!("{verdict:8} {shown}  {note}\n"));
+        codes.push(code(verdict));
+    }
+    took.tell(args, operations);
+    // A proven violation is never masked, and what could not be read is not judged.
+    let worst = [ExitCode::NotMet, ExitCode::Usage, ExitCode::Environment, ExitCode::Undecided];
+    let worst = worst.into_iter().find(|code| codes.contains(code)).unwrap_or(ExitCode::Met);
+    print(&format!("{text}\nexit {}: {}\n", worst as u8, reason(worst)));
+    Ok(worst)
 }
 
 /// Judges every history of a suite again and compares with what was recorded.
@@ -68,7 +225,14 @@ fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
             text.push_str(&format!("{:8} {}  no history was left\n", "-", run.name));
             continue;
         }
-        let (_, judgements) = judge(&path, args)?;
+        let mut took = Took::default();
+        let (recording, _) = open(&path, args, &mut took)?;
+        let Recording::Operations(history) = &recording else {
+            let what = format!("error: {} is no history of a run", path.display());
+            return Err(Failure::new(ExitCode::Usage, what));
+        };
+        let judgements = took.judging(|| workload::judge(history));
+        took.tell(args, recording.operations());
         let verdict = overall(&judgements);
         let agrees = verdict == run.verdict;
         same &= agrees;
@@ -87,25 +251,69 @@ fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
     Ok(code)
 }
 
-fn judge(path: &Path, args: &CheckArgs) -> Result<(History, Vec<Judgement>), Failure> {
+/// Opens and reads a file as the arguments say.
+fn open(path: &Path, args: &CheckArgs, took: &mut Took) -> Result<(Recording, Format), Failure> {
     let began = Instant::now();
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let (history, _) = history::read(&mut BufReader::new(file)).map_err(|error| {
+    let reading = Reading {
+        format: Format::ALL.into_iter().find(|format| format.name() == args.format),
+        model: args.model.parse().ok(),
+        initial: args.initial.clone(),
+    };
+    let opened = history::open(&mut BufReader::new(file), &reading).map_err(|error| {
         Failure::new(ExitCode::Usage, format!("error: {}: {error}", path.display()))
     })?;
-    let read = began.elapsed();
-    let judgements = workload::judge(&history);
-    if args.timing {
-        let total = began.elapsed();
-        let count = history.operations.len();
-        say(&format!("read {count} operations in {read:.2?}, judged in {:.2?}", total - read));
+    took.read += began.elapsed();
+    Ok(opened)
+}
+
+/// How long the parts of the work took.
+#[derive(Default)]
+struct Took {
+    read: Duration,
+    judged: Duration,
+    explained: Option<Duration>,
+}
+
+impl Took {
+    fn judging<T>(&mut self, judge: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let judged = judge();
+        self.judged += began.elapsed();
+        judged
     }
-    Ok((history, judgements))
+
+    fn explaining<T>(&mut self, explain: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let explained = explain();
+        self.explained = Some(began.elapsed());
+        explained
+    }
+
+    fn tell(&self, args: &CheckArgs, operations: usize) {
+        if !args.timing {
+            return;
+        }
+        let Took { read, judged, .. } = self;
+        let explained = self.explained.map(|explained| format!(", explained in {explained:.2?}"));
+        say(&format!(
+            "read {operations} operations in {read:.2?}, judged in {judged:.2?}{}",
+            explained.unwrap_or_default()
+        ));
+    }
 }
 
 fn overall(judgements: &[Judgement]) -> Verdict {
     let verdicts = judgements.iter().map(|judgement| judgement.verdict);
     verdicts.reduce(Verdict::and).unwrap_or(Verdict::Unknown)
+}
+
+fn verdict(decision: &Decision) -> Verdict {
+    match decision {
+        Decision::Possible => Verdict::Pass,
+        Decision::Impossible(_) => Verdict::Fail,
+        Decision::Undecided(_) => Verdict::Unknown,
+    }
 }
 
 fn code(verdict: Verdict) -> ExitCode {
@@ -116,7 +324,7 @@ fn code(verdict: Verdict) -> ExitCode {
     }
 }
 
-/// The meaning of a code for one history, about which nobody expected anything.
+/// The meaning of a code for histories about which nobody expected anything.
 fn reason(code: ExitCode) -> &'static str {
     match code {
         ExitCode::Met => "every checker passed",

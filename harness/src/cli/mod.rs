@@ -54,6 +54,7 @@ Examples:
   splitbrain run my-suite.yaml --seed 7    one suite; the seed fixes the plan, not the threads
   splitbrain plan my-suite.yaml            what would be done, without doing it
   splitbrain check runs/latest             judge the recorded histories again
+  splitbrain check history.edn --timing    judge another tool's history
   splitbrain report runs/latest --charset ascii
 
 Exit codes:
@@ -202,11 +203,20 @@ struct ReproArgs {
 
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// A history file, the folder of a run, or the folder of a suite
-    #[arg(value_name = "HISTORY|RUN")]
-    path: PathBuf,
+    /// A history file, the folder of a run, or the folder of a suite; of several, one line each
+    #[arg(value_name = "HISTORY|RUN", required = true)]
+    paths: Vec<PathBuf>,
+    /// Format of the history; auto looks at its beginning
+    #[arg(long, default_value = "auto", value_parser = check::formats(), help_heading = "History")]
+    format: String,
+    /// What it is a history of; auto looks at its operations
+    #[arg(long, default_value = "auto", value_parser = check::models(), help_heading = "History")]
+    model: String,
+    /// What was there at first, such as 0, nil, x=0,y=1 or held; else what the format's tool takes
+    #[arg(long, value_name = "VALUE", help_heading = "History")]
+    initial: Option<String>,
     /// How long reading and judging took, on stderr
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     timing: bool,
     #[command(flatten)]
     drawing: Drawing,

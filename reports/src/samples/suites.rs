@@ -505,6 +505,7 @@ pub(crate) fn stale_read_checked(style: &Style) -> String {
     };
     let checked = Checked {
         file: "stale.jsonl",
+        foreign: None,
         history: &history,
         judgements: &judgements,
         recheck: Some(&recheck),

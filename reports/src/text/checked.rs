@@ -1,5 +1,5 @@
 //! The text of `splitbrain check FILE`: what the checkers say of one history, with nothing known
-//! of the run that it came from.
+//! of the run that it came from. What a model alone judges is told by [`super::modelled`].
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,8 @@ use crate::units;
 pub struct Checked<'a> {
     /// The history's file, as the command line named it.
     pub file: &'a str,
+    /// The name of its format, if it is another tool's.
+    pub foreign: Option<&'a str>,
     /// What was read from it.
     pub history: &'a History,
     /// What each checker says.
@@ -95,6 +97,12 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
         .collect();
     let counted = if counted.is_empty() { "none".to_string() } else { counted.join("; ") };
     lines.extend(table::wrapped("  operations  ", &counted));
+    if let Some(format) = checked.foreign {
+        lines.extend(table::wrapped("  format      ", format));
+        let times = "as in the file; where it has none, line 12 stands at 0.012 s";
+        lines.extend(table::wrapped("  times       ", times));
+        return lines;
+    }
     let whole = if history.complete {
         "yes, the trailer is there and its count is right"
     } else {

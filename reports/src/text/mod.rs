@@ -2,8 +2,8 @@
 //!
 //! One file per section, in the order in which they appear: `summary`, `gates`,
 //! `operations`, `timeline`, `faults`, `lanes` (the counterexample), `next`.
-//! [`suite`] puts them together for `run` and `report`, [`checked`] for `check`; [`progress`] is
-//! for the lines on stderr while a suite runs. Words for records are chosen in `words`, glyphs
+//! [`suite`] puts them together for `run` and `report`, [`checked`] and [`modelled`] for `check`;
+//! [`progress`] is for the lines on stderr while a suite runs. Words for records are chosen in `words`, glyphs
 //! and colors in `theme`. A section is built in the full character set and without color;
 //! `theme` turns the finished text into what the reader can show, so neither can move a column.
 //!
@@ -13,6 +13,7 @@ mod checked;
 mod faults;
 mod gates;
 mod lanes;
+mod modelled;
 mod next;
 mod operations;
 pub mod progress;
@@ -30,6 +31,7 @@ use splitbrain_workloads::history::History;
 use crate::record::{EventRecord, RunRecord, SuiteRecord};
 
 pub use checked::{Checked, checked};
+pub use modelled::{Modelled, modelled};
 pub use replay::{Replay, ReplayedFault, replay};
 pub use repro::{Repro, repeated, repro};
 pub use theme::{Charset, Style};

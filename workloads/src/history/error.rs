@@ -26,8 +26,8 @@ pub enum HistoryError {
     /// The first line belongs to no format that can be read.
     #[error(
         "line 1: this is no history: expected a header such as \
-         {{\"history\":{FORMAT_VERSION},\"workload\":\"register\",\"nodes\":3}} or a line of \
-         jepsen.util, got {found}"
+         {{\"history\":{FORMAT_VERSION},\"workload\":\"register\",\"nodes\":3}}, a line of \
+         jepsen.util, or EDN, got {found}"
     )]
     UnknownFormat {
         /// The beginning of the first line, quoted.
@@ -41,6 +41,15 @@ pub enum HistoryError {
         /// In bytes, counted from one, where one byte can be blamed.
         column: Option<u64>,
         /// What is wrong with it.
+        what: String,
+    },
+    /// The file holds spaces and comments alone.
+    #[error("the history is empty: expected at least one event; nothing was recorded")]
+    NoEvent,
+    /// What the caller said of the history does not fit it.
+    #[error("{what}")]
+    Unfit {
+        /// What does not fit.
         what: String,
     },
     /// The input could not be read.

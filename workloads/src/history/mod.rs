@@ -16,7 +16,10 @@
 //! {"end":{"events":4}}
 //! ```
 
+mod edn;
 mod error;
+mod events;
+mod foreign;
 pub mod jepsen_log;
 pub mod jsonl;
 
@@ -28,6 +31,7 @@ pub use error::HistoryError;
 pub use jepsen_log::MISMATCH;
 
 use crate::operation::{ClientId, NodeId, Op, Outcome, Reply};
+use crate::recording::{ModelName, Recording};
 
 /// The version of the file format that this build writes.
 pub const FORMAT_VERSION: u32 = 1;
@@ -136,27 +140,99 @@ impl History {
     }
 }
 
-/// The formats that [`read`] knows.
+/// The formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// JSON lines, our own: [`jsonl`].
     Jsonl,
     /// The text log of a Jepsen run against etcd: [`jepsen_log`].
     JepsenLog,
+    /// The events of a Jepsen run, one after the other.
+    JepsenEdn,
+    /// The events of a history of Knossos, in one vector or list.
+    Knossos,
+    /// The events of a map of strings, as Porcupine's examples have them.
+    PorcupineKv,
 }
 
-/// Reads a history in whichever known format it is, judged by its first bytes.
+impl Format {
+    /// Every format.
+    pub const ALL: [Format; 5] =
+        [Format::Jsonl, Format::JepsenLog, Format::JepsenEdn, Format::Knossos, Format::PorcupineKv];
+
+    /// The kebab-case name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Format::Jsonl => "jsonl",
+            Format::JepsenLog => "jepsen-log",
+            Format::JepsenEdn => "jepsen-edn",
+            Format::Knossos => "knossos",
+            Format::PorcupineKv => "porcupine-kv",
+        }
+    }
+}
+
+/// What is known of a file before it is read. Nothing, by default.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Its format; else the first bytes say.
+    pub format: Option<Format>,
+    /// What it is a history of; else its operations say.
+    pub model: Option<ModelName>,
+    /// What the thing held at first; else what the format's own tool takes.
+    pub initial: Option<String>,
+}
+
+/// Reads a history in any of the formats, with the rules and defaults of the tool that wrote it.
 ///
 /// # Errors
 ///
-/// [`HistoryError`], as the reader of the format gives it, or that the format is not known.
-pub fn read(input: &mut dyn BufRead) -> Result<(History, Format), HistoryError> {
-    let start = input.fill_buf()?;
-    match start.first() {
-        None => Err(HistoryError::Empty),
-        Some(b'{') if !start.starts_with(b"{:") => Ok((jsonl::read(input)?, Format::Jsonl)),
-        Some(_) if start.starts_with(b"INFO") => Ok((jepsen_log::read(input)?, Format::JepsenLog)),
-        Some(_) => {
+/// [`HistoryError`], as the reader of the format gives it, that the format is not known, or that
+/// the file does not fit what was said of it.
+pub fn open(
+    input: &mut dyn BufRead,
+    as_said: &Reading,
+) -> Result<(Recording, Format), HistoryError> {
+    let Reading { format, model, initial } = as_said;
+    let sniffed = match format {
+        Some(format) => *format,
+        None => sniff(input.fill_buf()?)?,
+    };
+    let registers = |history: History| match model {
+        None | Some(ModelName::Register) => Ok(Recording::Operations(history)),
+        Some(other) => Err(HistoryError::Unfit {
+            what: format!(
+                "a {} history is one of registers, not of a {}",
+                sniffed.name(),
+                other.name()
+            ),
+        }),
+    };
+    match sniffed {
+        Format::Jsonl if initial.is_some() => Err(HistoryError::Unfit {
+            what: "a jsonl history begins with every key absent: expected no initial value".into(),
+        }),
+        Format::Jsonl => Ok((registers(jsonl::read(input)?)?, sniffed)),
+        Format::JepsenLog => {
+            let initial = foreign::initial_value(initial.as_deref())?;
+            let history = jepsen_log::read(input)?;
+            Ok((registers(foreign::with_initial(history, initial))?, sniffed))
+        }
+        Format::JepsenEdn | Format::Knossos | Format::PorcupineKv => {
+            foreign::read(input, *format, *model, initial.as_deref())
+        }
+    }
+}
+
+/// The format by the first bytes. Of the EDN formats the reader finds out which.
+fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
+    let text = start.trim_ascii_start();
+    match text.first() {
+        None if start.is_empty() => Err(HistoryError::Empty),
+        Some(b'{') if text[1..].trim_ascii_start().starts_with(b"\"") => Ok(Format::Jsonl),
+        Some(b'{' | b'[' | b'(' | b';' | b'#') => Ok(Format::JepsenEdn),
+        _ if text.starts_with(b"INFO") => Ok(Format::JepsenLog),
+        _ => {
             let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
             let line = String::from_utf8_lossy(&line[..line.len().min(40)]).into_owned();
             Err(HistoryError::UnknownFormat { found: format!("{line:?}") })
@@ -164,5 +240,7 @@ pub fn read(input: &mut dyn BufRead) -> Result<(History, Format), HistoryError> 
     }
 }
 
+#[cfg(test)]
+mod corpus;
 #[cfg(test)]
 mod tests;

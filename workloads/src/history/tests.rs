@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::jsonl::Writer;
 use super::*;
+use crate::checker::frontier::{Budget, Decision};
 use crate::operation::{Consistency, Key, Reason, Value};
 use crate::verdict::Verdict;
 use crate::workload::judge;
@@ -24,6 +25,14 @@ const FILE: &str = r#"{"history":1,"workload":"register","nodes":3}
 {"seq":11,"us":3300,"client":6,"ok":{"listed":[8]}}
 {"end":{"events":12}}
 "#;
+
+/// Reads a history of registers in whichever format.
+fn read(input: &mut dyn BufRead) -> Result<(History, Format), HistoryError> {
+    match open(input, &Reading::default())? {
+        (Recording::Operations(history), format) => Ok((history, format)),
+        (other, _) => panic!("{other:?}"),
+    }
+}
 
 fn read_text(text: &str) -> Result<History, HistoryError> {
     jsonl::read(text.as_bytes())
@@ -137,6 +146,7 @@ fn contradictions_are_told_with_their_line() {
             .unwrap_err()
             .to_string(),
         read(&mut "{:process 1, :type :invoke}\n".as_bytes()).unwrap_err().to_string(),
+        read(&mut "<html>\n".as_bytes()).unwrap_err().to_string(),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
     line 2: client c1 completes an operation, but has none open
@@ -154,7 +164,8 @@ fn contradictions_are_told_with_their_line() {
     line 1: expected a history of version 1, got version 9; help: use the release of splitbrain that wrote it
     line 1, column 43: unknown field `x`, expected one of `history`, `workload`, `nodes`
     line 2, column 6: expected UTF-8
-    line 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3} or a line of jepsen.util, got "{:process 1, :type :invoke}"
+    line 1, column 1: expected an event with :f, got {:process 1, :type :invoke}
+    line 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got "<html>"
     "#);
 }
 
@@ -191,13 +202,208 @@ fn a_jepsen_log_is_read_as_one_register() {
     assert_eq!(error, "line 2: expected a whole number or nil, got \"x\"");
 }
 
+/// Small files of other tools, of every model.
+const FOREIGN: [&str; 5] = [
+    "; a register\n[{:process 0, :type :invoke, :f :write, :value 1}\n \
+     {:process -1, :type :invoke, :f :cas, :value [1 2], :time 1000}\n \
+     {:process :nemesis, :type :info, :f :start}\n \
+     {:process 0, :type :ok, :f :write, :value 1}\n \
+     {:process -1, :type :fail, :f :cas, :value [1 2], :error {:cause {:n 1}}}\n \
+     {:process 0, :type :invoke, :f :read, :value 7}\n \
+     {:process 0, :type :ok, :f :read, :value 1}\n \
+     {:process 0, :type :invoke, :f :read, :value nil}\n \
+     {:process 0, :type :ok, :f :read, :value nil}\n \
+     {:process 0, :type :invoke, :f :write, :value 2}\n \
+     {:process 0, :type :info, :f :write, :value 2}]",
+    "{:process 0, :type :invoke, :f :write, :value [5 1]}\n\
+     {:process 0, :type :ok, :f :write, :value [5 1]}\n\
+     {:process 0, :type :invoke, :f :cas, :value [5 [1 3]]}\n\
+     {:process 0, :type :ok, :f :cas, :value [5 [1 3]]}\n\
+     {:process 0, :type :invoke, :f :read, :value [5 nil]}\n\
+     {:process 0, :type :ok, :f :read, :value [5 3]}\n",
+    "{:process 0, :type :invoke, :f :append, :key \"0\", :value \"x 0 y\"}\n\
+     {:process 0, :type :ok, :f :append, :key \"0\", :value \"x 0 y\"}\n\
+     {:process 0, :type :invoke, :f :put, :key \"0\", :value \"x\"}\n\
+     {:process 1, :type :invoke, :f :get, :key \"0\", :value nil}\n\
+     {:process 1, :type :ok, :f :get, :key \"0\", :value \"\"}\n",
+    "[{:type :invoke, :f :txn, :value [[:read :x nil] [:write :y 1]], :process 3}\n\
+     {:type :ok, :f :txn, :value [[:read :x 0] [:write :y 1]], :process 3}\n\
+     {:type :invoke, :f :txn, :value [[:read :y nil]], :process 3}\n\
+     {:type :ok, :f :txn, :value [[:read :y 0]], :process 3}]",
+    "({:process 0, :type :invoke, :f :acquire} {:process 0, :type :ok, :f :acquire}\n\
+     {:process 1, :type :invoke, :f :acquire} {:process 1, :type :ok, :f :acquire}\n\
+     {:process 0, :type :invoke, :f :release} {:process 0, :type :info, :f :release})",
+];
+
+#[test]
+fn files_of_other_tools_are_told_apart_and_judged_by_their_rules() {
+    let told = FOREIGN.map(|file| {
+        let (recording, format) = open(&mut file.as_bytes(), &Reading::default()).unwrap();
+        let decision = recording.decide(Budget::default());
+        let explained = match &decision {
+            Decision::Impossible(refusal) => recording.explain(refusal),
+            _ => None,
+        };
+        let mut text = format!(
+            "{} of a {}, {} operations: {}",
+            format.name(),
+            recording.model().name(),
+            recording.operations(),
+            if decision == Decision::Possible { "possible" } else { "impossible" }
+        );
+        if let Recording::Operations(history) = &recording {
+            for it in &history.operations {
+                text += &format!(
+                    "\n  {} {}-{:?} {} {:?}",
+                    it.client,
+                    it.invoked.seq,
+                    it.completed.map(|stamp| stamp.seq),
+                    it.op,
+                    it.outcome
+                );
+            }
+        }
+        for call in explained.iter().flat_map(|explained| &explained.calls) {
+            let mark = if call.is_refused { ">" } else { " " };
+            text +=
+                &format!("\n{mark} {} {}-{:?} {}", call.client, call.began, call.ended, call.text);
+        }
+        for line in explained.iter().flat_map(|explained| &explained.story) {
+            text += &format!("\n  {line}");
+        }
+        text
+    });
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    knossos of a register, 6 operations: possible
+      c1 0-Some(1) write register=0 Ok(Written)
+      c0 4-Some(7) write register=1 Ok(Written)
+      c4294967294 5-Some(8) cas register 1->2 Fail(Reason("fail"))
+      c0 9-Some(10) read register Ok(Read(Some(Value(1))))
+      c0 11-Some(12) read register Info(Reason("nil"))
+      c0 13-None write register=2 Info(Reason("info"))
+    jepsen-edn of a register, 3 operations: possible
+      c0 1-Some(2) write 5=1 Ok(Written)
+      c0 3-Some(4) cas 5 1->3 Ok(Compared { swapped: true, observed: Some(Value(1)) })
+      c0 5-Some(6) read 5 Ok(Read(Some(Value(3))))
+    porcupine-kv of a key-value, 3 operations: impossible
+      c0 1-Some(2) append 0 "x 0 y": ok
+    > c1 4-Some(5) get 0: ""
+      No order explains these operations: c1's "get 0: """ ended at line 5, and cannot have taken effect before.
+      In the state "x 0 y" it refuses c1 "get 0: """.
+    knossos of a multi-register, 2 operations: impossible
+      c3 1-Some(2) read x: 0, write y=1
+    > c3 3-Some(4) read y: 0
+      No order explains these operations: c3's "read y: 0" ended at line 4, and cannot have taken effect before.
+      In the state y=1 it refuses c3 "read y: 0".
+    knossos of a mutex, 3 operations: impossible
+      c0 1-Some(2) acquire: ok
+    > c1 3-Some(4) acquire: ok
+      No order explains these operations: c1's "acquire: ok" ended at line 4, and cannot have taken effect before.
+      In the state held it refuses c1 "acquire: ok".
+    "#);
+}
+
+#[test]
+fn what_is_said_of_a_file_holds_and_what_does_not_fit_is_refused() {
+    let text = "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :ok, :f :read, :value 7}";
+    let decide = |initial: Option<&str>, format, model| {
+        let reading = Reading { format, model, initial: initial.map(str::to_string) };
+        open(&mut text.as_bytes(), &reading)
+            .map(|(recording, _)| recording.decide(Budget::default()) == Decision::Possible)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(decide(Some("7"), None, None), Ok(true));
+    assert_eq!(decide(None, None, None), Ok(false));
+    assert_eq!(decide(Some("0"), None, None), Ok(false));
+    let errors = [
+        decide(Some("x"), None, None),
+        decide(None, None, Some(ModelName::Mutex)),
+        decide(None, Some(Format::JepsenLog), None),
+        decide(None, Some(Format::Jsonl), None),
+        decide(Some("1"), Some(Format::Jsonl), None),
+    ];
+    let errors = errors.map(Result::unwrap_err);
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    expected a whole number or "nil" initially, got "x"
+    line 1, column 1: expected acquire or release, the functions of a lock, got :read
+    line 1: expected a line that begins with "INFO  jepsen.util - "
+    line 1, column 2: key must be a string
+    a jsonl history begins with every key absent: expected no initial value
+    "#);
+}
+
+#[test]
+fn contradictions_of_events_are_told_with_line_and_column() {
+    let event = |rest: &str| format!("{{:process 0, {rest}}}\n");
+    let invoke = event(":type :invoke, :f :write, :value 1");
+    let files = [
+        event(":type :ok, :f :write, :value 1"),
+        format!("{invoke} {invoke}"),
+        format!("{invoke}{}", event(":type :ok, :f :read, :value 1")),
+        format!("{invoke}{}", event(":type :maybe, :f :write")),
+        event(":type :invoke, :f :write, :value \"x\""),
+        event(":type :invoke, :f :cas, :value 3"),
+        event(":type :invoke, :f :frobnicate, :value 3"),
+        event(":type :invoke, :f :put, :value 3"),
+        "{:process [1], :type :invoke, :f :read}".to_string(),
+        "; nothing\n".to_string(),
+        "[1 2]".to_string(),
+        "[{:process 0, :type :invoke, :f :txn, :value [[:rd 1 2]]}]".to_string(),
+        format!("[{invoke}"),
+    ];
+    let errors = files.map(|file| {
+        open(&mut file.as_bytes(), &Reading::default()).map(|_| file).unwrap_err().to_string()
+    });
+    insta::assert_snapshot!(errors.join("\n"), @r#"
+    line 1, column 1: process 0 has no operation open
+    line 2, column 2: process 0 has had an operation open since line 1
+    line 2, column 1: :read does not complete the :write of line 1
+    line 2, column 1: expected :invoke, :ok, :fail or :info as :type, got :maybe
+    line 1, column 1: expected whole numbers or nil as the values of a register, got :write "x"
+    line 1, column 1: expected two values, [from to], got :cas 3
+    line 1, column 1: expected a function of a known model (read, write, cas; get, put, append; txn; acquire, release), got :frobnicate
+    line 1, column 1: expected an event with :key, got :put
+    line 1, column 1: expected a number as :process, got [1]
+    the history is empty: expected at least one event; nothing was recorded
+    line 1, column 2: expected an event such as {:process 0, :type :invoke, :f :read, :value nil}, got 1
+    line 1, column 2: expected a :txn of steps such as [[:read :x nil] [:write :y 1]], got :txn [:rd 1 2]
+    line 2, column 1: the history is cut off: expected ']' for the bracket of line 1, column 1
+    "#);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        let _ = read(&mut &bytes[..]);
-        let _ = jepsen_log::read(&bytes[..]);
+        for format in Format::ALL.map(Some).into_iter().chain([None]) {
+            let _ = open(&mut &bytes[..], &Reading { format, ..Reading::default() });
+        }
+    }
+
+    #[test]
+    fn no_changed_file_of_another_tool_makes_the_reader_or_a_checker_panic(
+        file in prop::sample::select(FOREIGN.to_vec()),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..4_u8), 1..6)
+    ) {
+        let mut bytes = file.as_bytes().to_vec();
+        for (from, to, edit) in edits {
+            let (from, to) = (from.index(bytes.len()), to.index(bytes.len()));
+            let (from, to) = (from.min(to), from.max(to));
+            match edit {
+                0 => { bytes.drain(from..to); }
+                1 => { let copy = bytes[from..to].to_vec(); bytes.splice(to..to, copy); }
+                2 => bytes[from] = b"{}[]()\"#;:\\ 0-n"[to % 15],
+                _ => bytes.swap(from, to),
+            }
+            if bytes.is_empty() { break; }
+        }
+        if let Ok((recording, _)) = open(&mut &bytes[..], &Reading::default()) {
+            let budget = Budget { at_once: 1000, in_all: 10_000 };
+            if let Decision::Impossible(refusal) = recording.decide(budget) {
+                recording.explain(&refusal);
+            }
+        }
     }
 
     #[test]

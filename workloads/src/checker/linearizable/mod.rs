@@ -21,6 +21,7 @@ mod tell;
 mod zones;
 
 use crate::checker::findings::{Candidate, Findings, Rank, counted};
+use crate::checker::frontier::{Budget, Decision, Refusal};
 use crate::checker::versions::{Oddity, Versions, by_key};
 use crate::history::{History, OperationId};
 use crate::operation::{Key, Op, Outcome};
@@ -72,6 +73,34 @@ pub fn check_registers(history: &History) -> Judgement {
     let mut judgement = with_searched(judgement, searched);
     judgement.counts = open_questions.counts(history);
     judgement
+}
+
+/// Only whether one order of all operations exists, as [`check_registers`] finds it, without saying
+/// why not and without the lists. Of a refusal it says nothing but that there is one.
+pub fn decide_registers(history: &History, budget: Budget) -> Decision {
+    let mut undecided = None;
+    for (key, operations) in by_key(history) {
+        if let Ok(versions) = Versions::of(history, key, &operations) {
+            let mut findings = Findings::new();
+            let mut sink = Sink { findings: &mut findings, key: 0, found: false };
+            check_key(&versions, &mut sink);
+            if sink.found {
+                let nothing = Refusal { refused: 0, since: None, last: Vec::new(), states: 0 };
+                return Decision::Impossible(nothing);
+            }
+            if versions.silent_mismatches == 0 {
+                continue;
+            }
+        }
+        match residue::decide(history, &operations, budget) {
+            Decision::Possible => {}
+            Decision::Undecided(overrun) => {
+                undecided.get_or_insert(overrun);
+            }
+            impossible @ Decision::Impossible(_) => return impossible,
+        }
+    }
+    undecided.map_or(Decision::Possible, Decision::Undecided)
 }
 
 /// Adds what the search found to what was found without.

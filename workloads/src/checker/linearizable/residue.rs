@@ -47,6 +47,13 @@ pub(super) fn search(history: &History, key: &Key, operations: &[OperationId]) -
     }
 }
 
+/// Only whether an order of the operations of one key exists.
+pub(super) fn decide(history: &History, operations: &[OperationId], budget: Budget) -> Decision {
+    let calls: Vec<CallOf<Register>> =
+        register::calls(history, operations).into_iter().map(|(_, call)| call).collect();
+    frontier::decide(&Register, &calls, budget)
+}
+
 /// The counterexample has few operations, whose values may well be unique; the exact algorithm then
 /// has a name for what is wrong with it. It proves as much, see `frontier::core`.
 fn named(history: &History, key: &Key, kept: &[OperationId], until: u64) -> Option<Anomaly> {
