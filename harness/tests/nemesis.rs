@@ -193,6 +193,7 @@ fn planned(faults: &str) -> PlannedRun {
         capabilities: vec![Capability::AtomicList],
         settings: Vec::new(),
         switches: None,
+        refuses: Vec::new(),
     };
     let text = format!(
         "suite: faults\ntarget: sleeper\nruns:\n  - name: it\n    workload: set\n    \
