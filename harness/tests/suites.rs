@@ -20,6 +20,7 @@ fn kind(name: &str, settings: Vec<Setting>) -> TargetKind {
         ],
         settings,
         switches: None,
+        refuses: Vec::new(),
     }
 }
 

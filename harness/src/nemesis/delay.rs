@@ -47,10 +47,10 @@ delay: { node: leader, by: 80ms, direction: outbound, at: 2s, for: 3s }
 
 Every chunk read from a link is queued and handed on `by` later, give or take
 `spread`; a round trip over a link delayed both ways takes twice as long.
-Order is kept within a connection, and throughput is as before. The connections
-of a link between two nodes are delayed whoever dialled them; the handshake of a
-new one is not. `direction` is as the nodes meant see it, `scope` as in a
-partition.
+Order is kept within a connection, and a megabyte may be on its way on each; a
+sender that is faster waits. The connections of a link between two nodes are
+delayed whoever dialled them; the handshake of a new one is not. `direction` is
+as the nodes meant see it, `scope` as in a partition.
 
 Effect    every chunk was at least as late as it was to be; the report says by
           how much on average, by the proxy's clock.

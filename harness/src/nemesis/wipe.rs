@@ -22,7 +22,7 @@ impl Fault for Wipe {
     const KIND: &'static str = "wipe";
     const SUMMARY: &'static str = "SIGKILL a node and remove its data; start it with an empty disk";
     const EXPLAIN: &'static str = "\
-wipe: { node: follower, at: 2s, for: 1s }
+wipe: { node: leader, at: 2s, for: 1s }
 
 The process gets SIGKILL and its data directory is removed while it is down. The
 node comes back under its own name with an empty disk: it has forgotten what it
@@ -30,9 +30,8 @@ stored, and whom it voted for. A majority that counted it may be none any more,
 so only a node whose loss leaves a majority can be wiped, and only while no
 other fault is in force. It is not started before every other node has applied
 all that was committed by then: until then the loss of another node, or one
-election with its vote, would lose acknowledged writes in any store. A store
-that refuses a member without its data, and must be told to replace it instead,
-does not come back; the run then ends as `environment`.
+election with its vote, would lose acknowledged writes in any store. Targets
+that were never made to survive this are refused when the suite is read.
 
 Effect    the data directory was gone while the node was down, another one
           stands in its place, and a new process id answered.

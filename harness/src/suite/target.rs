@@ -38,6 +38,20 @@ pub struct TargetKind {
     pub settings: Vec<Setting>,
     /// The names that `set` may hold; `None` when the kind has no `set`.
     pub switches: Option<Vec<String>>,
+    /// Faults that it cannot be put under.
+    pub refuses: Vec<Refusal>,
+}
+
+/// A fault that a kind of target cannot be put under: not because it would break a promise, which
+/// is what faults are for, but because it was never made to survive it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The kind of the fault, such as `wipe`.
+    pub fault: &'static str,
+    /// The one shape of it that is possible all the same, such as `leader`, if there is one.
+    pub unless: Option<&'static str>,
+    /// Why, in words.
+    pub why: &'static str,
 }
 
 /// A setting of a kind of target.

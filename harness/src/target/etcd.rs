@@ -24,7 +24,7 @@ use splitbrain_workloads::operation::{
 use super::{
     Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, find_on_path, http,
 };
-use crate::suite::target::{TargetKind, TargetSpec};
+use crate::suite::target::{Refusal, TargetKind, TargetSpec};
 
 /// Answers after which the operation certainly never happens: etcd refuses them before it
 /// proposes anything (`EtcdServer.processInternalRaftRequestOnce` checks the backlog first).
@@ -54,6 +54,11 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
         ],
         settings: Vec::new(),
         switches: None,
+        refuses: vec![Refusal {
+            fault: "wipe",
+            unless: None,
+            why: "a member that has lost its data must be replaced, it exits when it is started",
+        }],
     })
 }
 

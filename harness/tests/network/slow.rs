@@ -38,8 +38,10 @@ async fn a_short_delay_is_not_rounded_up_to_the_next_millisecond() {
         let slack = Duration::from_micros(900);
         assert!(late < delay + slack, "{delay:?} asked, {late:?} seen");
     }
+    // A chunk is counted once the receiver's kernel has it, and so may the receiver by then.
+    rig.until(Link::peers(N1, N2), |seen| seen.slowed.chunks == 404).await;
     let seen = rig.evidence(Link::peers(N1, N2)).slowed;
-    assert_eq!((seen.chunks, seen.bytes, seen.early), (404, 404, 0));
+    assert_eq!((seen.bytes, seen.early), (404, 0));
     assert!(seen.late >= seen.asked);
 }
 
@@ -137,8 +139,11 @@ async fn a_cut_that_refuses_turns_new_connections_away_and_holds_old_ones() {
     rig.network.cut(&link, Dials::Refuse).await.unwrap();
     old.write_all(b"held").await.unwrap();
     let port = rig.network.peer_port(N1, N2).await.unwrap();
-    let mut new = within(TcpStream::connect(port)).await.unwrap();
-    let error = within(new.read(&mut [0; 8])).await.unwrap_err();
+    // The reset may come while the dialler still looks at its new connection.
+    let error = match within(TcpStream::connect(port)).await {
+        Ok(mut new) => within(new.read(&mut [0; 8])).await.unwrap_err(),
+        Err(error) => error,
+    };
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     rig.until(link[0], |seen| seen.dials_turned_away == 1 && seen.offered_while_cut == 4).await;
     assert!(rig.evidence(link[0]).proves_a_cut());

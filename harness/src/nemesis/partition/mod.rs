@@ -147,7 +147,7 @@ partition: { halves: random, every: 5s, for: 2s }
 partition: { leader-side: minority, scope: peers+clients, at: 2s, for: 3s }
 partition: { one-way: { node: leader, direction: outbound }, at: 2s, for: 3s }
 partition: { majorities-ring: random, at: 2s, for: 3s }
-partition: { bridge: leader, at: 2s, for: 3s }
+partition: { bridge: follower, at: 2s, for: 3s }
 partition: { halves: redrawn, flap: { cut: 1s, healed: 1s }, at: 2s, for: 5s }
 
 isolate      cuts each of the nodes meant off from every other node.

@@ -119,6 +119,11 @@ fn mistakes_of_meaning_are_shown_at_their_place() {
     check("control_of_a_passing_run", &in_run("control: store"));
     check("gate_without_samples", &in_run("gates: { recovery: \"<= 3s\" }"));
     check("missing_capability", "suite: s\ntarget: cache\nruns:\n- { name: a, workload: set }\n");
+    check(
+        "refused_fault",
+        "suite: s\ntarget: cache\nruns:\n- name: a\n  workload: register\n  faults:\n  \
+         - wipe: { node: follower, at: 2s, for: 1s }\n  - wipe: { node: leader, at: 5s, for: 1s }\n",
+    );
     check("unknown_target", "suite: s\ntarget: stroe\nruns:\n- { name: a, workload: set }\n");
     check(
         "unknown_profile",

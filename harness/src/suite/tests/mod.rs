@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use splitbrain_workloads::operation::Capability;
 
-use super::target::{Setting, TargetKind, TargetSpec};
+use super::target::{Refusal, Setting, TargetKind, TargetSpec};
 use super::{Suite, parse};
 
 /// Two kinds of target as the harness might have them.
@@ -29,6 +29,7 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
                 meaning: "all protections at once".to_string(),
             }],
             switches: Some(vec!["fencing".to_string(), "fsync".to_string()]),
+            refuses: Vec::new(),
         },
         TargetKind {
             name: "cache".to_string(),
@@ -36,6 +37,11 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
             capabilities: vec![Capability::CompareAndSet],
             settings: Vec::new(),
             switches: None,
+            refuses: vec![Refusal {
+                fault: "wipe",
+                unless: Some("leader"),
+                why: "only a leader finds its data again",
+            }],
         },
     ]
 }

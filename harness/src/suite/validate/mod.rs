@@ -116,6 +116,9 @@ fn check_run(findings: &mut Findings, path: &Path, suite: &Suite, run: &Run, kin
         );
         findings.add(path.key("workload"), message).help("see `splitbrain list workloads`");
     }
+    if let Some(kind) = spec.kind_in(kinds) {
+        target::check_faults(findings, path, run, kind);
+    }
     schedule::check(findings, path, run, spec.nodes, load.duration);
     for gate in run.gates.iter().filter(|gate| gate.metric.needs_faults() && run.faults.is_empty())
     {

@@ -1,6 +1,7 @@
 //! Whether a target is one that there is, and a control the twin of its canary.
 
 use super::finding::{Findings, Path};
+use crate::suite::Run;
 use crate::suite::limits;
 use crate::suite::problem::similar;
 use crate::suite::target::{TargetKind, TargetSpec};
@@ -53,6 +54,25 @@ fn check_switches(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind:
             finding.label(one_of(known.iter().copied()));
         }
         finding.help = similar(name, known.iter().copied());
+    }
+}
+
+/// Whether the target can be put under the faults of a run.
+pub(super) fn check_faults(findings: &mut Findings, path: &Path, run: &Run, kind: &TargetKind) {
+    for (index, spec) in run.faults.iter().enumerate() {
+        let (name, shape) = (spec.fault.kind(), spec.fault.shape());
+        let refused = kind.refuses.iter().find(|refusal| refusal.fault == name);
+        let Some(refusal) = refused.filter(|refusal| refusal.unless != Some(shape.as_str())) else {
+            continue;
+        };
+        let finding = findings.add(
+            path.key("faults").index(index).key(name),
+            format!("the target `{}` cannot be put under this {name}", kind.name),
+        );
+        finding.label(refusal.why.to_string());
+        if let Some(possible) = refusal.unless {
+            finding.help(format!("`{possible}` is possible"));
+        }
     }
 }
 
