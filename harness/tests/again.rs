@@ -106,6 +106,25 @@ fn ci_reads_the_failure_by_its_name_and_a_gate_is_not_greener_than_its_suite() {
 }
 
 #[test]
+fn a_suite_can_be_repeated_and_shared_out() {
+    let suite = "suite: two\ntarget: store\ndefaults: { duration: 1s, rate: 100 }\nruns:\n\
+                 - { name: one, workload: set }\n- { name: two, workload: register }\n";
+    fs::write(folder().join("two.yaml"), suite).unwrap();
+    let run = ["run", "two.yaml", "--out", "two", "--quiet", "--shard"];
+    let (code, stdout, stderr) = ended(folder(), &[&run[..], &["2/2", "--repeat", "2"]].concat());
+    assert!([0, 3].contains(&code), "{stdout}\n{stderr}");
+    for (name, is_there) in [("two-1", true), ("two-2", true), ("one-1", false), ("two", false)] {
+        assert_eq!(folder().join("two/latest").join(name).is_dir(), is_there, "{name}");
+    }
+    let (code, _, stderr) = ended(folder(), &[&run[..], &["3/3"]].concat());
+    assert_eq!(code, 2);
+    assert!(stderr.contains("shard 3/3 of the suite `two` holds no run: it has 2"), "{stderr}");
+    let (code, _, stderr) = ended(folder(), &[&run[..], &["2/1"]].concat());
+    assert_eq!(code, 2);
+    assert!(stderr.contains("expected a shard such as `2/5`"), "{stderr}");
+}
+
+#[test]
 fn what_is_no_recorded_run_is_refused_with_what_to_do() {
     let folder = folder();
     let (code, _, stderr) = ended(folder, &["replay", "."]);

@@ -12,6 +12,7 @@ mod replay;
 mod report;
 mod repro;
 mod run;
+mod selection;
 mod shrink;
 mod sources;
 mod style;
@@ -133,6 +134,13 @@ struct RunArgs {
     /// Only runs whose name matches, with their twins; `*` stands for anything
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     only: Option<String>,
+    /// Only the runs of one machine of several, such as 2/5, with their twins
+    #[arg(long, value_name = "I/N", help_heading = "Selection")]
+    shard: Option<selection::Shard>,
+    /// Every run so many times, each planned anew
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Selection",
+          value_parser = clap::value_parser!(u32).range(1..=200))]
+    repeat: u32,
     /// Seed of the plans, such as 42 or 0x5eed; by default the suite's, else a fresh one
     #[arg(long, value_name = "SEED", help_heading = "Run")]
     seed: Option<Seed>,

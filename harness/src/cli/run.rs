@@ -14,7 +14,9 @@ use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Seed;
 use tokio::sync::watch;
 
-use super::{Drawing, Ended, Failure, RunArgs, clusters, plan, print, report, say, sources, style};
+use super::{
+    Drawing, Ended, Failure, RunArgs, clusters, plan, print, report, say, selection, sources, style,
+};
 use crate::cluster::process::Processes;
 use crate::result::{self, ExitCode};
 use crate::run::attempt::Origin;
@@ -22,32 +24,49 @@ use crate::run::directory::SuiteDirectory;
 use crate::run::series::{Progress, Series, Targets};
 use crate::suite::Suite;
 use crate::suite::plan::PlannedRun;
+use crate::suite::target::TargetKind;
 use crate::target;
 
 pub(super) fn main(args: RunArgs) -> Ended {
-    let suites = sources::suites(&args.suites)?;
+    let kinds = target::kinds()?;
+    let mut suites = Vec::new();
+    for suite in sources::suites(&args.suites)? {
+        let seed = plan::seed(args.seed, &suite);
+        suites.push((selected(&args, suite, &kinds)?, seed));
+    }
     clusters::with(1, async |lanes, stop| {
         let mut codes = Vec::new();
-        for suite in &suites {
-            let Some(ended) = stop.unless_insisted(run(&args, suite, lanes, stop.asked())).await
-            else {
-                break;
-            };
+        for (suite, seed) in &suites {
+            let work = run(&args, suite, *seed, lanes, stop.asked());
+            let Some(ended) = stop.unless_insisted(work).await else { break };
             codes.push(ended?);
         }
         Ok(worst(&codes))
     })
 }
 
+/// The part of a suite that is asked for, before it is planned.
+fn selected(args: &RunArgs, mut suite: Suite, kinds: &[TargetKind]) -> Result<Suite, Failure> {
+    let usage = |text| Failure::new(ExitCode::Usage, text);
+    if args.only.is_some() {
+        // Nothing is run from this plan; it knows which names match.
+        let planned = plan::expand(&suite, kinds, Seed(0), args.only.as_deref())?;
+        suite.runs.retain(|run| planned.iter().any(|planned| planned.name == run.name));
+    }
+    if let Some(shard) = args.shard {
+        suite = shard.of(&suite).map_err(usage)?;
+    }
+    selection::repeated(&suite, args.repeat).map_err(usage)
+}
+
 async fn run(
     args: &RunArgs,
     suite: &Suite,
+    seed: Seed,
     lanes: &[Arc<Processes>],
     stop: watch::Receiver<bool>,
 ) -> Result<ExitCode, Failure> {
-    let kinds = target::kinds()?;
-    let seed = plan::seed(args.seed, suite);
-    let runs = plan::expand(suite, &kinds, seed, args.only.as_deref())?;
+    let runs = plan::expand(suite, &target::kinds()?, seed, None)?;
     let targets = Targets::open(&runs)?;
     let now = chrono::Local::now();
     let directory = new_folder(&args.out, &now, &suite.suite)?;
