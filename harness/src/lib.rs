@@ -2,7 +2,7 @@
 //!
 //! [`suite`] reads what people want and plans it, [`target`] knows the systems under test,
 //! [`cluster`] runs their processes and [`network`] carries their bytes, [`nemesis`] breaks both,
-//! [`run`] goes through the phases of a run, [`recorded`] opens one of before, [`audit`], [`gate`] and [`result`] say what it comes
+//! [`run`] goes through the phases of a run, [`recorded`] opens one of before, [`shrink`] searches a smaller one, [`audit`], [`gate`] and [`result`] say what it comes
 //! to, and [`cli`] is the command. It is a library only so that its tests can reach it; its public
 //! items are no interface for others. ARCHITECTURE.md has the map.
 
@@ -16,5 +16,6 @@ pub mod recorded;
 pub mod result;
 pub mod run;
 mod scalar;
+pub mod shrink;
 pub mod suite;
 pub mod target;

@@ -89,6 +89,42 @@ fn a_replay_by_name_hits_the_nodes_that_were_hit_and_needs_no_summary() {
 }
 
 #[test]
+fn ci_reads_the_failure_by_its_name_and_a_gate_is_not_greener_than_its_suite() {
+    let arguments = ["report", "first/latest", "--format", "junit"];
+    let (code, stdout, _) = ended(folder(), &arguments);
+    assert_eq!(code, 0);
+    assert!(stdout.starts_with("<?xml"), "{stdout}");
+    assert!(stdout.contains("<failure type=\"lost-write\""), "{stdout}");
+
+    let arguments = ["gate", "first/latest", "--baseline", "first/latest"];
+    let (code, stdout, _) = ended(folder(), &arguments);
+    assert_eq!(code, 1, "not worse than itself, and yet not good");
+    assert!(line(&stdout, "regressions").contains("none in"), "{stdout}");
+    assert!(line(&stdout, "results").contains("FAIL"), "{stdout}");
+    let (code, _, stderr) = ended(folder(), &["gate", "first/latest", "--baseline", "nowhere"]);
+    assert_eq!(code, 2, "{stderr}");
+}
+
+#[test]
+fn a_suite_can_be_repeated_and_shared_out() {
+    let suite = "suite: two\ntarget: store\ndefaults: { duration: 1s, rate: 100 }\nruns:\n\
+                 - { name: one, workload: set }\n- { name: two, workload: register }\n";
+    fs::write(folder().join("two.yaml"), suite).unwrap();
+    let run = ["run", "two.yaml", "--out", "two", "--quiet", "--shard"];
+    let (code, stdout, stderr) = ended(folder(), &[&run[..], &["2/2", "--repeat", "2"]].concat());
+    assert!([0, 3].contains(&code), "{stdout}\n{stderr}");
+    for (name, is_there) in [("two-1", true), ("two-2", true), ("one-1", false), ("two", false)] {
+        assert_eq!(folder().join("two/latest").join(name).is_dir(), is_there, "{name}");
+    }
+    let (code, _, stderr) = ended(folder(), &[&run[..], &["3/3"]].concat());
+    assert_eq!(code, 2);
+    assert!(stderr.contains("shard 3/3 of the suite `two` holds no run: it has 2"), "{stderr}");
+    let (code, _, stderr) = ended(folder(), &[&run[..], &["2/1"]].concat());
+    assert_eq!(code, 2);
+    assert!(stderr.contains("expected a shard such as `2/5`"), "{stderr}");
+}
+
+#[test]
 fn what_is_no_recorded_run_is_refused_with_what_to_do() {
     let folder = folder();
     let (code, _, stderr) = ended(folder, &["replay", "."]);
@@ -105,7 +141,10 @@ fn a_repeated_run_is_counted_side_by_side_and_every_run_is_left() {
     let arguments = ["repro", "first/latest", "-n", "3", "-j", "2", "--out", "rate", "--fresh"];
     let (code, stdout, stderr) = ended(folder(), &arguments);
     assert_eq!(code, 1, "{stdout}\n{stderr}");
-    assert!(stdout.starts_with("REPRO  lost-write in first/latest/cut-off, 2 at a time"));
+    assert!(
+        line(&stdout, "REPRO").contains("-unsafe/cut-off, 2 at a time, a fresh seed"),
+        "{stdout}"
+    );
     // An isolated leader that is not isolated long enough loses nothing; once in three may be.
     let failed = line(&stdout, "failed");
     assert!(["failed 2 of 3 (", "failed 3 of 3 ("].iter().any(|text| failed.contains(text)));
@@ -122,6 +161,46 @@ fn a_repeated_run_is_counted_side_by_side_and_every_run_is_left() {
     assert_ne!(seed(&plans[0]), seed(&plans[1]), "a seed of its own for each");
     let (code, stdout, _) = ended(folder(), &["check", "rate/latest"]);
     assert_eq!(code, 0, "{stdout}");
+}
+
+#[test]
+fn a_failing_run_shrinks_to_the_fault_that_breaks_it_and_the_search_can_be_resumed() {
+    // With a budget that is over at once, only the recorded plan is tried.
+    let shrink = ["shrink", "first/latest", "-j", "2", "--out", "small", "--budget"];
+    let (code, stdout, stderr) = ended(folder(), &[&shrink[..], &["1s"]].concat());
+    assert_eq!(code, 0, "{stdout}\n{stderr}");
+    assert!(stdout.contains("the budget was used up"), "{stdout}");
+    let search = folder().join("small/latest");
+    let before = fs::read_to_string(search.join("shrink.jsonl")).unwrap();
+    assert_eq!(before.lines().count(), 2, "{before}");
+
+    let resume = [&shrink[..], &["35s", "--resume", "small/latest"]].concat();
+    let (code, stdout, stderr) = ended(folder(), &resume);
+    assert_eq!(code, 0, "{stdout}\n{stderr}");
+    let after = fs::read_to_string(search.join("shrink.jsonl")).unwrap();
+    assert!(after.starts_with(&before) && after.len() > before.len(), "{after}");
+    assert!(stdout.contains("FAULTS LEFT\n"), "{stdout}");
+    let shrunk = fs::read_to_string(search.join("shrunk.yaml")).unwrap();
+    assert!(shrunk.contains("partition") && !shrunk.contains("pause"), "{shrunk}");
+    let (code, _, stderr) = ended(folder(), &["validate", "small/latest/shrunk.yaml"]);
+    assert_eq!(code, 0, "{stderr}");
+
+    let other = folder().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("shrink.jsonl"), before.replace("cut-off", "cut-of")).unwrap();
+    let (code, _, stderr) = ended(folder(), &["shrink", "first/latest", "--resume", "other"]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("it is of another search"), "{stderr}");
+}
+
+#[test]
+fn a_run_that_did_not_fail_is_not_shrunk() {
+    let alone = tempfile::tempdir().unwrap();
+    fs::copy(folder().join("first/latest/cut-off/plan.yaml"), alone.path().join("plan.yaml"))
+        .unwrap();
+    let (code, _, stderr) = ended(folder(), &["shrink", alone.path().to_str().unwrap()]);
+    assert_eq!(code, 2);
+    assert!(stderr.contains("did not fail") && stderr.contains("help:"), "{stderr}");
 }
 
 #[test]

@@ -5,12 +5,15 @@
 
 mod check;
 mod clusters;
+mod gate;
 mod list;
 mod plan;
 mod replay;
 mod report;
 mod repro;
 mod run;
+mod selection;
+mod shrink;
 mod sources;
 mod style;
 mod validate;
@@ -23,6 +26,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use splitbrain_workloads::seed::Seed;
 
 use crate::result::ExitCode;
+use crate::suite::units::Time;
 
 /// Breaks replicated stores on purpose and proves what survived.
 #[derive(Debug, Parser)]
@@ -74,10 +78,14 @@ enum Command {
     Check(CheckArgs),
     /// Print the report of a run again
     Report(ReportArgs),
+    /// Gate a release: the results of a suite, and whether it got worse than an earlier one
+    Gate(GateArgs),
     /// Run the plan of a recorded run once more and compare the two
     Replay(ReplayArgs),
     /// Run the plan of a recorded run many times: how often does it fail?
     Repro(ReproArgs),
+    /// Find the smallest plan that still fails as a recorded run did
+    Shrink(ShrinkArgs),
     /// Print the schedule of a suite without running it
     Plan(PlanArgs),
     /// Check suites without running them; every error at once, with its line
@@ -128,6 +136,13 @@ struct RunArgs {
     /// Only runs whose name matches, with their twins; `*` stands for anything
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     only: Option<String>,
+    /// Only the runs of one machine of several, such as 2/5, with their twins
+    #[arg(long, value_name = "I/N", help_heading = "Selection")]
+    shard: Option<selection::Shard>,
+    /// Every run so many times, each planned anew
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Selection",
+          value_parser = clap::value_parser!(u32).range(1..=200))]
+    repeat: u32,
     /// Seed of the plans, such as 42 or 0x5eed; by default the suite's, else a fresh one
     #[arg(long, value_name = "SEED", help_heading = "Run")]
     seed: Option<Seed>,
@@ -202,6 +217,34 @@ struct ReproArgs {
 }
 
 #[derive(Debug, Args)]
+struct ShrinkArgs {
+    /// The folder of a failed run, such as runs/latest/leader-killed, or of a suite
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+    /// Which run of a suite
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// How long to search; the smallest plan so far is left when it is over
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    budget: Time,
+    /// How many clusters at a time; more than the machine has processors for disturb each other
+    #[arg(short, long, value_name = "K", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=8))]
+    jobs: u16,
+    /// Go on with an earlier search of the same run, in its folder
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Folder for what the search leaves
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// No progress on stderr
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Args)]
 struct CheckArgs {
     /// A history file, the folder of a run, or the folder of a suite; of several, one line each
     #[arg(value_name = "HISTORY|RUN", required = true)]
@@ -234,12 +277,34 @@ struct ReportArgs {
     drawing: Drawing,
 }
 
+#[derive(Debug, Args)]
+struct GateArgs {
+    /// The folder of a suite, such as runs/latest
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+    /// The folder of an earlier run of the same suite
+    #[arg(long, value_name = "RUN")]
+    baseline: PathBuf,
+    /// By how many points the availability may be lower
+    #[arg(long, value_name = "POINTS", default_value_t = 5,
+          value_parser = clap::value_parser!(u32).range(0..=100))]
+    availability: u32,
+    /// By how many percent recovery, unavailability and p99 may be longer
+    #[arg(long, value_name = "PERCENT", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    times: u32,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people
     Text,
     /// For machines, with a schema version
     Json,
+    /// For CI systems, as XML
+    Junit,
 }
 
 #[derive(Debug, Args)]
@@ -360,8 +425,10 @@ fn carry_out(command: Command) -> Ended {
         Command::Run(args) => run::main(args),
         Command::Check(args) => check::main(&args),
         Command::Report(args) => report::main(&args),
+        Command::Gate(args) => gate::main(&args),
         Command::Replay(args) => replay::main(&args),
         Command::Repro(args) => repro::main(&args),
+        Command::Shrink(args) => shrink::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Validate(args) => validate::main(&args),
         Command::List(args) => list::main(&args),

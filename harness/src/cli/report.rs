@@ -5,9 +5,9 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context as _;
-use splitbrain_reports::json;
 use splitbrain_reports::record::{EventRecord, RunRecord, SuiteRecord};
 use splitbrain_reports::text::{self, RunDetail, Style};
+use splitbrain_reports::{json, junit};
 
 use super::{Ended, Failure, Format, ReportArgs, print, style};
 use crate::result::ExitCode;
@@ -24,6 +24,11 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
         Format::Json => {
             let mut bytes = Vec::new();
             json::write_suite(&summary, &mut bytes).context("cannot write the summary")?;
+            print(&String::from_utf8_lossy(&bytes));
+        }
+        Format::Junit => {
+            let mut bytes = Vec::new();
+            junit::write_suite(&summary, &mut bytes).context("cannot write the results")?;
             print(&String::from_utf8_lossy(&bytes));
         }
     }

@@ -14,13 +14,17 @@ use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Seed;
 use tokio::sync::watch;
 
-use super::{Drawing, Ended, Failure, RunArgs, clusters, plan, print, report, say, sources, style};
+use super::{
+    Drawing, Ended, Failure, RunArgs, clusters, plan, print, report, say, selection, sources, style,
+};
 use crate::cluster::process::Processes;
 use crate::result::{self, ExitCode};
 use crate::run::attempt::Origin;
 use crate::run::directory::SuiteDirectory;
 use crate::run::series::{Progress, Series, Targets};
+use crate::suite::Suite;
 use crate::suite::plan::PlannedRun;
+use crate::suite::target::TargetKind;
 use crate::target;
 
 pub(super) fn main(args: RunArgs) -> Ended {
@@ -29,7 +33,8 @@ pub(super) fn main(args: RunArgs) -> Ended {
     let mut prepared = Vec::new();
     for suite in sources::suites(&args.suites)? {
         let seed = plan::seed(args.seed, &suite);
-        let runs = plan::expand(&suite, &kinds, seed, args.only.as_deref())?;
+        let suite = selected(&args, suite, &kinds)?;
+        let runs = plan::expand(&suite, &kinds, seed, None)?;
         let targets = Targets::open(&runs)?;
         prepared.push(Prepared { suite: suite.suite, seed, runs, targets });
     }
@@ -57,6 +62,20 @@ struct Prepared {
     seed: Seed,
     runs: Vec<PlannedRun>,
     targets: Targets,
+}
+
+/// The part of a suite that is asked for, before it is planned.
+fn selected(args: &RunArgs, mut suite: Suite, kinds: &[TargetKind]) -> Result<Suite, Failure> {
+    let usage = |text| Failure::new(ExitCode::Usage, text);
+    if args.only.is_some() {
+        // Nothing is run from this plan; it knows which names match.
+        let planned = plan::expand(&suite, kinds, Seed(0), args.only.as_deref())?;
+        suite.runs.retain(|run| planned.iter().any(|planned| planned.name == run.name));
+    }
+    if let Some(shard) = args.shard {
+        suite = shard.of(&suite).map_err(usage)?;
+    }
+    selection::repeated(&suite, args.repeat).map_err(usage)
 }
 
 async fn run(

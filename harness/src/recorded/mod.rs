@@ -74,6 +74,7 @@ pub enum Unopened {
 ///
 /// [`Unopened`].
 pub fn open(path: &Path, only: Option<&str>, kinds: &[TargetKind]) -> Result<Recorded, Unopened> {
+    let path = &lasting(path);
     let directory = match SuiteDirectory::open(path) {
         Some(suite) => suite.run(&chosen(&suite, only)?.directory),
         // The folder of a run whose harness was killed has no summary above it.
@@ -157,6 +158,41 @@ fn record(directory: &RunDirectory, name: &str) -> Option<RunRecord> {
     runs.into_iter().find(|run| run.name == name)
 }
 
+/// The path with `latest` followed, in its last or last but one part: whoever opens a run is about
+/// to make a newer folder, and `latest` will be that one.
+fn lasting(path: &Path) -> PathBuf {
+    let followed = |path: &Path| {
+        let target = fs::read_link(path).ok()?;
+        Some(path.parent().unwrap_or(Path::new("")).join(target))
+    };
+    if let Some(path) = followed(path) {
+        return path;
+    }
+    let last_but_one = path.parent().and_then(followed);
+    match (last_but_one, path.file_name()) {
+        (Some(parent), Some(name)) => parent.join(name),
+        _ => path.to_path_buf(),
+    }
+}
+
 fn folder_name(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn latest_is_followed_so_that_a_newer_folder_changes_nothing() {
+        let out = tempfile::tempdir().unwrap();
+        let (run, latest) = (out.path().join("old/a-run"), out.path().join("latest"));
+        fs::create_dir_all(&run).unwrap();
+        symlink("old", &latest).unwrap();
+        assert_eq!(lasting(&latest), out.path().join("old"));
+        assert_eq!(lasting(&latest.join("a-run")), run);
+        assert_eq!(lasting(&run), run);
+    }
 }

@@ -13,6 +13,7 @@ pub mod loss;
 pub mod operations;
 pub mod rate;
 pub mod recovery;
+pub mod regression;
 pub mod schedule;
 pub mod timeline;
 

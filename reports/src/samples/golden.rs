@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use splitbrain_workloads::history::{Micros, OperationId};
 
 use super::suites::{self, Sample};
+use crate::measure::regression::{self, Tolerance};
 use crate::record::RunRecord;
 use crate::text::{self, Charset, Style};
 
@@ -52,6 +53,27 @@ fn a_lost_write_is_told_from_fault_to_next_command() {
 #[test]
 fn a_fault_without_effect_is_undecided_and_says_why() {
     golden("undecided.txt", &render(&suites::partition_without_effect(), &PLAIN));
+}
+
+#[test]
+fn what_got_worse_stands_beside_what_was() {
+    let (baseline, _) = suites::release_gate();
+    let mut now = baseline.clone();
+    now.directory = "runs/20261122-091500-release-gate".into();
+    now.host.processors = 2;
+    now.runs[0].faults[0].recovered_after = Some(Micros(2_100_000));
+    now.runs[1].name = "leader-cut".into();
+    let gated = text::gated(
+        &text::Gated {
+            now: &now,
+            baseline: &baseline,
+            comparison: &regression::compare(&now, &baseline, Tolerance::default()),
+            exit_code: 1,
+            exit_reason: "worse than the baseline",
+        },
+        &PLAIN,
+    );
+    golden("gate.txt", &gated);
 }
 
 #[test]
@@ -105,7 +127,7 @@ fn records_that_make_no_sense_are_printed_and_not_a_panic() {
 #[test]
 fn the_guide_shows_nothing_that_no_report_prints() {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let samples = ["pass.txt", "fail.txt", "undecided.txt", "check.txt"];
+    let samples = ["pass.txt", "fail.txt", "undecided.txt", "check.txt", "gate.txt"];
     let samples = samples.map(|name| std::fs::read_to_string(root.join("samples").join(name)));
     let samples: String = samples.into_iter().map(Result::unwrap).collect();
     let guide = std::fs::read_to_string(root.join("../docs/reading-a-report.md")).unwrap();

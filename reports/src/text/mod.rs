@@ -17,14 +17,16 @@ mod modelled;
 mod next;
 mod operations;
 pub mod progress;
+mod regression;
 mod replay;
 mod repro;
 mod run;
+mod shrink;
 mod summary;
 mod table;
 mod theme;
 mod timeline;
-mod words;
+pub(crate) mod words;
 
 use splitbrain_workloads::history::History;
 
@@ -32,8 +34,10 @@ use crate::record::{EventRecord, RunRecord, SuiteRecord};
 
 pub use checked::{Checked, checked};
 pub use modelled::{Modelled, modelled};
+pub use regression::{Gated, gated};
 pub use replay::{Replay, ReplayedFault, replay};
 pub use repro::{Repro, repeated, repro};
+pub use shrink::{Shrunk, Tried, shrunk, tried};
 pub use theme::{Charset, Style};
 
 /// No line of a report is longer, whatever the terminal: reports are compared and mailed. Lines to

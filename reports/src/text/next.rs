@@ -1,5 +1,7 @@
 //! The section NEXT: lines to copy, and the last line, which says the exit code.
 
+use splitbrain_workloads::verdict::Verdict;
+
 use crate::record::{RunRecord, RunResult, SuiteRecord};
 
 /// Where to look and what to type after a run that did not come out as expected, or a canary.
@@ -7,11 +9,15 @@ pub(super) fn run(suite: &SuiteRecord, run: &RunRecord) -> Vec<String> {
     let folder = format!("{}/{}", suite.directory, run.directory);
     let mut lines = vec![String::new(), "NEXT".to_string()];
     lines.push(format!("  check again   splitbrain check {folder}"));
-    lines.push(format!("  run again     splitbrain run {folder}/plan.yaml"));
+    lines.push(format!("  run again     splitbrain replay {folder}"));
     if let Some(recheck) = &run.recheck {
         lines.push(format!("  minimal       splitbrain check {folder}/{}", recheck.file));
     }
     if run.result != RunResult::Met {
+        lines.push(format!("  how often     splitbrain repro {folder} -n 20"));
+        if run.verdict == Verdict::Fail {
+            lines.push(format!("  smallest      splitbrain shrink {folder}"));
+        }
         let mut nodes: Vec<String> =
             run.faults.iter().flat_map(|fault| &fault.victims).map(ToString::to_string).collect();
         nodes.sort();

@@ -36,7 +36,7 @@ pub(super) fn was_stopped(suite: &SuiteRecord) -> bool {
 }
 
 /// What a run is for.
-pub(super) fn part(part: &Part) -> &'static str {
+pub(crate) fn part(part: &Part) -> &'static str {
     match part {
         Part::Proof => "proof",
         Part::Canary => "canary",
