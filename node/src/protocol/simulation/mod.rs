@@ -12,7 +12,7 @@
 mod referee;
 mod world;
 
-use crate::config::Settings;
+use crate::config::{Settings, predict};
 use world::{Shape, World};
 
 /// Runs seeds until one fails; prints its schedule and panics with its violation.
@@ -38,6 +38,8 @@ fn prove_each(
 ) -> u64 {
     let mut acknowledged = 0;
     for seed in seeds {
+        let predicted = predict(settings, shape(seed).nodes());
+        assert_eq!(predicted, [], "what is held to every promise is predicted to keep it");
         let verdict = World::new(seed, settings.clone(), shape(seed)).run();
         if let Err(violation) = verdict.safety {
             let again = World::new(seed, settings.clone(), shape(seed)).traced().run();
@@ -200,6 +202,7 @@ fn is_caught(switch: &str, expected: &str) {
 /// The same for switches that only together leave a gap.
 fn are_caught(switches: &[&str], expected: &str) {
     let settings = settings("raft", switches);
+    assert!(!predict(&settings, 3).is_empty(), "{switches:?}: nothing was predicted");
     let caught = (0..500).any(|seed| {
         let verdict = World::new(seed, settings.clone(), Shape::of(seed)).run();
         verdict.safety.is_err_and(|violation| violation.contains(expected))
