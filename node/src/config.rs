@@ -6,6 +6,7 @@
 
 mod describe;
 mod nonsense;
+mod predict;
 mod profile;
 mod switch;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 pub use describe::describe;
+pub use predict::{Prediction, predict};
 pub use profile::{PROFILES, Profile};
 pub use switch::{SWITCHES, Switch};
 

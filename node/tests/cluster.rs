@@ -299,6 +299,33 @@ fn without_idempotency_a_write_that_is_sent_again_after_a_failover_is_done_again
 }
 
 #[test]
+fn an_operator_promotes_a_follower_and_every_acknowledgement_says_what_it_stands_for() {
+    let semi_sync = ["--set", "replication=semi-sync", "--set", "fallback=after 300ms"];
+    let manual = ["--profile", "raft", "--set", "election=manual", "--set", "election-timeout=1s"];
+    let mut cluster = Cluster::start(&[&manual[..], &semi_sync[..]].concat());
+    let acknowledgement = |cluster: &Cluster, node| {
+        let (_, body) = cluster.ask(node, "PUT /kv/key", r#"{"value":"1"}"#)?;
+        body["acknowledgement"].as_str().map(ToString::to_string)
+    };
+    let first = cluster.leader_other_than(0);
+    assert_eq!(first, 1, "the first node of a new cluster begins");
+    cluster.wait_until_equal();
+    assert_eq!(acknowledgement(&cluster, 1).as_deref(), Some("semi-sync"));
+
+    let (status, body) = cluster.ask(2, "POST /promote", "").expect("an answer");
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(cluster.leader_other_than(1), 2, "{}", cluster.logs());
+    cluster.wait_until_equal();
+    assert_eq!(cluster.get(3, "key"), Some("1".into()));
+
+    // Without followers it goes on alone, and says so until it notices that it should not lead.
+    cluster.kill_node(1);
+    cluster.kill_node(3);
+    let alone = acknowledgement(&cluster, 2);
+    assert_eq!(alone.as_deref(), Some("async-fallback"), "{}", cluster.logs());
+}
+
+#[test]
 fn nonsense_is_refused_at_start_with_the_reason_and_exit_code_2() {
     let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
         .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "127.0.0.1:1"])

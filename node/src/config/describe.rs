@@ -2,28 +2,33 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PROFILES, SWITCHES, Settings};
+use super::{PROFILES, SWITCHES, Settings, predict};
 
 /// The version of the JSON that [`describe`] returns.
 const DESCRIBE_VERSION: u32 = 1;
+
+/// Of how many nodes the predictions of a description speak.
+const DESCRIBED_NODES: u16 = 3;
 
 /// Every profile with its meaning and values, and every switch with its meaning and possible
 /// values:
 ///
 /// ```json
 /// {"describe": 1,
-///  "profiles": [{"name": "raft", "meaning": "...", "settings": {"fencing": "on"}}],
+///  "profiles": [{"name": "raft", "meaning": "...", "settings": {"fencing": "on"},
+///                "may_show": [{"anomaly": "stale-read", "switches": ["reads"], "why": "..."}]}],
 ///  "switches": [{"name": "fencing", "meaning": "...", "values": "on, off"}]}
 /// ```
 pub fn describe() -> Value {
     let profiles: Vec<Value> = PROFILES
         .iter()
         .map(|profile| {
-            let settings = Settings::profile(profile.name).map(|settings| settings.values());
+            let settings = (profile.row)();
             json!({
                 "name": profile.name,
                 "meaning": profile.meaning,
-                "settings": settings.unwrap_or_default(),
+                "settings": settings.values(),
+                "may_show": predict(&settings, DESCRIBED_NODES),
             })
         })
         .collect();

@@ -21,7 +21,7 @@ pub struct Profile {
 }
 
 /// Every profile, the default first.
-pub const PROFILES: [Profile; 2] = [
+pub const PROFILES: [Profile; 8] = [
     Profile {
         name: "raft",
         meaning: "every protection on: acknowledged writes survive, reads are linearizable",
@@ -32,6 +32,42 @@ pub const PROFILES: [Profile; 2] = [
         meaning: "the leader acknowledges alone and the freshest reachable follower takes over \
                   without a majority or a fence: fast, and acknowledged writes can be lost",
         row: asynchronous,
+    },
+    Profile {
+        name: "mysql-async",
+        meaning: "MySQL as it comes with a failover tool: the source acknowledges alone, and the \
+                  replica with the most data takes over",
+        row: mysql_async,
+    },
+    Profile {
+        name: "mysql-semi-sync",
+        meaning: "MySQL semi-synchronous: one replica has received a write before it is \
+                  acknowledged, or ten seconds have passed",
+        row: mysql_semi_sync,
+    },
+    Profile {
+        name: "postgres-sync",
+        meaning: "PostgreSQL with every standby synchronous: nothing is acknowledged while one is \
+                  gone, and an operator promotes",
+        row: postgres_sync,
+    },
+    Profile {
+        name: "redis-sentinel",
+        meaning: "Redis with Sentinel: the master acknowledges from memory, and one that was taken \
+                  for dead goes on until it is told otherwise",
+        row: redis_sentinel,
+    },
+    Profile {
+        name: "mongodb-majority",
+        meaning: "MongoDB with write concern majority: acknowledged writes survive, and a primary \
+                  that does not know of its successor serves old reads",
+        row: mongodb_majority,
+    },
+    Profile {
+        name: "kafka-isr",
+        meaning: "Kafka with acks=all: every replica that keeps up has received a write, two of \
+                  them at least, and the first of the freshest takes over",
+        row: kafka_isr,
     },
 ];
 
@@ -73,6 +109,45 @@ fn asynchronous() -> Settings {
         completeness: false,
         fencing: false,
         demote: Demote::After(Duration::from_secs(3)),
+        reads: Reads::Leader,
+        ..raft()
+    }
+}
+
+fn mysql_async() -> Settings {
+    asynchronous()
+}
+
+fn mysql_semi_sync() -> Settings {
+    Settings { replication: Replication::SemiSync, level: Level::Received, ..asynchronous() }
+}
+
+fn postgres_sync() -> Settings {
+    Settings {
+        replication: Replication::Sync,
+        election: Election::Manual,
+        demote: Demote::OnContact,
+        ..asynchronous()
+    }
+}
+
+fn redis_sentinel() -> Settings {
+    Settings {
+        demote: Demote::After(Duration::from_secs(2)),
+        fsync: Fsync::Never,
+        ..asynchronous()
+    }
+}
+
+fn mongodb_majority() -> Settings {
+    Settings { reads: Reads::Leader, ..raft() }
+}
+
+fn kafka_isr() -> Settings {
+    Settings {
+        replication: Replication::Isr,
+        level: Level::Received,
+        election: Election::Seniority,
         reads: Reads::Leader,
         ..raft()
     }

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | when a write is visible and acknowledged, `commit-own-epoch` | `acknowledge.rs` |
 //! | when to stop waiting for followers: `fallback` | `semi_sync.rs` |
-//! | which followers are waited for: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
+//! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
 //! | what a read must wait for | `read.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |

@@ -123,7 +123,8 @@ impl Core {
         if self.suspicion.suspected.take() == Some(claim) {
             self.counters.false_suspicions += 1;
         }
-        let bullies = self.bullies(claim);
+        // Several messages may come before the tick that acts on it.
+        let bullies = self.suspicion.insists || self.bullies(claim);
         self.suspicion.heard = Some(self.now);
         self.suspicion.settled = true;
         self.restart_suspicion();

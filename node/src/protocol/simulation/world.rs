@@ -43,6 +43,10 @@ impl Shape {
 }
 
 impl Shape {
+    pub(super) fn nodes(self) -> u16 {
+        self.nodes
+    }
+
     pub(super) fn with_nodes(self, nodes: u16) -> Self {
         Shape { nodes, ..self }
     }

@@ -1,0 +1,262 @@
+//! What may go wrong under which settings, said before anything is run.
+//!
+//! The textbooks' answers as data: settings in, anomalies out, each with the switches it comes from
+//! and the reason. An empty answer is a promise. The simulation holds the promises and finds the
+//! anomalies; `workloads/suites/protections.yaml` does the same with real processes, and
+//! `docs/protections.md` lays the two side by side.
+
+use serde::Serialize;
+
+use super::{Fallback, Fsync, Level, Reads, Replication, Settings, Standbys, WaitPoint};
+
+/// An anomaly that may occur.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Prediction {
+    /// Its name, as verdicts call it.
+    pub anomaly: &'static str,
+    /// The switches that allow it, by name.
+    pub switches: Vec<&'static str>,
+    /// How it comes about.
+    pub why: String,
+}
+
+/// Everything that may be found in a cluster of so many nodes; empty if these settings keep every
+/// promise.
+pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
+    let holders = holders(settings, nodes);
+    let compared = compared(settings, nodes);
+    let mut found = Vec::new();
+    let mut may = |anomaly, switches: &[&'static str], why: String| {
+        found.push(Prediction { anomaly, switches: switches.to_vec(), why });
+    };
+    if holders + compared <= nodes {
+        may(
+            "lost-write",
+            &["replication", "election", "majority", "completeness"],
+            format!(
+                "an acknowledged write is certain to be on {holders} of {nodes} nodes, and a new \
+                 leader is sure to hold what {compared} of them hold: these may miss each other"
+            ),
+        );
+    }
+    // Whoever confirms a write to a leader that is deposed already must be one of few.
+    if !settings.fencing && settings.majority && holders < nodes {
+        may(
+            "lost-write",
+            &["fencing"],
+            "a follower that voted for a successor still confirms writes of the deposed leader, \
+             and the successor erases them"
+                .to_string(),
+        );
+    }
+    quiet_rules(settings, &mut may);
+    disks(settings, holders, &mut may);
+    reads(settings, nodes, holders, &mut may);
+    if holders <= nodes / 2 && !settings.majority {
+        may(
+            "lost-update",
+            &["replication", "majority"],
+            "two leaders at once each let a compare-and-set of the same value succeed".to_string(),
+        );
+    }
+    found
+}
+
+/// How many nodes are certain to hold an acknowledged write.
+fn holders(settings: &Settings, nodes: u16) -> u16 {
+    match settings.replication {
+        Replication::Async => 1,
+        Replication::Quorum => nodes / 2 + 1,
+        Replication::SemiSync if settings.fallback == Fallback::Never => settings.replicas + 1,
+        Replication::SemiSync => 1,
+        Replication::Sync => match &settings.standbys {
+            Standbys::All => nodes,
+            // The leader may be one of those named.
+            Standbys::Named(named) if named.len() < usize::from(nodes) => {
+                u16::try_from(named.len()).unwrap_or(nodes)
+            }
+            Standbys::Named(_) => nodes,
+        },
+        Replication::Isr => settings.min_in_sync,
+    }
+}
+
+/// Of how many nodes, itself included, the winner of an election is sure to hold every entry.
+fn compared(settings: &Settings, nodes: u16) -> u16 {
+    if !settings.completeness {
+        return 1;
+    }
+    let majority = nodes / 2 + 1;
+    if settings.replication == Replication::Isr && !settings.unclean_election {
+        majority.max(nodes + 1 - settings.min_in_sync.min(nodes))
+    } else {
+        majority
+    }
+}
+
+/// The quieter rules of Raft.
+fn quiet_rules(settings: &Settings, may: &mut impl FnMut(&'static str, &[&'static str], String)) {
+    if !settings.durable_vote {
+        may(
+            "lost-write",
+            &["durable-vote"],
+            "a node that forgot its vote in a crash votes twice, and one epoch has two leaders"
+                .to_string(),
+        );
+    }
+    if !settings.log_matching {
+        may(
+            "divergence",
+            &["log-matching"],
+            "entries are joined to a log that differs before them, and replicas stay different"
+                .to_string(),
+        );
+    }
+    if !settings.commit_own_epoch {
+        may(
+            "lost-write",
+            &["commit-own-epoch"],
+            "an entry of an earlier epoch that a majority holds is counted, and a later leader \
+             that never saw it erases it (Raft, figure 8)"
+                .to_string(),
+        );
+    }
+}
+
+/// What a crash or a power failure takes.
+fn disks(
+    settings: &Settings,
+    holders: u16,
+    may: &mut impl FnMut(&'static str, &[&'static str], String),
+) {
+    if settings.level == Level::Received {
+        may(
+            "lost-write",
+            &["level"],
+            format!(
+                "of the {holders} nodes that hold an acknowledged write all but one may hold it in \
+                 memory only: their crash before the next flush takes it"
+            ),
+        );
+    }
+    if settings.fsync == Fsync::Never {
+        may(
+            "lost-write",
+            &["fsync"],
+            "a power failure takes what the kernel had not written; the death of a process alone \
+             takes nothing"
+                .to_string(),
+        );
+    }
+}
+
+fn reads(
+    settings: &Settings,
+    nodes: u16,
+    holders: u16,
+    may: &mut impl FnMut(&'static str, &[&'static str], String),
+) {
+    // If every node must confirm a write, nothing newer exists while an old leader is left out.
+    if settings.reads == Reads::Leader && holders < nodes {
+        may(
+            "stale-read",
+            &["reads"],
+            "a leader that does not know of its successor answers from its own old state"
+                .to_string(),
+        );
+    }
+    if settings.wait_point == WaitPoint::AfterCommit {
+        may(
+            "stale-read",
+            &["wait-point"],
+            "a value is seen before followers have it and is gone after a failover, so that later \
+             reads return an older one"
+                .to_string(),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn anomalies(profile: &str, overrides: &[&str]) -> BTreeSet<&'static str> {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        let settings = Settings::resolve(profile, &overrides).expect("the settings make sense");
+        predict(&settings, 3).into_iter().map(|prediction| prediction.anomaly).collect()
+    }
+
+    #[test]
+    fn every_protection_that_is_off_is_predicted_to_cost_something() {
+        assert!(anomalies("raft", &[]).is_empty());
+        for switch in [
+            "replication=async",
+            "replication=semi-sync",
+            "level=received",
+            "completeness=off",
+            "durable-vote=off",
+            "log-matching=off",
+            "commit-own-epoch=off",
+            "fencing=off",
+            "reads=leader",
+            "fsync=never",
+        ] {
+            assert!(!anomalies("raft", &[switch]).is_empty(), "{switch}");
+        }
+    }
+
+    #[test]
+    fn every_profile_is_predicted_to_lose_what_its_model_documents() {
+        let all = ["lost-update", "lost-write", "stale-read"];
+        for (profile, expected) in [
+            ("raft", &[][..]),
+            ("async", &all),
+            ("mysql-async", &all),
+            ("mysql-semi-sync", &all),
+            ("postgres-sync", &[]),
+            ("redis-sentinel", &all),
+            ("mongodb-majority", &["stale-read"]),
+            ("kafka-isr", &["lost-write", "stale-read"]),
+        ] {
+            assert_eq!(anomalies(profile, &[]), expected.iter().copied().collect(), "{profile}");
+        }
+    }
+
+    /// The value of `key:` in a line, up to the end of its braces.
+    fn braces<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+        let rest = line.split_once(&format!("{key}: {{"))?.1;
+        Some(rest.split_once('}')?.0)
+    }
+
+    #[test]
+    fn every_canary_of_the_suite_expects_what_is_predicted() {
+        let suite = include_str!("../../../workloads/suites/protections.yaml");
+        let mut canaries = 0;
+        let (mut target, mut expected) = (String::new(), None);
+        for line in suite.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+            if let Some(anomaly) = braces(line, "expect") {
+                expected = anomaly.trim().strip_prefix("fail: ");
+            } else if line.contains("store: {") && !line.starts_with("control") {
+                target = line.to_string();
+            } else if line.starts_with("control") {
+                let predicted = suite_anomalies(&target);
+                let expected = expected.take().expect("a canary expects something");
+                assert!(predicted.contains(expected), "{target}: {expected} is not predicted");
+                canaries += 1;
+            }
+        }
+        assert!(canaries >= 10, "only {canaries} canaries were read");
+    }
+
+    fn suite_anomalies(line: &str) -> BTreeSet<&'static str> {
+        let word = line.split_once("profile: ").expect("a profile").1;
+        let profile = word.split([',', ' ', '}']).next().expect("a word");
+        let overrides: Vec<String> = braces(line, "set")
+            .map(|set| set.split(", ").map(|pair| pair.trim().replacen(": ", "=", 1)).collect())
+            .unwrap_or_default();
+        let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
+        anomalies(profile, &overrides)
+    }
+}
