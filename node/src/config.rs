@@ -98,6 +98,8 @@ pub struct Settings {
     pub idempotency: bool,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
+    /// After how many entries the state machine is saved and the log behind it let go.
+    pub snapshot_entries: u64,
     /// How often a leader makes itself heard.
     pub heartbeat: Duration,
     /// The shortest silence after which a leader is suspected; the longest is twice this.
@@ -209,6 +211,7 @@ impl Settings {
             routing: Routing::Forward,
             idempotency: true,
             fsync: Fsync::Always,
+            snapshot_entries: 20_000,
             heartbeat: Duration::from_millis(50),
             election_timeout: Duration::from_millis(300),
             ask_window: Duration::from_millis(150),
@@ -249,7 +252,7 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 11] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 12] {
         let raft = self.election == Election::Raft;
         let most_recent = !raft;
         let day = Duration::from_secs(24 * 3600);
@@ -285,6 +288,12 @@ impl Settings {
                 &["fencing", "demote"],
                 "a leader that is fenced off is refused at once and has nothing to go on with",
                 "set demote=on-contact, or fencing=off",
+            ),
+            (
+                self.snapshot_entries == 0,
+                &["snapshot-entries"],
+                "the state machine would be saved without an end",
+                "set it above 0",
             ),
             (
                 self.heartbeat.is_zero() || self.election_timeout.is_zero(),

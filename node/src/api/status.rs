@@ -44,6 +44,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
             },
             "index": view.last_entry.index,
         },
+        "snapshot": view.snapshot,
+        "released": view.released,
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))

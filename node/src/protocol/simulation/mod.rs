@@ -16,8 +16,11 @@ use crate::config::Settings;
 use world::{Shape, World};
 
 /// Runs seeds until one fails; prints its schedule and panics with its violation.
-fn prove(settings: &Settings, seeds: std::ops::Range<u64>) {
+///
+/// Returns how many snapshots took the place of a log.
+fn prove(settings: &Settings, seeds: std::ops::Range<u64>) -> usize {
     let (mut acknowledged, count) = (0, seeds.end - seeds.start);
+    let mut installed = 0;
     for seed in seeds {
         let verdict = World::new(seed, settings.clone(), Shape::of(seed)).run();
         if let Err(violation) = verdict.safety {
@@ -25,9 +28,11 @@ fn prove(settings: &Settings, seeds: std::ops::Range<u64>) {
             panic!("seed {seed}: {violation}\n{}", again.schedule.join("\n"));
         }
         acknowledged += verdict.acknowledged as u64;
+        installed += verdict.installed;
     }
     // In the wildest schedules nothing is acknowledged; on the whole much must be.
     assert!(acknowledged > 20 * count, "only {acknowledged} writes in {count} schedules");
+    installed
 }
 
 fn settings(profile: &str, overrides: &[&str]) -> Settings {
@@ -43,6 +48,24 @@ fn the_raft_profile_keeps_every_promise_in_half_the_schedules() {
 #[test]
 fn the_raft_profile_keeps_every_promise_in_the_other_half() {
     prove(&settings("raft", &[]), SCHEDULES / 2..SCHEDULES);
+}
+
+#[test]
+fn with_snapshots_all_the_time_the_raft_profile_keeps_every_promise() {
+    let installed = prove(&settings("raft", &["snapshot-entries=7"]), 0..SCHEDULES / 2);
+    assert!(installed > 200, "only {installed} snapshots took the place of a log");
+}
+
+#[test]
+fn with_snapshots_all_the_time_the_async_profile_ends_with_all_replicas_equal() {
+    let mut installed = 0;
+    for seed in 0..300 {
+        let settings = settings("async", &["snapshot-entries=5"]);
+        let verdict = World::new(seed, settings, Shape::of(seed)).run();
+        assert!(verdict.converged, "seed {seed}: the replicas differ at the end");
+        installed += verdict.installed;
+    }
+    assert!(installed > 20, "only {installed} snapshots took the place of a log");
 }
 
 /// How many schedules an ordinary test run tries.
