@@ -12,8 +12,10 @@
 //! A folder with a file `lock` and the segments `0000000001.log`, `0000000002.log`, ... without a
 //! gap. Once segments were let go ([`Log::purge`]) there is a file `first`, which names the first
 //! that must be there; it is on disk before they are removed, so a segment that is missing is told
-//! from one that was let go, and nothing but that file can say so. A segment has its full size from the start, zero-filled and synced: overwriting then needs
-//! no metadata, which makes `fdatasync` a quarter to a half faster than in a growing file. The next
+//! from one that was let go, and nothing but that file can say so.
+//!
+//! A segment has its full size from the start, zero-filled and synced: overwriting then needs no
+//! metadata, which makes `fdatasync` a quarter to a half faster than in a growing file. The next
 //! segment is prepared in the background while the current one fills.
 //!
 //! ```text
