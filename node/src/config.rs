@@ -174,6 +174,8 @@ pub struct Settings {
     pub idempotency: bool,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
+    /// After how many entries the state machine is saved and the log behind it let go.
+    pub snapshot_entries: u64,
     /// How often a leader makes itself heard.
     pub heartbeat: Duration,
     /// The shortest silence after which a leader is suspected; the longest is twice this.

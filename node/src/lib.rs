@@ -13,6 +13,7 @@ pub mod log;
 mod peer;
 pub mod protocol;
 mod runtime;
+mod snapshot_file;
 pub mod state;
 
 pub use args::{NodeArgs, run};

@@ -5,7 +5,7 @@
 //! gathered while the last batch was handled are handled together, so that under load one frame
 //! per follower and one write to the log carry many requests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -29,8 +29,9 @@ use crate::fnv::fnv1a;
 use crate::log::{self, Identity, Options, Record, Writer};
 use crate::peer::{Hello, Link, LinkState, Peer, listen};
 use crate::protocol::{
-    Core, Effect, Input, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Token,
+    Core, Effect, Input, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved, Token,
 };
+use crate::snapshot_file::{SnapshotFile, Written};
 
 /// Everything a node needs to know to run.
 #[derive(Debug)]
@@ -113,6 +114,8 @@ struct Node {
     core: Core,
     started: Instant,
     writer: Writer,
+    written: Marks,
+    snapshots: SnapshotFile,
     archive: Archive,
     links: BTreeMap<NodeId, Link>,
     shared: Arc<Shared>,
@@ -123,18 +126,23 @@ struct Node {
     inputs: mpsc::Receiver<Input>,
     jobs: mpsc::UnboundedReceiver<Job>,
     flushed: mpsc::UnboundedReceiver<Token>,
+    saved: mpsc::UnboundedReceiver<Written>,
 }
 
 impl Node {
     /// Reads the data directory and starts the links.
     fn open(config: &NodeConfig) -> Result<(Node, Arc<Shared>)> {
         let cluster = cluster_number(&config.cluster);
-        let (writer, remembered, flushed) = open_log(config, cluster)?;
+        let identity = Identity { cluster, node: config.id.0 };
+        let (saved_sender, saved) = mpsc::unbounded_channel();
+        let (snapshots, found) = SnapshotFile::open(&config.data_dir, identity, saved_sender)?;
+        let OpenLog { writer, written, remembered, flushed } = open_log(config, identity, found)?;
         let archive = Archive::open(&config.data_dir.join("lost+found"))?;
         info!(
-            "{} remembers {} entries, {} more are archived in lost+found",
+            "{} remembers {} entries, {} of them as a snapshot, {} more are archived in lost+found",
             config.id,
             remembered.last_index(),
+            remembered.snapshot_index(),
             archive.entries()
         );
         let (inbox, inputs) = mpsc::channel(INBOX);
@@ -158,6 +166,8 @@ impl Node {
             core,
             started: Instant::now(),
             writer,
+            written,
+            snapshots,
             archive,
             links,
             shared: Arc::clone(&shared),
@@ -167,6 +177,7 @@ impl Node {
             inputs,
             jobs,
             flushed,
+            saved,
         };
         Ok((node, shared))
     }
@@ -187,6 +198,11 @@ impl Node {
                 }
                 count = self.jobs.recv_many(&mut jobs, BATCH) => {
                     anyhow::ensure!(count > 0, "the client API has ended");
+                }
+                saved = self.saved.recv() => {
+                    let saved = saved.context("the thread that saves snapshots has ended")?;
+                    let (number, bytes) = saved.context("cannot save a snapshot")?;
+                    inputs.push(Input::Saved { number, bytes });
                 }
                 () = sleep_until(timer) => {}
             }
@@ -252,11 +268,20 @@ impl Node {
                     }
                 }
                 Effect::Persist { notes, token } => {
+                    self.written.note(&notes);
                     let records = notes.iter().map(record).collect();
                     self.writer.submit(records, log::Token(token.0));
                 }
                 Effect::Archive { entries, committed, upstream } => {
                     self.archive.keep(&entries, committed, upstream)?;
+                }
+                Effect::Save { number, snapshot, received, at_once } => {
+                    self.snapshots.save(number, snapshot, received, at_once)?;
+                }
+                Effect::Purge { upto } => {
+                    if let Some(records) = self.written.upto(upto) {
+                        self.writer.purge(records);
+                    }
                 }
                 Effect::Reply { id, outcome } => {
                     if let Some(client) = self.clients.remove(&id) {
@@ -283,17 +308,58 @@ fn gather(receiver: &mut mpsc::Receiver<Input>, inputs: &mut Vec<Input>) {
     }
 }
 
-fn open_log(
-    config: &NodeConfig,
-    cluster: u64,
-) -> Result<(Writer, Remembered, mpsc::UnboundedReceiver<Token>)> {
+/// Which entries stand in how many records from the first on: what may be purged with which
+/// entry. The log knows records, the core knows entries.
+#[derive(Debug, Default)]
+struct Marks {
+    /// How many records were found and submitted.
+    records: u64,
+    /// The greatest index of any entry in them.
+    greatest: u64,
+    /// The two numbers now and then, oldest first.
+    marks: VecDeque<(u64, u64)>,
+}
+
+/// Records from one mark to the next. A segment holds thousands, so finer ones are of no use.
+const MARK_EVERY: u64 = 256;
+
+impl Marks {
+    /// Notes are submitted, or were found.
+    fn note(&mut self, notes: &[Note]) {
+        for note in notes {
+            if let Note::Entry(entry) = note {
+                self.greatest = self.greatest.max(entry.id.index);
+            }
+        }
+        self.records += notes.len() as u64;
+        let last = self.marks.back().map_or(0, |(_, records)| *records);
+        if self.records >= last + MARK_EVERY {
+            self.marks.push_back((self.greatest, self.records));
+        }
+    }
+
+    /// How many records from the first on hold no entry beyond an index, as far as is known.
+    fn upto(&mut self, index: u64) -> Option<u64> {
+        let count = self.marks.partition_point(|(greatest, _)| *greatest <= index);
+        self.marks.drain(..count).next_back().map(|(_, records)| records)
+    }
+}
+
+/// The log as it was found, ready to be written.
+struct OpenLog {
+    writer: Writer,
+    written: Marks,
+    remembered: Remembered,
+    flushed: mpsc::UnboundedReceiver<Token>,
+}
+
+fn open_log(config: &NodeConfig, identity: Identity, saved: Saved) -> Result<OpenLog> {
     let fsync = match config.settings.fsync {
         config::Fsync::Always => log::Fsync::Always,
         config::Fsync::Never => log::Fsync::Never,
     };
     let dir = config.data_dir.join("log");
     let options = Options { fsync, ..Options::default() };
-    let identity = Identity { cluster, node: config.id.0 };
     let (log, recovered) = log::open(&dir, identity, &options)?;
     if recovered.torn_bytes > 0 {
         warn!("the log had a torn tail of {} bytes, which was cut", recovered.torn_bytes);
@@ -304,15 +370,17 @@ fn open_log(
         .enumerate()
         .map(|(at, record)| Note::decode(at, record.kind, &record.payload))
         .collect();
-    let remembered = notes
-        .and_then(Remembered::replay)
-        .with_context(|| format!("cannot replay the log in {}", dir.display()))?;
+    let context = || format!("cannot replay the log in {}", dir.display());
+    let notes = notes.with_context(context)?;
+    let mut written = Marks::default();
+    notes.chunks(MARK_EVERY as usize).for_each(|notes| written.note(notes));
+    let remembered = Remembered::replay(saved, recovered.purged, notes).with_context(context)?;
     let (sender, flushed) = mpsc::unbounded_channel();
     let writer = Writer::spawn(log, move |token| {
         // When the core is gone the process is ending.
         let _ = sender.send(Token(token.0));
     });
-    Ok((writer, remembered, flushed))
+    Ok(OpenLog { writer, written, remembered, flushed })
 }
 
 type Links = (BTreeMap<NodeId, Link>, BTreeMap<NodeId, Arc<LinkState>>);
@@ -366,5 +434,14 @@ fn print(report: &Report) {
         Report::InSync(node) => info!("{node} keeps up again and is in the in-sync set"),
         Report::FellBehind(node) => warn!("{node} fell behind and out of the in-sync set"),
         Report::SharedEpoch(one, other) => warn!("two leaders share an epoch: {one}, {other}"),
+        Report::Saved(last, bytes) => info!("saved a snapshot of {bytes} bytes up to {last}"),
+        Report::Sends { last, to, bytes } => {
+            info!("sends {to} a snapshot of {bytes} bytes up to {last}");
+        }
+        Report::Installed(last) => info!("its log begins anew behind a snapshot up to {last}"),
+        Report::Damaged(last) => warn!("was sent a damaged snapshot up to {last}: begins again"),
+        Report::TooLarge { last, bytes } => {
+            warn!("does not accept a snapshot of {bytes} bytes up to {last}: it is too large");
+        }
     }
 }

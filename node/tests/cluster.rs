@@ -326,6 +326,55 @@ fn an_operator_promotes_a_follower_and_every_acknowledgement_says_what_it_stands
 }
 
 #[test]
+fn a_node_that_was_away_too_long_for_the_log_catches_up_by_snapshot_while_writes_go_on() {
+    let mut cluster = Cluster::start(&["--set", "snapshot-entries=50"]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    let retried = |cluster: &Cluster| {
+        let key = "idempotency-key: early\r\n";
+        cluster.wait_for("an answer", || {
+            let (status, body) =
+                cluster.ask_with(leader, "POST /increment/n", key, r#"{"by":1}"#)?;
+            (status == 200).then_some(body)
+        })
+    };
+    let first = retried(&cluster);
+    let away = leader % NODES + 1;
+    cluster.kill_node(away);
+    // More than two segments of the log, so that the oldest can go.
+    let value = "v".repeat(60_000);
+    let mut key = 0;
+    let mut write = |cluster: &Cluster| {
+        key += 1;
+        assert!(cluster.put(leader, &format!("k{}", key % 20), &value), "{}", cluster.logs());
+    };
+    (0..700).for_each(|_| write(&cluster));
+    cluster.wait_for("the leader to let go of its oldest segment", || {
+        let log = cluster.dir.path().join(format!("n{leader}/log"));
+        (log.join("first").exists() && !log.join("0000000001.log").exists()).then_some(())
+    });
+    cluster.start_node(away);
+    cluster.wait_for("the node to be sent a snapshot", || {
+        write(&cluster);
+        (cluster.status(away)?["released"].as_u64()? > 0).then_some(())
+    });
+    cluster.wait_until_equal();
+    assert_eq!(retried(&cluster)["repeated"], first["index"]);
+    // Everybody starts again from snapshot and log.
+    for node in 1..=NODES {
+        cluster.kill_node(node);
+    }
+    for node in 1..=NODES {
+        cluster.start_node(node);
+    }
+    let status = cluster.wait_until_equal();
+    assert!(status["released"].as_u64() > Some(600), "{status}");
+    assert_eq!(cluster.get(away, "k7"), Some(value.into()));
+    assert_eq!(cluster.get(away, "n"), Some("1".into()));
+    assert_eq!(retried(&cluster)["repeated"], first["index"], "{}", cluster.logs());
+}
+
+#[test]
 fn nonsense_is_refused_at_start_with_the_reason_and_exit_code_2() {
     let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
         .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "127.0.0.1:1"])

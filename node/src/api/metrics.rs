@@ -36,6 +36,12 @@ fn render(shared: &Shared) -> String {
         ("entries_applied_total", "entries applied to the state", counters.applied),
         ("fallbacks_total", "times the leader gave up waiting", counters.fallbacks),
         ("entries_truncated_total", "entries cut and archived in lost+found", truncated),
+        ("snapshots_sent_total", "snapshots sent to followers", counters.snapshots_sent),
+        (
+            "snapshots_installed_total",
+            "snapshots of a leader that took the place of the log",
+            counters.snapshots_installed,
+        ),
         ("log_flushes_total", "batches the log has put on disk", flushes),
         ("requests_forwarded_total", "requests passed on to the leader", counters.forwarded),
         ("requests_redirected_total", "requests answered with who leads", counters.redirected),
@@ -59,6 +65,8 @@ fn render(shared: &Shared) -> String {
         ("durable_index", "last entry on disk", view.durable),
         ("committed_index", "last entry known to be committed", view.committed),
         ("applied_index", "last entry applied", view.applied),
+        ("snapshot_index", "last entry in the snapshot on disk", view.snapshot),
+        ("released_index", "last entry no longer in memory", view.released),
         ("requests_in_flight", "client requests at work", shared.in_flight.load(Relaxed) as u64),
     ] {
         metric(&mut text, name, "gauge", help, value);

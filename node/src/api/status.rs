@@ -46,6 +46,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
             "index": view.last_entry.index,
         },
         "acknowledgement": view.acknowledgement.name(),
+        "snapshot": view.snapshot,
+        "released": view.released,
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))

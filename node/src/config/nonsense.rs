@@ -60,7 +60,7 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 18] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 19] {
         let raft = self.election == Election::Raft;
         let asks = !matches!(self.election, Election::Raft | Election::Manual);
         let replication = self.replication;
@@ -140,6 +140,12 @@ impl Settings {
                 &["fencing", "demote"],
                 "a leader that is fenced off is refused at once and has nothing to go on with",
                 "set demote=on-contact, or fencing=off",
+            ),
+            (
+                self.snapshot_entries == 0,
+                &["snapshot-entries"],
+                "the state machine would be saved without an end",
+                "set it above 0",
             ),
             (
                 self.heartbeat.is_zero() || self.election_timeout.is_zero(),

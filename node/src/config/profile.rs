@@ -94,6 +94,7 @@ fn raft() -> Settings {
         routing: Routing::Forward,
         idempotency: true,
         fsync: Fsync::Always,
+        snapshot_entries: 20_000,
         heartbeat: Duration::from_millis(50),
         election_timeout: Duration::from_millis(300),
         ask_window: Duration::from_millis(150),

@@ -258,6 +258,16 @@ pub static SWITCHES: &[Switch] = &[
         "always, never",
         "always" => Fsync::Always, "never" => Fsync::Never
     ),
+    Switch {
+        name: "snapshot-entries",
+        meaning: "after how many entries the state is saved and the log behind it let go",
+        values: "a number such as 20000",
+        read: |settings| settings.snapshot_entries.to_string(),
+        write: |settings, text| {
+            settings.snapshot_entries = text.parse().ok()?;
+            Some(())
+        },
+    },
     span!("heartbeat", heartbeat, "how often a leader makes itself heard"),
     span!(
         "election-timeout",

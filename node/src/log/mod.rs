@@ -10,8 +10,12 @@
 //! # Layout, version 1 (numbers little-endian)
 //!
 //! A folder with a file `lock` and the segments `0000000001.log`, `0000000002.log`, ... without a
-//! gap. A segment has its full size from the start, zero-filled and synced: overwriting then needs
-//! no metadata, which makes `fdatasync` a quarter to a half faster than in a growing file. The next
+//! gap. Once segments were let go ([`Log::purge`]) there is a file `first`, which names the first
+//! that must be there; it is on disk before they are removed, so a segment that is missing is told
+//! from one that was let go, and nothing but that file can say so.
+//!
+//! A segment has its full size from the start, zero-filled and synced: overwriting then needs no
+//! metadata, which makes `fdatasync` a quarter to a half faster than in a growing file. The next
 //! segment is prepared in the background while the current one fills.
 //!
 //! ```text
@@ -25,6 +29,12 @@
 //!   40  crc32c    u32  of bytes 0..40
 //!   44  zeros
 //! 4096  frames, then zeros
+//!
+//! first
+//!    0  "SPLITFST"  8  version u32  12  node u32  16  cluster u64
+//!   24  number of the first segment  u64
+//!   32  sequence of the last frame before it  u64
+//!   40  crc32c    u32  of bytes 0..40
 //! ```
 //!
 //! A frame is what one write puts on disk: a batch of records. Its checksum covers segment number
@@ -61,6 +71,7 @@
 //! a [`Writer`] ends the process. Opening syncs what it read before it hands it out. (It reads
 //! through the page cache: after a failed `fsync` that may still hold what the disk does not.)
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,6 +81,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
 mod error;
+mod first;
 mod frame;
 mod recovery;
 mod segment;
@@ -80,6 +92,7 @@ mod writer;
 pub use error::LogError;
 pub use writer::{EXIT_LOG_FAILED, Token, Writer};
 
+use first::First;
 use frame::{FRAME_HEADER, Place, RECORD_HEADER};
 use recovery::Tail;
 use segment::Segment;
@@ -158,6 +171,8 @@ pub struct Recovered {
     pub torn_at: Option<(PathBuf, u64)>,
     /// How many segments were read.
     pub segments: usize,
+    /// Whether records before these were let go.
+    pub purged: bool,
 }
 
 /// Opens the log in a folder, which is created when it is missing, and reads all of it.
@@ -190,7 +205,7 @@ pub fn open(
         None => {
             let segment = Segment::create(dir, identity, 1, segment_bytes)
                 .map_err(LogError::io("create the first segment in", dir))?;
-            Tail { segment, end: PAGE_BYTES, sequence: 0, next: None }
+            Tail { segment, end: PAGE_BYTES, sequence: 0, next: None, closed: Vec::new() }
         }
     };
     let mut log = Log {
@@ -201,6 +216,9 @@ pub fn open(
         end: tail.end,
         sequence: tail.sequence,
         frame: Vec::new(),
+        framed: 0,
+        records: recovered.records.len() as u64,
+        closed: tail.closed.into(),
         unsynced: false,
         failed: None,
         // A blank segment of another size was prepared under other options; it is replaced.
@@ -227,6 +245,12 @@ pub struct Log {
     sequence: u64,
     /// The frame being built; its header is filled in when it is written. Reused for all frames.
     frame: Vec<u8>,
+    /// How many records are in it.
+    framed: u64,
+    /// How many records were found at the start and written since.
+    records: u64,
+    /// The segments before the active one, in order.
+    closed: VecDeque<Closed>,
     /// The last frame has been written and not yet synced.
     unsynced: bool,
     /// The first error; the log is not used after it.
@@ -234,6 +258,17 @@ pub struct Log {
     /// `None` only while a segment is being changed for the next, or after that failed.
     next: Option<Next>,
     _lock: Flock<File>,
+}
+
+/// A full segment.
+#[derive(Debug)]
+struct Closed {
+    number: u64,
+    path: PathBuf,
+    /// [`Log::records`] when it was closed.
+    records: u64,
+    /// The sequence of its last frame, or of the last before it.
+    sequence: u64,
 }
 
 /// The segment behind the active one.
@@ -273,6 +308,27 @@ impl Log {
         Ok(())
     }
 
+    /// Lets go of the oldest segments, as long as all their records are among the first so many,
+    /// counted over those that were found at the start and those appended since. The segment that
+    /// is being written stays.
+    ///
+    /// # Errors
+    ///
+    /// Any error is final: which segments are left is unknown, and every later call fails.
+    pub fn purge(&mut self, records: u64) -> io::Result<()> {
+        self.check()?;
+        let count = self.closed.partition_point(|closed| closed.records <= records);
+        let Some(last) = count.checked_sub(1).map(|last| &self.closed[last]) else {
+            return Ok(());
+        };
+        let first = First { segment: last.number + 1, sequence: last.sequence };
+        first.write(&self.dir, self.identity).map_err(|error| self.fail("purge", error))?;
+        for closed in self.closed.drain(..count).collect::<Vec<_>>() {
+            fs::remove_file(&closed.path).map_err(|error| self.fail("purge", error))?;
+        }
+        Ok(())
+    }
+
     /// The longest payload that a record may have, in bytes: [`MAX_PAYLOAD_BYTES`], or less when
     /// the segments are small.
     pub fn max_payload_bytes(&self) -> usize {
@@ -296,6 +352,7 @@ impl Log {
                 self.write()?;
             }
             frame::push(&mut self.frame, record);
+            self.framed += 1;
         }
         Ok(())
     }
@@ -316,6 +373,7 @@ impl Log {
         self.active.write(&self.frame, self.end).map_err(|error| self.fail("write", error))?;
         self.unsynced = true;
         self.sequence += 1;
+        self.records += std::mem::take(&mut self.framed);
         self.end += self.frame.len() as u64;
         frame::begin(&mut self.frame);
         Ok(())
@@ -324,13 +382,16 @@ impl Log {
     /// Goes on in the next segment, waiting for it if it is not ready, and starts on the one
     /// after it.
     fn change_segment(&mut self) -> io::Result<()> {
-        self.active = match self.next.take() {
+        let next = match self.next.take() {
             Some(Next::Ready(segment)) => segment,
             Some(Next::Preparing(thread)) => thread
                 .join()
                 .unwrap_or_else(|_| Err(io::Error::other("the preparing thread panicked")))?,
             None => return Err(io::Error::other("no next segment was prepared")),
         };
+        let full = std::mem::replace(&mut self.active, next);
+        let (records, sequence) = (self.records, self.sequence);
+        self.closed.push_back(Closed { number: full.number, path: full.path, records, sequence });
         self.end = PAGE_BYTES;
         self.prepare_next()
     }

@@ -3,11 +3,13 @@
 //! Called once by [`super::open`], which holds the folder's lock. The rule and the reasons for it
 //! stand in [`super`]; nothing on disk is changed unless the whole log was found in order.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::first::{self, First};
 use super::frame::{self, Flaw, Place};
 use super::segment::{self, Segment, damaged};
-use super::{Identity, LogError, PAGE_BYTES, Record, Recovered};
+use super::{Closed, Identity, LogError, PAGE_BYTES, Record, Recovered};
 
 /// Where writing goes on.
 pub(super) struct Tail {
@@ -19,6 +21,8 @@ pub(super) struct Tail {
     pub(super) sequence: u64,
     /// The blank segment behind it, if one was prepared before the stop.
     pub(super) next: Option<Segment>,
+    /// The segments before it.
+    pub(super) closed: Vec<Closed>,
 }
 
 /// Reads all segments, cuts and zeroes a torn tail. `None`: there is no segment yet.
@@ -26,13 +30,21 @@ pub(super) fn recover(
     dir: &Path,
     identity: Identity,
 ) -> Result<(Option<Tail>, Recovered), LogError> {
-    let numbers = segment::list(dir)?;
-    for (expected, &got) in (1..).zip(&numbers) {
+    let first = First::read(dir, identity)?;
+    let purged = first != First::WHOLE;
+    // A stop in the middle of a purge leaves segments before the first; they go in the end.
+    let (gone, numbers): (Vec<u64>, Vec<u64>) =
+        segment::list(dir)?.into_iter().partition(|number| *number < first.segment);
+    if purged && numbers.is_empty() {
+        let expected = format!("segment {} behind it", first.segment);
+        return Err(damaged(&first::path_in(dir), 24, expected, "no segment".to_owned()));
+    }
+    for (expected, &got) in (first.segment..).zip(&numbers) {
         if got != expected {
             return Err(LogError::MissingSegment { dir: dir.to_owned(), expected, got });
         }
     }
-    let mut scan = Scan::default();
+    let mut scan = Scan { sequence: first.sequence, ..Scan::default() };
     let mut buffer = Vec::new();
     for &number in &numbers {
         let segment = Segment::open(dir, identity, number, &mut buffer)?;
@@ -41,10 +53,11 @@ pub(super) fn recover(
     // A process that was killed leaves bytes that were written but not synced, and names too. What
     // is handed out counts as durable, and the next frame may only follow durable ones.
     segment::sync_dir(dir).map_err(LogError::io("sync", dir))?;
-    let Scan { records, sequence, active, next, torn } = scan;
+    let Scan { records, sequence, active, next, torn, closed } = scan;
     let torn_bytes = torn.as_ref().map_or(0, |torn| torn.to - torn.from);
     let Some((segment, end)) = active else {
-        return Ok((None, Recovered { records, torn_bytes, torn_at: None, segments: 0 }));
+        let recovered = Recovered { records, torn_bytes, torn_at: None, segments: 0, purged };
+        return Ok((None, recovered));
     };
     if let Some(torn) = &torn {
         // Zeroed and synced before anything is appended: if the next write stops short of these
@@ -55,8 +68,12 @@ pub(super) fn recover(
             .map_err(LogError::io("cut the torn tail of", &segment.path))?;
     }
     let torn_at = torn.map(|torn| (torn.path, torn.from));
-    let recovered = Recovered { records, torn_bytes, torn_at, segments: numbers.len() };
-    Ok((Some(Tail { segment, end, sequence, next }), recovered))
+    for number in gone {
+        let path = segment::path_of(dir, number);
+        fs::remove_file(&path).map_err(LogError::io("remove", path))?;
+    }
+    let recovered = Recovered { records, torn_bytes, torn_at, segments: numbers.len(), purged };
+    Ok((Some(Tail { segment, end, sequence, next, closed }), recovered))
 }
 
 /// What is known after the segments read so far.
@@ -67,6 +84,7 @@ struct Scan {
     active: Option<(Segment, u64)>,
     next: Option<Segment>,
     torn: Option<Torn>,
+    closed: Vec<Closed>,
 }
 
 /// Bytes behind the last frame that are neither frames nor zeros.
@@ -94,6 +112,7 @@ impl Scan {
             let got = format!("{}, and {} was written after it", torn.flaw, segment.path.display());
             return Err(damaged(&torn.path, torn.from, "an intact frame".into(), got));
         }
+        let (records, sequence) = (self.records.len() as u64, self.sequence);
         let (end, flaw) = self.frames(&segment, bytes)?;
         segment.sync().map_err(LogError::io("sync", &segment.path))?;
         if end < used {
@@ -106,8 +125,10 @@ impl Scan {
             let path = segment.path.clone();
             self.torn = Some(Torn { path, from: end as u64, to: used as u64, flaw });
         }
-        self.active = Some((segment, end as u64));
-        self.next = None;
+        let before = self.active.replace((segment, end as u64)).map(|(segment, _)| segment);
+        for Segment { number, path, .. } in before.into_iter().chain(self.next.take()) {
+            self.closed.push(Closed { number, path, records, sequence });
+        }
         Ok(())
     }
 

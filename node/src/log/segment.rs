@@ -132,7 +132,8 @@ pub(super) fn damaged(path: &Path, offset: u64, expected: String, got: String) -
     LogError::Damaged { path: path.to_owned(), offset, expected, got }
 }
 
-fn path_of(dir: &Path, number: u64) -> PathBuf {
+/// The path of a segment.
+pub(super) fn path_of(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:010}.log"))
 }
 

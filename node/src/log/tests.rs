@@ -235,6 +235,109 @@ fn a_missing_segment_is_refused() {
     }
 }
 
+/// The numbers of the segments on disk.
+fn segments(dir: &TempDir) -> Vec<u64> {
+    segment::list(dir.path()).unwrap()
+}
+
+#[test]
+fn a_purge_lets_go_of_whole_segments_with_nothing_later_and_the_rest_is_read_back() {
+    for (records, first) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3), (5, 3), (99, 3)] {
+        for restart in [false, true] {
+            let (batches, dir) = three_segments();
+            let (mut log, _) = open(dir.path(), US, &SMALL).unwrap();
+            if restart {
+                // The count goes on over records that were appended after the start.
+                log.append(&[record(6, 1500)]).unwrap();
+            }
+            log.purge(records).unwrap();
+            drop(log);
+            assert_eq!(segments(&dir)[0], first, "{records} records");
+            let recovered = reopen(dir.path()).unwrap();
+            assert_eq!(recovered.purged, first > 1);
+            let kept = 2 * (first as usize - 1);
+            let added = if restart { vec![record(6, 1500)] } else { Vec::new() };
+            assert_eq!(recovered.records, [batches[kept..].concat(), added].concat());
+        }
+    }
+}
+
+#[test]
+fn a_purged_log_is_appended_to_and_purged_again() {
+    let (batches, dir) = three_segments();
+    let (mut log, _) = open(dir.path(), US, &SMALL).unwrap();
+    log.purge(2).unwrap();
+    drop(log);
+    // Three records are found, so the count begins with them.
+    let (mut log, _) = open(dir.path(), US, &SMALL).unwrap();
+    for kind in 6..12 {
+        log.append(&[record(kind, 1500)]).unwrap();
+    }
+    log.purge(7).unwrap();
+    drop(log);
+    let recovered = reopen(dir.path()).unwrap();
+    let kinds: Vec<u8> = recovered.records.iter().map(|record| record.kind).collect();
+    assert_eq!(kinds, [9, 10, 11]);
+    assert_eq!(batches.len(), 5);
+}
+
+#[test]
+fn a_segment_that_is_missing_from_a_purged_log_is_told_from_one_that_was_let_go() {
+    let purged = || {
+        let (_, dir) = three_segments();
+        let (mut log, _) = open(dir.path(), US, &SMALL).unwrap();
+        log.purge(2).unwrap();
+        drop(log);
+        dir
+    };
+    let dir = purged();
+    fs::remove_file(segment_path(&dir, 2)).unwrap();
+    let error = reopen(dir.path()).expect_err("a missing segment");
+    assert!(matches!(error, LogError::MissingSegment { expected: 2, got: 3, .. }), "{error}");
+    // Without the file that says what was let go, segment 1 is missing.
+    let dir = purged();
+    fs::remove_file(dir.path().join("first")).unwrap();
+    let error = reopen(dir.path()).expect_err("a missing segment");
+    assert!(matches!(error, LogError::MissingSegment { expected: 1, got: 2, .. }), "{error}");
+    let dir = purged();
+    segments(&dir).iter().for_each(|number| fs::remove_file(segment_path(&dir, *number)).unwrap());
+    let error = reopen(dir.path()).expect_err("no segment");
+    assert!(error.to_string().contains("expected segment 2 behind it"), "{error}");
+}
+
+#[test]
+fn a_purge_that_was_cut_short_is_finished_at_the_next_start() {
+    let (batches, dir) = three_segments();
+    let first = fs::read(segment_path(&dir, 1)).unwrap();
+    let (mut log, _) = open(dir.path(), US, &SMALL).unwrap();
+    log.purge(4).unwrap();
+    drop(log);
+    // The stop came behind the file and before the removals.
+    fs::write(segment_path(&dir, 1), first).unwrap();
+    assert_eq!(reopen(dir.path()).unwrap().records, batches[4..].concat());
+    assert_eq!(segments(&dir)[0], 3);
+}
+
+#[test]
+fn a_changed_byte_in_the_file_that_says_where_the_log_begins_refuses_the_log() {
+    let (_, dir) = three_segments();
+    let (mut log, _) = open(dir.path(), US, &SMALL).unwrap();
+    log.purge(2).unwrap();
+    drop(log);
+    let path = dir.path().join("first");
+    let whole = fs::read(&path).unwrap();
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x10;
+        fs::write(&path, &bytes).unwrap();
+        reopen(dir.path()).expect_err("a damaged begin");
+    }
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        reopen(dir.path()).expect_err("a cut begin");
+    }
+}
+
 #[test]
 fn a_segment_under_another_name_or_of_another_length_is_refused() {
     let (_, dir) = three_segments();

@@ -24,13 +24,13 @@ pub struct Token(pub u64);
 /// it, and waits for the thread.
 #[derive(Debug)]
 pub struct Writer {
-    sender: Option<Sender<Submission>>,
+    sender: Option<Sender<Work>>,
     thread: Option<JoinHandle<()>>,
 }
 
-struct Submission {
-    records: Vec<Record>,
-    token: Token,
+enum Work {
+    Write { records: Vec<Record>, token: Token },
+    Purge { records: u64 },
 }
 
 impl Writer {
@@ -86,10 +86,24 @@ impl Writer {
     /// When the thread has ended, because `on_error` returned or `flushed` panicked: a node
     /// without a log must not go on.
     pub fn submit(&self, records: Vec<Record>, token: Token) {
+        self.send(Work::Write { records, token });
+    }
+
+    /// Lets go of old segments, as [`Log::purge`] does, when everything submitted before is on
+    /// disk. Returns at once.
+    ///
+    /// # Panics
+    ///
+    /// As [`Writer::submit`].
+    pub fn purge(&self, records: u64) {
+        self.send(Work::Purge { records });
+    }
+
+    fn send(&self, work: Work) {
         self.sender
             .as_ref()
             .expect("the sender is taken only by drop")
-            .send(Submission { records, token })
+            .send(work)
             .unwrap_or_else(|_| panic!("the log's writer thread has ended"));
     }
 }
@@ -110,24 +124,34 @@ impl Drop for Writer {
 /// reports it. While a sync runs the next batch gathers in the channel; nobody waits for a timer.
 fn write_all(
     log: &mut Log,
-    receiver: &Receiver<Submission>,
+    receiver: &Receiver<Work>,
     flushed: &mut impl FnMut(Token),
 ) -> io::Result<()> {
     let mut tokens = Vec::new();
     while let Ok(first) = receiver.recv() {
         let mut next = Some(first);
         let mut bytes = 0;
-        while let Some(Submission { records, token }) = next {
-            bytes += records.iter().map(|record| record.payload.len()).sum::<usize>();
-            log.stage(&records)?;
-            tokens.push(token);
-            let full = bytes >= BATCH_BYTES || tokens.len() >= BATCH_TOKENS;
-            next = if full { None } else { receiver.try_recv().ok() };
+        let mut purge = None;
+        while let Some(work) = next.take() {
+            match work {
+                Work::Write { records, token } => {
+                    bytes += records.iter().map(|record| record.payload.len()).sum::<usize>();
+                    log.stage(&records)?;
+                    tokens.push(token);
+                    if bytes < BATCH_BYTES && tokens.len() < BATCH_TOKENS {
+                        next = receiver.try_recv().ok();
+                    }
+                }
+                Work::Purge { records } => purge = Some(records),
+            }
         }
         log.write()?;
         log.sync()?;
         for token in tokens.drain(..) {
             flushed(token);
+        }
+        if let Some(records) = purge {
+            log.purge(records)?;
         }
     }
     Ok(())

@@ -3,12 +3,12 @@
 //!
 //! Everything goes by identity. An entry that is already present is skipped, so a late or repeated
 //! message cuts nothing; a different entry at the same index proves that this log has diverged from
-//! there, so the rest is archived, cut, and the state machine is rebuilt from what is left.
+//! there, so the rest is archived, cut, and the state machine is rebuilt from a snapshot and what
+//! is left.
 
 use super::entry::{Claim, Entry, EntryId};
 use super::{Core, Effect, Held, Message, Note, Report, Role};
 use crate::config::Level;
-use crate::state::State;
 
 impl Core {
     /// Entries, or a heartbeat, from somebody who claims to lead.
@@ -56,18 +56,18 @@ impl Core {
             // Two logs that agree on one entry agree on everything before it (Raft, section 5.3).
             self.entries.contains(prev)
         } else {
-            prev.index <= self.entries.last_index()
+            self.entries.id_at(prev.index).is_some()
         }
     }
 
-    /// The last of this log's entries that an upstream with `prev` may hold too.
+    /// The last of this log's entries that an upstream with `prev` may hold too, or the base.
     fn agreement_hint(&self, prev: EntryId) -> EntryId {
         self.entries.last_not_after(prev.index.saturating_sub(1), prev.claim)
     }
 
     /// Tells the leader that it is still followed, as soon as the promise to its epoch is on disk
     /// and not later. Repeats of a round are answered only with something to say.
-    fn answer_round(&mut self, claim: Claim, round: u64, message: Message) {
+    pub(super) fn answer_round(&mut self, claim: Claim, round: u64, message: Message) {
         let Role::Follower { round: answered, .. } = &mut self.role else { return };
         let repeated = *answered >= round;
         *answered = round.max(*answered);
@@ -106,6 +106,7 @@ impl Core {
 
     /// Cuts everything after an index, archives it first, and takes back what was applied of it.
     fn cut_after(&mut self, index: u64, upstream: Claim) {
+        self.snapshots_cut_after(index);
         let committed = self.committed;
         let cut = self.entries.cut_after(index);
         let count = cut.len() as u64;
@@ -124,10 +125,9 @@ impl Core {
         }
     }
 
-    /// Rebuilds the state machine from the log, up to an index. With snapshots it will start from
-    /// the last one at or before that index.
+    /// Rebuilds the state machine from the snapshot before the log and the log, up to an index.
     fn rebuild(&mut self, index: u64) {
-        let mut state = State::default();
+        let mut state = self.snapshots.base.state.clone();
         for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
             state.apply(entry.id.index, entry.change.decode());
         }

@@ -5,14 +5,17 @@
 //! entries after it has one meaning. The write-ahead log (`crate::log`) does not know what is
 //! inside its records; this file does, and the runtime carries the bytes between the two.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::entries::Entries;
-use super::entry::{Claim, Entry, NodeId};
+use super::entry::{Claim, Entry, EntryId, NodeId};
+use super::snapshot::Snapshot;
 
 /// The version byte of every record's payload.
-pub const RECORD_VERSION: u8 = 2;
+pub const RECORD_VERSION: u8 = 3;
 
 /// What must survive a crash besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,18 @@ pub enum Note {
     Hard(HardState),
     /// Every entry after this index is no longer part of the log.
     Truncate(u64),
+    /// No entry so far is part of the log any more; it begins anew behind this one, up to which a
+    /// snapshot is on disk.
+    Base(EntryId),
+}
+
+/// A snapshot as it was found on disk.
+#[derive(Clone, Debug, Default)]
+pub struct Saved {
+    /// What it holds; before the first entry if there was none.
+    pub snapshot: Arc<Snapshot>,
+    /// Whether it came from another node, so that the log may know nothing of it yet.
+    pub received: bool,
 }
 
 /// A record that cannot be understood. The write-ahead log has verified its checksum, so this is
@@ -58,7 +73,7 @@ pub enum ReplayError {
         found: u8,
     },
     /// The kind is none that this version writes.
-    #[error("record {at}: expected kind 1, 2 or 3, got {found}")]
+    #[error("record {at}: expected kind 1, 2, 3 or 4, got {found}")]
     Kind {
         /// Which record, from zero.
         at: usize,
@@ -83,11 +98,26 @@ pub enum ReplayError {
         /// The index that came.
         found: u64,
     },
+    /// Snapshot and log do not meet.
+    #[error(
+        "the log holds the entries {first} to {last} and the snapshot ends with {snapshot}: \
+         expected the log to hold that one; help: one of the two is missing or was replaced; \
+         restore both from the same copy, or move both away and let the node join as a new one"
+    )]
+    Apart {
+        /// The first index in the log.
+        first: u64,
+        /// The last one.
+        last: u64,
+        /// The end of the snapshot.
+        snapshot: EntryId,
+    },
 }
 
 const KIND_ENTRY: u8 = 1;
 const KIND_HARD: u8 = 2;
 const KIND_TRUNCATE: u8 = 3;
+const KIND_BASE: u8 = 4;
 
 impl Note {
     /// The kind and payload under which the write-ahead log keeps it.
@@ -100,11 +130,13 @@ impl Note {
             Note::Entry(entry) => postcard::to_extend(entry, payload),
             Note::Hard(hard) => postcard::to_extend(hard, payload),
             Note::Truncate(after) => postcard::to_extend(after, payload),
+            Note::Base(base) => postcard::to_extend(base, payload),
         };
         let kind = match self {
             Note::Entry(_) => KIND_ENTRY,
             Note::Hard(_) => KIND_HARD,
             Note::Truncate(_) => KIND_TRUNCATE,
+            Note::Base(_) => KIND_BASE,
         };
         (kind, encoded.expect("postcard encodes plain data into memory"))
     }
@@ -122,45 +154,154 @@ impl Note {
             KIND_ENTRY => postcard::from_bytes(body).map(Note::Entry),
             KIND_HARD => postcard::from_bytes(body).map(Note::Hard),
             KIND_TRUNCATE => postcard::from_bytes(body).map(Note::Truncate),
+            KIND_BASE => postcard::from_bytes(body).map(Note::Base),
             found => return Err(ReplayError::Kind { at, found }),
         };
         note.map_err(|_| ReplayError::Payload { at, kind })
     }
 }
 
-/// What a node knows when it starts: the meaning of its records.
+/// What a node knows when it starts: the meaning of its snapshot and its records.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     pub(super) hard: HardState,
+    pub(super) snapshot: Arc<Snapshot>,
+    /// The entries behind the snapshot.
     pub(super) entries: Entries,
 }
 
 impl Remembered {
-    /// Replays records in the order in which they were written.
+    /// Replays records in the order in which they were written. `purged` says that records before
+    /// them were let go, so that the first entry may be any that the snapshot meets.
     ///
     /// # Errors
-    /// When an entry does not follow the one before it.
-    pub fn replay(notes: impl IntoIterator<Item = Note>) -> Result<Self, ReplayError> {
-        let mut remembered = Remembered::default();
+    /// When an entry does not follow the one before it, or the snapshot's last one is not there.
+    pub fn replay(
+        saved: Saved,
+        purged: bool,
+        notes: impl IntoIterator<Item = Note>,
+    ) -> Result<Self, ReplayError> {
+        let mut hard = HardState::default();
+        let mut entries = (!purged).then(Entries::default);
         for (at, note) in notes.into_iter().enumerate() {
             match note {
-                Note::Hard(hard) => remembered.hard = hard,
-                Note::Truncate(after) => drop(remembered.entries.cut_after(after)),
+                Note::Hard(now) => hard = now,
+                Note::Base(base) => entries = Some(Entries::behind(base)),
+                Note::Truncate(after) => match &mut entries {
+                    Some(entries) if entries.base().index <= after => {
+                        drop(entries.cut_after(after));
+                    }
+                    // What stood there was let go.
+                    entries => *entries = Some(Entries::behind(unknown(after))),
+                },
                 Note::Entry(entry) => {
-                    let expected = remembered.entries.last_index() + 1;
                     let found = entry.id.index;
+                    let first = || Entries::behind(unknown(found.saturating_sub(1)));
+                    let entries = entries.get_or_insert_with(first);
+                    let expected = entries.last_index() + 1;
                     if found != expected {
                         return Err(ReplayError::Hole { at, expected, found });
                     }
-                    remembered.entries.push(entry);
+                    entries.push(entry);
                 }
             }
         }
-        Ok(remembered)
+        let Saved { snapshot, received } = saved;
+        let last = snapshot.last;
+        let mut entries = entries.unwrap_or_else(|| Entries::behind(last));
+        let base = entries.base();
+        let nameless = base.index == last.index && base == unknown(base.index);
+        if nameless || entries.contains(last) {
+            entries.release(last);
+        } else if received {
+            // It was saved, and the log was to begin anew behind it.
+            entries = Entries::behind(last);
+        } else {
+            let (first, end) = (base.index + 1, entries.last_index());
+            return Err(ReplayError::Apart { first, last: end, snapshot: last });
+        }
+        Ok(Remembered { hard, snapshot, entries })
     }
 
     /// The index of the last entry.
     pub fn last_index(&self) -> u64 {
         self.entries.last_index()
+    }
+
+    /// The index of the last entry that the snapshot stands for.
+    pub fn snapshot_index(&self) -> u64 {
+        self.snapshot.last.index
+    }
+}
+
+/// An entry that was let go and is known by its place alone.
+fn unknown(index: u64) -> EntryId {
+    EntryId { claim: Claim::NONE, index }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Encoded;
+    use super::*;
+    use crate::state::{Command, State};
+
+    fn id(index: u64, epoch: u64) -> EntryId {
+        EntryId { claim: Claim { epoch, leader: NodeId(1) }, index }
+    }
+
+    fn entry(index: u64, epoch: u64) -> Note {
+        Note::Entry(Entry { id: id(index, epoch), change: Encoded::new(&Command::Noop.into()) })
+    }
+
+    fn saved(index: u64, epoch: u64, received: bool) -> Saved {
+        let mut state = State::default();
+        (1..=index).for_each(|index| drop(state.apply(index, Command::Noop.into())));
+        Saved { snapshot: Arc::new(Snapshot { last: id(index, epoch), state }), received }
+    }
+
+    fn replay(saved: Saved, purged: bool, notes: &[Note]) -> Result<(u64, u64), ReplayError> {
+        let remembered = Remembered::replay(saved, purged, notes.iter().cloned())?;
+        Ok((remembered.entries.base().index, remembered.last_index()))
+    }
+
+    #[test]
+    fn a_snapshot_stands_for_what_is_before_it_wherever_the_log_begins() {
+        let log: Vec<Note> = (4..=9).map(|index| entry(index, 1)).collect();
+        for index in 3..=9 {
+            assert_eq!(replay(saved(index, 1, false), true, &log), Ok((index, 9)));
+        }
+    }
+
+    #[test]
+    fn a_log_that_does_not_meet_its_own_snapshot_is_refused() {
+        let log: Vec<Note> = (4..=9).map(|index| entry(index, 1)).collect();
+        let apart = |index, epoch| {
+            let snapshot = id(index, epoch);
+            Err(ReplayError::Apart { first: 4, last: 9, snapshot })
+        };
+        for (index, epoch) in [(2, 1), (10, 1), (5, 2)] {
+            assert_eq!(replay(saved(index, epoch, false), true, &log), apart(index, epoch));
+        }
+        let none = ReplayError::Apart { first: 4, last: 9, snapshot: EntryId::ORIGIN };
+        assert_eq!(replay(Saved::default(), true, &log), Err(none));
+        let hole = ReplayError::Hole { at: 0, expected: 1, found: 4 };
+        assert_eq!(replay(saved(5, 1, false), false, &log), Err(hole), "nothing was let go");
+    }
+
+    #[test]
+    fn a_received_snapshot_counts_until_the_log_begins_anew_behind_it() {
+        let mut log: Vec<Note> = (1..=3).map(|index| entry(index, 1)).collect();
+        assert_eq!(replay(saved(7, 2, true), false, &log), Ok((7, 7)));
+        log.push(Note::Base(id(7, 2)));
+        log.push(entry(8, 2));
+        assert_eq!(replay(saved(7, 2, true), false, &log), Ok((7, 8)));
+    }
+
+    #[test]
+    fn a_cut_below_what_was_let_go_leaves_what_came_after_it() {
+        let log = [entry(8, 1), entry(9, 1), Note::Truncate(6), entry(7, 2), entry(8, 2)];
+        assert_eq!(replay(saved(8, 2, false), true, &log), Ok((8, 8)));
+        assert_eq!(replay(saved(6, 1, false), true, &log), Ok((6, 8)));
+        assert!(replay(saved(8, 1, false), true, &log).is_err());
     }
 }

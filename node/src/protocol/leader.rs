@@ -44,7 +44,7 @@ pub(super) struct Leader {
 }
 
 /// What a leader knows of one follower.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Progress {
     /// The next entry to send.
     pub(super) next: u64,
@@ -66,6 +66,23 @@ pub(super) struct Progress {
     pub(super) heard: Now,
     /// Whether it is not known where the logs agree, so that no entries are sent.
     pub(super) probing: bool,
+    /// The snapshot it is being sent instead of entries that the log no longer has.
+    pub(super) transfer: Option<Transfer>,
+}
+
+/// A snapshot on its way to a follower.
+#[derive(Clone, Debug)]
+pub(super) struct Transfer {
+    /// The last entry that it stands for.
+    pub(super) last: EntryId,
+    /// What it may replace.
+    pub(super) replaces: Option<EntryId>,
+    /// Its bytes.
+    pub(super) image: Encoded,
+    /// How many of them the follower has.
+    pub(super) acked: u64,
+    /// The round in which bytes were last sent.
+    pub(super) sent_in: u64,
 }
 
 /// Where a request came from.
@@ -96,12 +113,13 @@ impl Core {
             round: 0,
             heard: self.now,
             probing: false,
+            transfer: None,
         };
         self.write_hard(HardState { claim, ..self.hard });
         self.role = Role::Leader(Box::new(Leader {
             claim,
             epoch_start: next - 1,
-            followers: self.peers.iter().map(|peer| (*peer, progress)).collect(),
+            followers: self.peers.iter().map(|peer| (*peer, progress.clone())).collect(),
             round: 0,
             heartbeat_at: self.now,
             demote_at: None,

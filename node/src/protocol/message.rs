@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Claim, Entry, EntryId, NodeId};
+use super::entry::{Claim, Encoded, Entry, EntryId, NodeId};
 use crate::state::{Answer, Change, Query};
 
 /// Number of a client's request at the node that received it.
@@ -144,8 +144,38 @@ pub enum Message {
         round: u64,
         /// Index of the `prev` that it does not hold.
         prev: u64,
-        /// The last of its entries that may be in both logs.
+        /// The last of its entries that may be in both logs. If it is not before `prev`, the
+        /// sender holds nothing before it.
         hint: EntryId,
+    },
+    /// A part of a leader's snapshot; without bytes a heartbeat.
+    Snapshot {
+        /// As whom it speaks. The leader is the sender.
+        claim: Claim,
+        /// As in [`Message::Append`].
+        round: u64,
+        /// The last entry that the snapshot stands for.
+        last: EntryId,
+        /// An entry that the receiver has committed and the leader never had: the snapshot may
+        /// replace it.
+        replaces: Option<EntryId>,
+        /// How many bytes the snapshot has.
+        size: u64,
+        /// Where in it the chunk begins.
+        offset: u64,
+        /// The bytes from there on.
+        chunk: Encoded,
+    },
+    /// The sender holds the beginning of a snapshot, in memory.
+    SnapshotGot {
+        /// Whom it follows.
+        claim: Claim,
+        /// The round it answers.
+        round: u64,
+        /// The snapshot.
+        last: EntryId,
+        /// How many bytes.
+        upto: u64,
     },
     /// Fenced off: the sender knows of a later leadership.
     Refused {

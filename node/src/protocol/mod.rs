@@ -16,6 +16,7 @@
 //! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
 //! | what a read must wait for | `read.rs` |
+//! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | what waits for the disk | `barrier.rs` |
@@ -65,20 +66,23 @@ mod scenarios;
 mod semi_sync;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod view;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 pub use barrier::Token;
-pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError};
+pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
+pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
 
 use crate::config::Settings;
@@ -89,6 +93,7 @@ use election::{Candidate, Suspicion};
 use entries::Entries;
 use leader::Leader;
 use route::Forwards;
+use snapshot::Snapshots;
 
 /// Time since an arbitrary start, on a clock that never goes back.
 pub type Now = Duration;
@@ -114,6 +119,13 @@ pub enum Input {
     },
     /// The log has this batch and all before it on disk.
     Flushed(Token),
+    /// A snapshot is on disk.
+    Saved {
+        /// The number it had in [`Effect::Save`].
+        number: u64,
+        /// How many bytes it takes.
+        bytes: u64,
+    },
     /// A forward was dropped before its first byte was sent.
     Unsent(RequestId),
     /// The connection to a node was lost, and with it perhaps what was sent last.
@@ -151,6 +163,24 @@ pub enum Effect {
         committed: u64,
         /// In whose favor they are cut.
         upstream: Claim,
+    },
+    /// Put a snapshot on disk in place of the one that is there, in the order of numbers, and
+    /// report [`Input::Saved`].
+    Save {
+        /// Its number.
+        number: u64,
+        /// What to save.
+        snapshot: Arc<Snapshot>,
+        /// Whether it came from another node: [`Saved::received`].
+        received: bool,
+        /// Whether it must be on disk before the next [`Effect::Persist`].
+        at_once: bool,
+    },
+    /// Let go of the log up to this index on disk: of whole segments that hold nothing later. What
+    /// was written so far must be on disk before.
+    Purge {
+        /// The last index that is not needed any more.
+        upto: u64,
     },
     /// Answer a client.
     Reply {
@@ -205,6 +235,28 @@ pub enum Report {
     FellBehind(NodeId),
     /// Two leaders share one epoch.
     SharedEpoch(Claim, Claim),
+    /// It saved its state machine after this entry, in so many bytes.
+    Saved(EntryId, u64),
+    /// It sends a follower a snapshot, since its log no longer has what the follower needs.
+    Sends {
+        /// The last entry in it.
+        last: EntryId,
+        /// To whom.
+        to: NodeId,
+        /// How long it is.
+        bytes: u64,
+    },
+    /// Its log begins anew behind a snapshot that it was sent.
+    Installed(EntryId),
+    /// A snapshot that it was sent is not what it should be.
+    Damaged(EntryId),
+    /// A snapshot that it was offered has more bytes than it accepts.
+    TooLarge {
+        /// The last entry in it.
+        last: EntryId,
+        /// How long it is.
+        bytes: u64,
+    },
 }
 
 /// One node of the cluster, as a pure state machine.
@@ -224,6 +276,7 @@ pub struct Core {
     durable: u64,
     committed: u64,
     state: State,
+    snapshots: Snapshots,
     role: Role,
     suspicion: Suspicion,
     passing: Passing,
@@ -268,8 +321,9 @@ impl Core {
             hard_token: Token::default(),
             durable: remembered.entries.last_index(),
             entries: remembered.entries,
-            committed: 0,
-            state: State::default(),
+            committed: remembered.snapshot.last.index,
+            state: remembered.snapshot.state.clone(),
+            snapshots: Snapshots::new(remembered.snapshot),
             role: Role::Follower { upstream: None, round: 0 },
             suspicion: Suspicion::default(),
             passing: Passing::new(),
@@ -293,6 +347,7 @@ impl Core {
                     self.release(held);
                 }
             }
+            Input::Saved { number, bytes } => self.saved(number, bytes),
             Input::Unsent(forward) => self.forward_unsent(forward),
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
@@ -304,8 +359,12 @@ impl Core {
     pub fn finish(&mut self, now: Now) -> Vec<Effect> {
         self.now = self.now.max(now);
         self.lead();
+        self.consider_snapshot();
         if let Some((notes, token)) = self.barrier.submit() {
             self.effects.push(Effect::Persist { notes, token });
+        }
+        if let Some(upto) = self.purge() {
+            self.effects.push(Effect::Purge { upto });
         }
         std::mem::take(&mut self.effects)
     }
@@ -342,6 +401,14 @@ impl Core {
             Message::Mismatch { claim, round, prev, hint } => {
                 self.on_mismatch(from, claim, round, prev, hint);
             }
+            Message::Snapshot { claim, round, last, replaces, size, offset, chunk } => {
+                if claim.leader == from {
+                    self.on_snapshot(claim, round, last, replaces, size, offset, &chunk.0);
+                }
+            }
+            Message::SnapshotGot { claim, round, last, upto } => {
+                self.on_snapshot_got(from, claim, round, last, upto);
+            }
             Message::Refused { epoch, claim } => self.on_refused(epoch, claim),
             Message::Forward { id, request } => self.on_forward(from, id, request),
             Message::Forwarded { id, outcome } => self.on_forwarded(id, outcome),
@@ -374,10 +441,15 @@ impl Core {
             return;
         }
         self.hard = hard;
-        // With durable-vote off a restart forgets for whom the node voted.
-        let voted_for = hard.voted_for.filter(|_| self.settings.durable_vote);
-        self.barrier.write(Note::Hard(HardState { voted_for, ..hard }));
+        self.barrier.write(Note::Hard(self.durable_hard()));
         self.hard_token = self.barrier.newest();
+    }
+
+    /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
+    /// voted.
+    fn durable_hard(&self) -> HardState {
+        let voted_for = self.hard.voted_for.filter(|_| self.settings.durable_vote);
+        HardState { voted_for, ..self.hard }
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

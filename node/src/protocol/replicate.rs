@@ -47,6 +47,16 @@ impl Core {
     fn send_entries(&mut self, to: NodeId, beat: bool) -> bool {
         let Role::Leader(leader) = &mut self.role else { return false };
         let Some(progress) = leader.followers.get_mut(&to) else { return false };
+        if progress.transfer.is_some() {
+            if beat {
+                self.send_chunk(to, false);
+            }
+            return false;
+        }
+        if progress.next <= self.entries.base().index {
+            self.start_transfer(to, None);
+            return false;
+        }
         let last = self.entries.last_index();
         let sent = progress.next - 1;
         let ahead = self.entries.bytes_upto(sent) - self.entries.bytes_upto(progress.matched);
@@ -91,13 +101,24 @@ impl Core {
     pub(super) fn on_matched(&mut self, from: NodeId, claim: Claim, round: u64, upto: EntryId) {
         self.on_alive(from, claim, round);
         // The claim says that the answer belongs to this leadership; the identity says that it
-        // speaks of an entry this leader has. A number alone would say neither.
-        if !self.entries.contains(upto) {
-            return;
-        }
+        // speaks of an entry this leader has, or had when it began to send it a snapshot. A number
+        // alone would say neither.
+        let held = self.entries.contains(upto);
+        let base = self.entries.base().index;
         let Some(leader) = self.leads_as(claim) else { return };
         let Some(progress) = leader.followers.get_mut(&from) else { return };
+        let sent = progress.transfer.as_ref().map(|transfer| transfer.last);
+        if !held && sent != Some(upto) {
+            return;
+        }
         progress.matched = progress.matched.max(upto.index);
+        // The log has what follows, or the snapshot has arrived.
+        if sent.is_some_and(|last| upto.index >= base || upto.index >= last.index) {
+            progress.transfer = None;
+        }
+        if progress.transfer.is_some() {
+            return self.acknowledge();
+        }
         if progress.probing {
             progress.probing = false;
             progress.next = progress.matched + 1;
@@ -142,18 +163,36 @@ impl Core {
         hint: EntryId,
     ) {
         self.on_alive(from, claim, round);
+        let floor = hint.index >= prev;
         // The hint may be newer than anything this leader has, or older than what it knows by now;
-        // it only says where to look next.
-        let guess = self.entries.last_not_after(hint.index.min(prev.saturating_sub(1)), hint.claim);
+        // it only says where to look next. Before its floor a follower has nothing to look at.
+        let guess = if floor {
+            hint
+        } else {
+            self.entries.last_not_after(hint.index.min(prev.saturating_sub(1)), hint.claim)
+        };
+        let (held, base) = (self.entries.contains(guess), self.entries.base().index);
         let Some(leader) = self.leads_as(claim) else { return };
         let Some(progress) = leader.followers.get_mut(&from) else { return };
-        let late = prev <= progress.matched || (progress.probing && prev != progress.next - 1);
-        if late {
+        let asked = match &progress.transfer {
+            Some(transfer) => floor && prev == transfer.last.index,
+            None => !progress.probing || prev == progress.next - 1,
+        };
+        if prev <= progress.matched || !asked {
             return;
         }
+        progress.transfer = None;
         progress.probing = true;
         // What it had in memory only, it may have lost.
         progress.received = progress.matched;
+        if floor && !held && guess.index >= base {
+            // The follower has committed what this leader never had.
+            return self.start_transfer(from, Some(guess));
+        }
+        if !floor && prev <= base {
+            // Nothing that this leader still has will do.
+            return self.start_transfer(from, None);
+        }
         progress.next = guess.index.max(progress.matched) + 1;
         self.send_entries(from, true);
     }

@@ -15,6 +15,8 @@ struct Bench {
     cores: BTreeMap<NodeId, Core>,
     wires: VecDeque<(NodeId, NodeId, Message)>,
     unflushed: VecDeque<(NodeId, Token)>,
+    /// Snapshots on their way to disk.
+    unsaved: VecDeque<(NodeId, u64)>,
     replies: BTreeMap<RequestId, Outcome>,
     now: Now,
 }
@@ -37,6 +39,7 @@ impl Bench {
             cores: all().map(|me| (me, core(me))).collect(),
             wires: VecDeque::new(),
             unflushed: VecDeque::new(),
+            unsaved: VecDeque::new(),
             replies: BTreeMap::new(),
             now: Duration::ZERO,
         }
@@ -50,7 +53,8 @@ impl Bench {
                 Effect::Send { to, message } => self.wires.push_back((node, to, message)),
                 Effect::Persist { token, .. } => self.unflushed.push_back((node, token)),
                 Effect::Reply { id, outcome } => drop(self.replies.insert(id, outcome)),
-                Effect::Archive { .. } | Effect::Report(_) => {}
+                Effect::Save { number, .. } => self.unsaved.push_back((node, number)),
+                Effect::Archive { .. } | Effect::Purge { .. } | Effect::Report(_) => {}
             }
         }
     }

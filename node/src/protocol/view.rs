@@ -31,6 +31,10 @@ pub struct Counters {
     pub fallbacks: u64,
     /// Entries cut from its log.
     pub truncated: u64,
+    /// Snapshots it began to send to followers.
+    pub snapshots_sent: u64,
+    /// Snapshots of a leader that took the place of its log.
+    pub snapshots_installed: u64,
 }
 
 /// A node at one moment.
@@ -54,6 +58,10 @@ pub struct View {
     pub committed: u64,
     /// Last index it has applied.
     pub applied: u64,
+    /// Last index that its snapshot on disk stands for.
+    pub snapshot: u64,
+    /// The index before the first entry it still holds.
+    pub released: u64,
     /// Its last entry.
     pub last_entry: EntryId,
     /// What an acknowledgement that it gives now stands for.
@@ -107,6 +115,8 @@ impl Core {
             durable: self.durable,
             committed: self.committed,
             applied: self.state.applied(),
+            snapshot: self.snapshots.newest.last.index,
+            released: self.entries.base().index,
             last_entry: self.entries.last(),
             acknowledgement: self.acknowledgement(),
             followers,

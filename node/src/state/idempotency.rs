@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::{Answer, Command, Refusal};
 use crate::fnv::fnv1a;
 
@@ -22,7 +24,8 @@ pub const IDEMPOTENCY_BYTES: usize = 16 << 20;
 const ROW_BYTES: usize = 96;
 
 /// The table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Vec<(Arc<str>, Row)>", from = "Vec<(Arc<str>, Row)>")]
 pub(super) struct Idempotency {
     rows: BTreeMap<Arc<str>, Row>,
     /// The keys, oldest first.
@@ -31,7 +34,7 @@ pub(super) struct Idempotency {
 }
 
 /// What came of the first change with a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Row {
     fingerprint: u64,
     index: u64,
@@ -77,6 +80,24 @@ impl Idempotency {
         if let Some(row) = self.rows.remove(&key) {
             self.bytes -= ROW_BYTES + key.len() + row.answer.bytes();
         }
+    }
+}
+
+/// In a snapshot the table is its rows, oldest first.
+impl From<Idempotency> for Vec<(Arc<str>, Row)> {
+    fn from(table: Idempotency) -> Self {
+        let Idempotency { mut rows, order, .. } = table;
+        order.into_iter().filter_map(|key| rows.remove(&key).map(|row| (key, row))).collect()
+    }
+}
+
+impl From<Vec<(Arc<str>, Row)>> for Idempotency {
+    fn from(rows: Vec<(Arc<str>, Row)>) -> Self {
+        let mut table = Idempotency::default();
+        for (key, Row { fingerprint, index, answer }) in rows {
+            table.remember(key, fingerprint, index, answer);
+        }
+        table
     }
 }
 

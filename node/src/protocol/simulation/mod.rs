@@ -16,27 +16,37 @@ use crate::config::{Settings, predict};
 use world::{Shape, World};
 
 /// Runs seeds until one fails; prints its schedule and panics with its violation.
-fn prove(settings: &Settings, seeds: std::ops::Range<u64>) {
+fn prove(settings: &Settings, seeds: std::ops::Range<u64>) -> Tally {
     let count = seeds.end - seeds.start;
-    let acknowledged = prove_each(settings, seeds, Shape::of);
+    let tally = prove_each(settings, seeds, Shape::of);
     // In the wildest schedules nothing is acknowledged; on the whole much must be.
-    assert!(acknowledged > 20 * count, "only {acknowledged} writes in {count} schedules");
+    assert!(tally.acknowledged > 20 * count, "only {} in {count} schedules", tally.acknowledged);
+    tally
 }
 
 /// The same with three nodes, for settings that say nothing of five, and that wait for nodes which
 /// are down: less is acknowledged.
 fn prove_in_threes(settings: &Settings, seeds: std::ops::Range<u64>) {
     let count = seeds.end - seeds.start;
-    let acknowledged = prove_each(settings, seeds, |seed| Shape::of(seed).with_nodes(3));
-    assert!(acknowledged > 5 * count, "only {acknowledged} writes in {count} schedules");
+    let tally = prove_each(settings, seeds, |seed| Shape::of(seed).with_nodes(3));
+    assert!(tally.acknowledged > 5 * count, "only {} in {count} schedules", tally.acknowledged);
+}
+
+/// What was done over many schedules, so that empty ones do not count as proof.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    /// Writes that were acknowledged.
+    acknowledged: u64,
+    /// Snapshots that took the place of a log.
+    installed: usize,
 }
 
 fn prove_each(
     settings: &Settings,
     seeds: std::ops::Range<u64>,
     shape: impl Fn(u64) -> Shape,
-) -> u64 {
-    let mut acknowledged = 0;
+) -> Tally {
+    let mut tally = Tally::default();
     for seed in seeds {
         let predicted = predict(settings, shape(seed).nodes());
         assert_eq!(predicted, [], "what is held to every promise is predicted to keep it");
@@ -46,9 +56,10 @@ fn prove_each(
             let schedule = again.schedule.join("\n");
             panic!("{settings:?}\nseed {seed}: {violation}\n{schedule}");
         }
-        acknowledged += verdict.acknowledged as u64;
+        tally.acknowledged += verdict.acknowledged as u64;
+        tally.installed += verdict.installed;
     }
-    acknowledged
+    tally
 }
 
 fn settings(profile: &str, overrides: &[&str]) -> Settings {
@@ -64,6 +75,25 @@ fn the_raft_profile_keeps_every_promise_in_half_the_schedules() {
 #[test]
 fn the_raft_profile_keeps_every_promise_in_the_other_half() {
     prove(&settings("raft", &[]), SCHEDULES / 2..SCHEDULES);
+}
+
+#[test]
+fn with_snapshots_all_the_time_the_raft_profile_keeps_every_promise() {
+    let Tally { installed, .. } =
+        prove(&settings("raft", &["snapshot-entries=7"]), 0..SCHEDULES / 2);
+    assert!(installed > 200, "only {installed} snapshots took the place of a log");
+}
+
+#[test]
+fn with_snapshots_all_the_time_the_async_profile_ends_with_all_replicas_equal() {
+    let mut installed = 0;
+    for seed in 0..300 {
+        let settings = settings("async", &["snapshot-entries=5"]);
+        let verdict = World::new(seed, settings, Shape::of(seed)).run();
+        assert!(verdict.converged, "seed {seed}: the replicas differ at the end");
+        installed += verdict.installed;
+    }
+    assert!(installed > 20, "only {installed} snapshots took the place of a log");
 }
 
 /// How many schedules an ordinary test run tries.

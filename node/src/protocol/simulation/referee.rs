@@ -92,7 +92,7 @@ impl Referee {
 
     /// If the same entry always follows the same entry, logs that share one share all before it.
     fn logs_match(&mut self, core: &Core) -> Result<(), Violation> {
-        let mut before = EntryId::ORIGIN;
+        let mut before = core.entries.base();
         for entry in core.entries.after(0) {
             let known = *self.before.entry(entry.id).or_insert(before);
             if known != before {
@@ -104,6 +104,10 @@ impl Referee {
     }
 
     fn same_commits(&mut self, core: &Core) -> Result<(), Violation> {
+        let base = core.entries.base();
+        if base != EntryId::ORIGIN && !self.has_committed(base) {
+            return Err(format!("{} let go of {base}, which was not committed", core.me));
+        }
         for entry in core.entries.after(0).take_while(|entry| entry.id.index <= core.committed) {
             let at = entry.id.index as usize - 1;
             match self.committed.get(at) {
@@ -118,6 +122,11 @@ impl Referee {
             }
         }
         Ok(())
+    }
+
+    fn has_committed(&self, id: EntryId) -> bool {
+        let at = id.index.checked_sub(1).and_then(|at| self.committed.get(at as usize));
+        at.is_some_and(|(entry, _)| entry.id == id)
     }
 
     fn extend(&mut self, entry: &Entry, epoch: u64) -> Result<(), Violation> {
@@ -150,6 +159,7 @@ impl Referee {
         let missing = self
             .committed
             .iter()
+            .filter(|(entry, _)| entry.id.index > core.entries.base().index)
             .find(|(entry, epoch)| *epoch < claim.epoch && !core.entries.contains(entry.id));
         match missing {
             Some((entry, _)) => Err(format!(
@@ -261,6 +271,8 @@ impl Referee {
         let lost = self
             .acknowledged
             .iter()
+            // What was let go was committed: that is checked whenever it happens.
+            .filter(|(index, _)| *index > core.entries.base().index)
             .filter(|(index, command)| held(*index).as_ref() != Some(command));
         lost.map(|(index, _)| *index).collect()
     }

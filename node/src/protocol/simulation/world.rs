@@ -1,9 +1,10 @@
 //! Simulated time, network, disks, faults and clients around real cores.
 
+mod clients;
+mod disk;
 mod faults;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -11,11 +12,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 use super::super::{
-    Core, Effect, Input, Message, NodeId, Note, Now, Outcome, Remembered, Report, Request, Token,
+    Core, Effect, Input, Message, NodeId, Note, Now, Remembered, Report, Saved, Token,
 };
-use super::referee::{Asked, ONCE, Operation, Referee, Violation};
+use super::referee::{Asked, Operation, Referee, Violation};
 use crate::config::Settings;
-use crate::state::{Change, Command, Query};
 
 /// What a schedule is like. Drawn from the seed, so that some schedules are calm and slow, others
 /// wild.
@@ -68,6 +68,8 @@ pub(super) struct Verdict {
     pub(super) acknowledged: usize,
     /// How many of them are in no log at the end, if all replicas are equal.
     pub(super) lost: usize,
+    /// How many snapshots took the place of a log.
+    pub(super) installed: usize,
     pub(super) schedule: Vec<String>,
 }
 
@@ -91,6 +93,13 @@ enum Event {
         node: NodeId,
         life: u32,
     },
+    /// A snapshot is on disk.
+    Written {
+        node: NodeId,
+        life: u32,
+        number: u64,
+        saved: Saved,
+    },
     Client(u64),
     /// A client asks for something that it may have asked for before.
     Ask(Asked, u32),
@@ -105,6 +114,13 @@ struct Node {
     life: u32,
     paused_until: Now,
     disk: Vec<Note>,
+    /// The snapshot on disk, and whether records before those on disk were let go.
+    saved: Saved,
+    purged: bool,
+    /// When the last snapshot that was submitted is on disk.
+    saves_at: Now,
+    /// Snapshots with earlier numbers no longer matter.
+    overtaken: u64,
     /// Batches on their way to disk.
     pending: VecDeque<(Token, Vec<Note>)>,
     disk_busy_until: Now,
@@ -128,6 +144,7 @@ pub(super) struct World {
     open: BTreeMap<u64, (Operation, NodeId)>,
     next_request: u64,
     faults_over: bool,
+    installed: usize,
     trace: bool,
     schedule: Vec<String>,
 }
@@ -149,6 +166,7 @@ impl World {
             open: BTreeMap::new(),
             next_request: 0,
             faults_over: false,
+            installed: 0,
             trace: false,
             schedule: Vec::new(),
         };
@@ -158,6 +176,10 @@ impl World {
                 life: 0,
                 paused_until: Duration::ZERO,
                 disk: Vec::new(),
+                saved: Saved::default(),
+                purged: false,
+                saves_at: Duration::ZERO,
+                overtaken: 0,
                 pending: VecDeque::new(),
                 disk_busy_until: Duration::ZERO,
                 timer: None,
@@ -197,7 +219,8 @@ impl World {
         }
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
-        Verdict { safety, converged, acknowledged, lost, schedule: self.schedule }
+        let installed = self.installed;
+        Verdict { safety, converged, acknowledged, lost, installed, schedule: self.schedule }
     }
 
     fn run_until(&mut self, end: Now) -> Result<(), Violation> {
@@ -253,7 +276,9 @@ impl World {
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
         let target = match &event {
             Event::Deliver { to, .. } | Event::Notice { to, .. } => Some(*to),
-            Event::Flushed { node, .. } | Event::Timer { node, .. } => Some(*node),
+            Event::Flushed { node, .. }
+            | Event::Timer { node, .. }
+            | Event::Written { node, .. } => Some(*node),
             _ => None,
         };
         if let Some(resume) = target.map(|node| self.nodes[&node].paused_until)
@@ -271,6 +296,7 @@ impl World {
             }
             Event::Notice { to, input } => self.step(to, input),
             Event::Flushed { node, life, token } => self.flushed(node, life, token),
+            Event::Written { node, life, number, saved } => self.written(node, life, number, saved),
             Event::Timer { node, life } => self.timer(node, life),
             Event::Client(client) => self.client(client),
             Event::Ask(asked, retries) => self.ask(asked, retries),
@@ -295,11 +321,14 @@ impl World {
         if node.core.is_some() {
             return;
         }
-        let remembered = Remembered::replay(node.disk.iter().cloned()).expect("a disk replays");
+        let notes = node.disk.iter().cloned();
+        let remembered =
+            Remembered::replay(node.saved.clone(), node.purged, notes).expect("a disk replays");
         node.core =
             Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, self.now));
         node.timer = None;
         node.disk_busy_until = self.now;
+        (node.saves_at, node.overtaken) = (self.now, 0);
         self.note(|| format!("{id} starts"));
         self.arm(id);
     }
@@ -325,18 +354,6 @@ impl World {
         }
         let back = self.now + Duration::from_millis(self.random.random_range(20..900));
         self.at(back, Event::Restart(id));
-    }
-
-    fn flushed(&mut self, id: NodeId, life: u32, token: Token) -> Result<(), Violation> {
-        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
-        if node.life != life {
-            return Ok(());
-        }
-        while node.pending.front().is_some_and(|(pending, _)| *pending <= token) {
-            let Some((_, notes)) = node.pending.pop_front() else { break };
-            node.disk.extend(notes);
-        }
-        self.step(id, Input::Flushed(token))
     }
 
     fn timer(&mut self, id: NodeId, life: u32) -> Result<(), Violation> {
@@ -383,10 +400,16 @@ impl World {
         match effect {
             Effect::Send { to, message } => self.send(id, to, message),
             Effect::Persist { notes, token } => self.persist(id, notes, token),
+            Effect::Save { number, snapshot, received, at_once } => {
+                let saved = Saved { snapshot, received };
+                return self.save(id, number, saved, at_once);
+            }
+            Effect::Purge { upto } => self.purge(id, upto),
             Effect::Archive { entries, .. } => return self.referee.cut(&entries, id),
             Effect::Reply { id, outcome } => return self.answer(id, outcome),
             Effect::Report(report) => {
                 self.note(|| format!("{id}: {report:?}"));
+                self.installed += usize::from(matches!(report, Report::Installed(_)));
                 if let Report::Leads(claim) = report
                     && let Some(core) = &self.nodes[&id].core
                 {
@@ -395,16 +418,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    fn persist(&mut self, id: NodeId, notes: Vec<Note>, token: Token) {
-        let flush_max = self.shape.flush_max.as_micros() as u64;
-        let takes = Duration::from_micros(self.random.random_range(50..=flush_max));
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        node.pending.push_back((token, notes));
-        node.disk_busy_until = node.disk_busy_until.max(self.now) + takes;
-        let (at, life) = (node.disk_busy_until, node.life);
-        self.at(at, Event::Flushed { node: id, life, token });
     }
 
     // --- network ---
@@ -434,90 +447,6 @@ impl World {
 
     fn chance(&mut self, percent: u32) -> bool {
         percent > 0 && self.random.random_range(0..100) < percent
-    }
-
-    // --- clients ---
-
-    fn client(&mut self, client: u64) -> Result<(), Violation> {
-        if self.now >= LOAD {
-            return Ok(());
-        }
-        let pause = Duration::from_millis(self.random.random_range(1..60));
-        self.at(self.now + pause, Event::Client(client));
-        let number = self.next_request;
-        let key: Arc<str> = Arc::from(["a", "b", "c"][self.random.random_range(0..3)]);
-        let value: Arc<str> = Arc::from(number.to_string());
-        let asked = match self.random.random_range(0..6) {
-            0 | 1 => Asked::Read(Query::Get { key }),
-            2 => {
-                let expect = self.random.random_range(0..number.max(1)).to_string();
-                let expect = Some(Arc::from(expect));
-                Asked::Write(Command::CompareAndSet { key, expect, value }.into())
-            }
-            3 => {
-                let command = Command::Increment { key: format!("{ONCE}{number}").into(), by: 1 };
-                Asked::Write(Change { command, key: Some(value) })
-            }
-            _ => Asked::Write(Command::Put { key, value }.into()),
-        };
-        self.ask(asked, 0)
-    }
-
-    fn ask(&mut self, asked: Asked, retries: u32) -> Result<(), Violation> {
-        let to = NodeId(self.random.random_range(1..=self.shape.nodes));
-        let id = self.next_request;
-        self.next_request += 1;
-        let node = &self.nodes[&to];
-        if node.core.is_none() {
-            self.try_again(asked, retries);
-            return Ok(());
-        }
-        let node_is_paused = node.paused_until > self.now;
-        let request = match &asked {
-            Asked::Write(change) => Request::Write(change.clone()),
-            Asked::Read(query) => Request::Read(query.clone()),
-        };
-        if retries == 0 {
-            // Some clients do not wait for the answer before they try again.
-            let hasty = asked.clone();
-            if self.random.random_range(0..4) == 0 {
-                self.try_again(hasty, retries);
-            }
-        }
-        let operation = self.referee.begin(asked, retries);
-        self.open.insert(id, (operation, to));
-        let deadline = self.now + CLIENT_PATIENCE;
-        let input = Input::Request { id, request, deadline };
-        if node_is_paused {
-            self.at(self.now, Event::Notice { to, input });
-            return Ok(());
-        }
-        self.step(to, input)
-    }
-
-    /// A write with an idempotency key may be sent again.
-    fn try_again(&mut self, asked: Asked, retries: u32) {
-        if retries < RETRIES_MAX && matches!(&asked, Asked::Write(Change { key: Some(_), .. })) {
-            let pause = Duration::from_millis(self.random.random_range(1..300));
-            self.at(self.now + pause, Event::Ask(asked, retries + 1));
-        }
-    }
-
-    fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {
-        let Some((operation, node)) = self.open.remove(&id) else { return Ok(()) };
-        match outcome {
-            Outcome::Done { answer, source } => {
-                self.note(|| format!("{node} answers {:?} {}", operation.request, source.index));
-                self.referee.answered(&operation, source.index, &answer)
-            }
-            Outcome::Failed(failure) => {
-                self.referee.failed(&operation, failure.definite);
-                if !failure.definite {
-                    self.try_again(operation.request, operation.retries);
-                }
-                Ok(())
-            }
-        }
     }
 
     // --- time ---

@@ -1,0 +1,155 @@
+//! Drives one node with many clients for a while and prints one line of numbers.
+//!
+//! Every client has a connection of its own and sends its next request when the last one was
+//! answered. An answer that is not a success ends the run: errors are not throughput. It is started
+//! by `scripts/bench-store.sh`, twice in every round: for the store and for etcd.
+//!
+//! ```text
+//! requests per second, p50 ms, p99 ms, load of other programs in percent of the machine
+//! ```
+
+mod etcd;
+mod foreign;
+mod store;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use hdrhistogram::Histogram;
+use tokio::task::LocalSet;
+
+/// How many keys clients write and read; all of them exist before anything is measured.
+const KEYS: u64 = 10_000;
+
+/// Bytes of a value.
+const VALUE_BYTES: usize = 256;
+
+#[derive(Parser)]
+struct Arguments {
+    /// Whom to ask, and in which language: the store's HTTP/JSON or etcd's gRPC
+    #[arg(long)]
+    target: Target,
+    /// The client address of the leader
+    #[arg(long)]
+    address: SocketAddr,
+    /// What to ask for
+    #[arg(long)]
+    operation: Operation,
+    /// How many clients, each with a connection
+    #[arg(long)]
+    clients: u64,
+    /// Seconds before anything is counted
+    #[arg(long, default_value_t = 1.0)]
+    warm: f64,
+    /// Seconds that are counted
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Processes that belong to the measurement, besides this one
+    #[arg(long = "pid")]
+    pids: Vec<u32>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Target {
+    Store,
+    Etcd,
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Operation {
+    /// A write of 256 bytes to one of 10 000 keys.
+    Put,
+    /// A linearizable read of one of them.
+    Get,
+}
+
+/// A connection of either kind.
+enum Connection {
+    Store(store::Connection),
+    Etcd(etcd::Connection),
+}
+
+impl Connection {
+    async fn open(target: Target, address: SocketAddr) -> Result<Self> {
+        Ok(match target {
+            Target::Store => Connection::Store(store::Connection::open(address).await?),
+            Target::Etcd => Connection::Etcd(etcd::Connection::open(address).await?),
+        })
+    }
+
+    async fn ask(&mut self, operation: Operation, key: &str, value: &str) -> Result<()> {
+        match (self, operation) {
+            (Connection::Store(store), Operation::Put) => store.put(key, value).await,
+            (Connection::Store(store), Operation::Get) => store.get(key).await,
+            (Connection::Etcd(etcd), Operation::Put) => etcd.put(key, value).await,
+            (Connection::Etcd(etcd), Operation::Get) => etcd.get(key).await,
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let Arguments { target, address, operation, clients, warm, seconds, mut pids } = arguments;
+    pids.push(std::process::id());
+    let value: Rc<str> = "v".repeat(VALUE_BYTES).into();
+    if operation == Operation::Get {
+        let mut connection = Connection::open(target, address).await?;
+        for number in 0..KEYS {
+            connection.ask(Operation::Put, &key(number), &value).await?;
+        }
+    }
+    let begin = Instant::now() + Duration::from_secs_f64(warm);
+    let end = begin + Duration::from_secs_f64(seconds);
+    // Microseconds, from 1 to a minute, with three digits.
+    let latencies = Rc::new(RefCell::new(Histogram::<u64>::new_with_bounds(1, 60_000_000, 3)?));
+    let mut tasks = Vec::new();
+    for client in 0..clients {
+        let (value, latencies) = (Rc::clone(&value), Rc::clone(&latencies));
+        tasks.push(tokio::task::spawn_local(async move {
+            let mut connection = Connection::open(target, address).await?;
+            let mut random = client.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+            loop {
+                // Xorshift (Marsaglia, 2003): good enough to spread keys.
+                random ^= random << 13;
+                random ^= random >> 7;
+                random ^= random << 17;
+                let sent = Instant::now();
+                connection.ask(operation, &key(random % KEYS), &value).await?;
+                let now = Instant::now();
+                if now >= end {
+                    return anyhow::Ok(());
+                }
+                if sent >= begin {
+                    let micros = now.duration_since(sent).as_micros() as u64;
+                    latencies.borrow_mut().record(micros.max(1))?;
+                }
+            }
+        }));
+    }
+    tokio::time::sleep_until(begin.into()).await;
+    let before = foreign::sample(&pids)?;
+    tokio::time::sleep_until(end.into()).await;
+    let foreign = foreign::sample(&pids)?.since(before);
+    for task in tasks {
+        task.await.context("a client panicked")??;
+    }
+    let latencies = latencies.borrow();
+    let rate = latencies.len() as f64 / seconds;
+    let millis = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
+    println!("{rate:.0} {:.3} {:.3} {foreign:.1}", millis(0.5), millis(0.99));
+    Ok(())
+}
+
+fn key(number: u64) -> String {
+    format!("k{number:05}")
+}
