@@ -52,6 +52,14 @@ pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
     quiet_rules(settings, &mut may);
     disks(settings, holders, &mut may);
     reads(settings, nodes, holders, &mut may);
+    if !settings.idempotency {
+        may(
+            "duplicate",
+            &["idempotency"],
+            "a write whose answer was lost is sent again by its client, and is done again"
+                .to_string(),
+        );
+    }
     if holders <= nodes / 2 && !settings.majority {
         may(
             "lost-update",
