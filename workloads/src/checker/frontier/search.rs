@@ -10,6 +10,8 @@
 //!   in an order in which it does not, the two can be exchanged.
 //! - **Unnoticed.** A never-answered call that explains no answer of the part is left out: an order
 //!   with it is one without it.
+//! - **Looking ahead.** The next call that looks says what it will see; until something can
+//!   overwrite the state, a state that cannot become that one leads nowhere.
 //! - **Waiting.** A call takes effect no earlier than some end demands (Lowe).
 
 use std::collections::VecDeque;
@@ -48,6 +50,7 @@ pub(super) fn search<M: Model + ?Sized>(
         part.iter().filter_map(|index| Some((calls[*index].ended?, *index))).collect();
     ends.sort_unstable();
     let mut search = Search::new(model, calls, part, budget);
+    let ahead = Ahead::new(model, calls, part);
     let mut begins = part.iter().copied().peekable();
     for (end, index) in ends {
         // Of equal places, beginnings come first: the calls then overlap.
@@ -56,12 +59,50 @@ pub(super) fn search<M: Model + ?Sized>(
                 return Decision::Undecided(overrun);
             }
         }
+        search.ahead = ahead.from(end, index);
         match search.end(index, end) {
             Ok(()) => {}
             Err(decision) => return *decision,
         }
     }
     Decision::Possible
+}
+
+/// Which answer is known in advance.
+struct Ahead {
+    /// The calls that look, by their ends.
+    looks: Vec<(u64, usize)>,
+    /// The beginnings of the calls that overwrite, in order, each with the last end of all up to it.
+    overwrites: Vec<(u64, u64)>,
+}
+
+impl Ahead {
+    fn new<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], part: &[usize]) -> Ahead {
+        let (mut looks, mut overwrites) = (Vec::new(), Vec::new());
+        let mut last_end = 0;
+        for index in part.iter().copied() {
+            let call = &calls[index];
+            let (input, output) = asked::<M>(call);
+            if let Some(end) = call.ended.filter(|_| model.only_looks(input, output)) {
+                looks.push((end, index));
+            } else if model.overwrites(input, output) {
+                last_end = last_end.max(call.ended.unwrap_or(u64::MAX));
+                overwrites.push((call.began, last_end));
+            }
+        }
+        looks.sort_unstable();
+        Ahead { looks, overwrites }
+    }
+
+    /// The call that looks and ends next, if nothing that may come before it can overwrite.
+    fn from(&self, place: u64, index: usize) -> Option<usize> {
+        // Of those that end at this place, the ones of smaller indices have ended.
+        let next = self.looks.partition_point(|look| *look < (place, index));
+        let (end, call) = *self.looks.get(next)?;
+        let begun = self.overwrites.partition_point(|(began, _)| *began <= end);
+        let last_end = begun.checked_sub(1).map_or(0, |last| self.overwrites[last].1);
+        (begun == 0 || last_end < place).then_some(call)
+    }
 }
 
 /// A call that has begun and must have taken effect when it ends.
@@ -91,6 +132,8 @@ struct Search<'c, M: Model + ?Sized> {
     frontier: Vec<Configuration>,
     visited: u64,
     certain: Option<(u64, StateId)>,
+    /// The call whose answer is known in advance.
+    ahead: Option<usize>,
 }
 
 impl<'c, M: Model + ?Sized> Search<'c, M> {
@@ -108,6 +151,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             frontier: vec![initial],
             visited: 0,
             certain: None,
+            ahead: None,
         }
     }
 
@@ -215,6 +259,9 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
     ) {
         for mut configuration in reached.drain(..) {
             self.look(&mut configuration);
+            if !self.leads_on(&configuration) {
+                continue;
+            }
             if configuration.done & target != 0 {
                 configuration.done &= !target;
                 found.insert(&configuration);
@@ -235,6 +282,18 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 configuration.done |= bit;
             }
         }
+    }
+
+    /// Whether the state can still become what the next call that looks has seen.
+    fn leads_on(&self, configuration: &Configuration) -> bool {
+        let Some(ahead) = self.ahead else { return true };
+        let is_it = |open: &Option<Open>| open.is_some_and(|open| open.call == ahead);
+        let slot = self.open.iter().position(is_it);
+        if slot.is_some_and(|slot| configuration.done & (1 << slot) != 0) {
+            return true;
+        }
+        let state = &self.space.states[configuration.state as usize];
+        self.space.model.may_become(state, asked::<M>(&self.calls[ahead]))
     }
 
     /// All that can come next.
