@@ -59,7 +59,7 @@ pub(super) fn search<M: Model + ?Sized>(
                 return Decision::Undecided(overrun);
             }
         }
-        search.ahead = ahead.from(end, index);
+        search.ahead = ahead.from(model, calls, (end, index));
         match search.end(index, end) {
             Ok(()) => {}
             Err(decision) => return *decision,
@@ -72,9 +72,13 @@ pub(super) fn search<M: Model + ?Sized>(
 struct Ahead {
     /// The calls that look, by their ends.
     looks: Vec<(u64, usize)>,
-    /// The beginnings of the calls that overwrite, in order, each with the last end of all up to it.
-    overwrites: Vec<(u64, u64)>,
+    /// The calls that overwrite, by their beginnings: each with its beginning, and the last end of
+    /// all up to it.
+    overwrites: Vec<(u64, u64, usize)>,
 }
+
+/// So many calls that may overwrite are looked at; with more, nothing is known in advance.
+const OVERWRITES_MAX: usize = 64;
 
 impl Ahead {
     fn new<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], part: &[usize]) -> Ahead {
@@ -87,21 +91,42 @@ impl Ahead {
                 looks.push((end, index));
             } else if model.overwrites(input, output) {
                 last_end = last_end.max(call.ended.unwrap_or(u64::MAX));
-                overwrites.push((call.began, last_end));
+                overwrites.push((call.began, last_end, index));
             }
         }
         looks.sort_unstable();
         Ahead { looks, overwrites }
     }
 
-    /// The call that looks and ends next, if nothing that may come before it can overwrite.
-    fn from(&self, place: u64, index: usize) -> Option<usize> {
+    /// The call that looks and ends next, if nothing that may come before it can overwrite the state
+    /// with one that becomes what it sees.
+    fn from<M: Model + ?Sized>(
+        &self,
+        model: &M,
+        calls: &[CallOf<M>],
+        ending: (u64, usize),
+    ) -> Option<usize> {
         // Of those that end at this place, the ones of smaller indices have ended.
-        let next = self.looks.partition_point(|look| *look < (place, index));
-        let (end, call) = *self.looks.get(next)?;
-        let begun = self.overwrites.partition_point(|(began, _)| *began <= end);
-        let last_end = begun.checked_sub(1).map_or(0, |last| self.overwrites[last].1);
-        (begun == 0 || last_end < place).then_some(call)
+        let next = self.looks.partition_point(|look| *look < ending);
+        let (end, look) = *self.looks.get(next)?;
+        let begun = self.overwrites.partition_point(|(began, ..)| *began <= end);
+        let pending = self.overwrites[..begun].iter().rev();
+        let pending = pending.take_while(|(_, last_end, _)| *last_end >= ending.0);
+        for (count, (_, _, index)) in pending.enumerate() {
+            let call = &calls[*index];
+            if call.ended.is_some_and(|ended| ended < ending.0) {
+                continue;
+            }
+            // What overwrites leads to one state, wherever it comes from.
+            let (input, output) = asked::<M>(call);
+            let after = model.step(&model.initial(), input, output);
+            let matters =
+                after.is_none_or(|after| model.may_become(&after, asked::<M>(&calls[look])));
+            if matters || count == OVERWRITES_MAX {
+                return None;
+            }
+        }
+        Some(look)
     }
 }
 
