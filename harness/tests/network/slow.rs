@@ -73,7 +73,7 @@ async fn a_delay_does_not_add_up_over_chunks_and_bytes_stay_in_order() {
 async fn a_bandwidth_is_kept_by_all_connections_of_a_link_together() {
     let rig = Rig::new().await;
     let link = [Link::peers(N1, N2)];
-    let mut ends = vec![rig.connect(N1, N2).await, rig.connect(N1, N2).await];
+    let mut ends = [rig.connect(N1, N2).await, rig.connect(N1, N2).await];
     let shape = Shape { bytes_per_second: Some(400_000), ..Shape::default() };
     rig.network.shape(&link, shape).unwrap();
     let began = Instant::now();
