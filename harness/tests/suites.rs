@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use splitbrain::suite::target::{Setting, TargetKind};
 use splitbrain::suite::{plan, units::Time};
 use splitbrain_workloads::operation::Capability;
 use splitbrain_workloads::seed::Seed;
 
-fn kind(name: &str, settings: Vec<Setting>) -> TargetKind {
+fn kind(name: &str, settings: Vec<Setting>, switches: Option<Vec<String>>) -> TargetKind {
     TargetKind {
         name: name.to_string(),
         summary: String::new(),
@@ -19,33 +20,42 @@ fn kind(name: &str, settings: Vec<Setting>) -> TargetKind {
             Capability::LocalRead,
         ],
         settings,
-        switches: None,
+        switches,
         refuses: Vec::new(),
     }
 }
 
+/// What the store says it accepts, and what the others do.
 fn kinds() -> Vec<TargetKind> {
+    let program = env!("CARGO_BIN_EXE_splitbrain");
+    let output = Command::new(program).args(["node", "--describe"]).output().unwrap();
+    let described: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names = |what: &str| -> Vec<String> {
+        let named = described[what].as_array().unwrap().iter();
+        named.map(|named| named["name"].as_str().unwrap().to_string()).collect()
+    };
     let profile = Setting {
         name: "profile".to_string(),
         default: "raft".to_string(),
-        values: vec!["raft".to_string(), "async".to_string()],
+        values: names("profiles"),
         meaning: String::new(),
     };
-    vec![kind("store", vec![profile]), kind("etcd", Vec::new())]
+    vec![kind("store", vec![profile], Some(names("switches"))), kind("etcd", Vec::new(), None)]
 }
 
 #[test]
 fn every_shipped_suite_makes_sense_and_heals_its_faults_before_the_end() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/suites");
+    let kinds = kinds();
     let mut count = 0;
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
         let file = path.file_name().unwrap().to_str().unwrap();
-        let suite = splitbrain::suite::parse(file, &text, &kinds())
-            .unwrap_or_else(|error| panic!("{error}"));
+        let suite =
+            splitbrain::suite::parse(file, &text, &kinds).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(file, format!("{}.yaml", suite.suite), "a suite's file has its name");
-        for run in plan::expand(&suite, &kinds(), Seed(1), None).unwrap() {
+        for run in plan::expand(&suite, &kinds, Seed(1), None).unwrap() {
             for fault in &run.faults {
                 let latest = match &fault.end {
                     plan::End::After(time) => *time,
