@@ -10,9 +10,12 @@
 //!   in an order in which it does not, the two can be exchanged.
 //! - **Unnoticed.** A never-answered call that explains no answer of the part is left out: an order
 //!   with it is one without it.
+//! - **Looking ahead.** The next call that looks says what it will see; until something can
+//!   overwrite the state, a state that cannot become that one leads nowhere. If none leads on, that
+//!   call is the one refused, as it would be when its own end comes.
 //! - **Waiting.** A call takes effect no earlier than some end demands (Lowe).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
@@ -44,6 +47,26 @@ pub(super) fn search<M: Model + ?Sized>(
     part: &[usize],
     budget: Budget,
 ) -> Decision {
+    walk(model, calls, part, budget, &Ahead::new(model, calls, part))
+}
+
+/// The same without looking ahead, so that a refusal tells of every state there can be. Takes longer.
+pub(super) fn search_plainly<M: Model + ?Sized>(
+    model: &M,
+    calls: &[CallOf<M>],
+    part: &[usize],
+    budget: Budget,
+) -> Decision {
+    walk(model, calls, part, budget, &Ahead::default())
+}
+
+fn walk<M: Model + ?Sized>(
+    model: &M,
+    calls: &[CallOf<M>],
+    part: &[usize],
+    budget: Budget,
+    ahead: &Ahead,
+) -> Decision {
     let mut ends: Vec<(u64, usize)> =
         part.iter().filter_map(|index| Some((calls[*index].ended?, *index))).collect();
     ends.sort_unstable();
@@ -56,12 +79,76 @@ pub(super) fn search<M: Model + ?Sized>(
                 return Decision::Undecided(overrun);
             }
         }
+        search.ahead = ahead.from(model, calls, (end, index));
         match search.end(index, end) {
             Ok(()) => {}
             Err(decision) => return *decision,
         }
     }
     Decision::Possible
+}
+
+/// Which answer is known in advance.
+#[derive(Default)]
+struct Ahead {
+    /// The calls that look, by their ends.
+    looks: Vec<(u64, usize)>,
+    /// The calls that overwrite, by their beginnings: each with its beginning, and the last end of
+    /// all up to it.
+    overwrites: Vec<(u64, u64, usize)>,
+}
+
+/// So many calls that may overwrite are looked at; with more, nothing is known in advance.
+const OVERWRITES_MAX: usize = 64;
+
+impl Ahead {
+    fn new<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], part: &[usize]) -> Ahead {
+        let (mut looks, mut overwrites) = (Vec::new(), Vec::new());
+        let mut last_end = 0;
+        for index in part.iter().copied() {
+            let call = &calls[index];
+            let (input, output) = asked::<M>(call);
+            if let Some(end) = call.ended.filter(|_| model.only_looks(input, output)) {
+                looks.push((end, index));
+            } else if model.overwrites(input, output) {
+                last_end = last_end.max(call.ended.unwrap_or(u64::MAX));
+                overwrites.push((call.began, last_end, index));
+            }
+        }
+        looks.sort_unstable();
+        Ahead { looks, overwrites }
+    }
+
+    /// The call that looks and ends next, if nothing that may come before it can overwrite the state
+    /// with one that becomes what it sees.
+    fn from<M: Model + ?Sized>(
+        &self,
+        model: &M,
+        calls: &[CallOf<M>],
+        ending: (u64, usize),
+    ) -> Option<usize> {
+        // Of those that end at this place, the ones of smaller indices have ended.
+        let next = self.looks.partition_point(|look| *look < ending);
+        let (end, look) = *self.looks.get(next)?;
+        let begun = self.overwrites.partition_point(|(began, ..)| *began <= end);
+        let pending = self.overwrites[..begun].iter().rev();
+        let pending = pending.take_while(|(_, last_end, _)| *last_end >= ending.0);
+        for (count, (_, _, index)) in pending.enumerate() {
+            let call = &calls[*index];
+            if call.ended.is_some_and(|ended| ended < ending.0) {
+                continue;
+            }
+            // What overwrites leads to one state, wherever it comes from.
+            let (input, output) = asked::<M>(call);
+            let after = model.step(&model.initial(), input, output);
+            let matters =
+                after.is_none_or(|after| model.may_become(&after, asked::<M>(&calls[look])));
+            if matters || count == OVERWRITES_MAX {
+                return None;
+            }
+        }
+        Some(look)
+    }
 }
 
 /// A call that has begun and must have taken effect when it ends.
@@ -91,6 +178,10 @@ struct Search<'c, M: Model + ?Sized> {
     frontier: Vec<Configuration>,
     visited: u64,
     certain: Option<(u64, StateId)>,
+    /// The call whose answer is known in advance.
+    ahead: Option<usize>,
+    /// States of which it is known that they cannot become what that call sees, since the last end.
+    astray: BTreeSet<StateId>,
 }
 
 impl<'c, M: Model + ?Sized> Search<'c, M> {
@@ -108,6 +199,8 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             frontier: vec![initial],
             visited: 0,
             certain: None,
+            ahead: None,
+            astray: BTreeSet::new(),
         }
     }
 
@@ -144,8 +237,13 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         let slot = self.open.iter().position(is_it).expect("a call begins before it ends");
         let (seen, found) = self.expand(slot, place)?;
         if found.len() == 0 {
-            return Err(Box::new(Decision::Impossible(self.refusal(index, &seen))));
+            let (refused, states) = match self.ahead.filter(|_| !self.astray.is_empty()) {
+                Some(ahead) => (ahead, self.astray.iter().copied().collect()),
+                None => (index, seen.states()),
+            };
+            return Err(Box::new(Decision::Impossible(self.refusal(refused, &states))));
         }
+        self.astray.clear();
         self.open[slot] = None;
         while self.open.last().is_some_and(Option::is_none) {
             self.open.pop();
@@ -215,6 +313,10 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
     ) {
         for mut configuration in reached.drain(..) {
             self.look(&mut configuration);
+            if !self.leads_on(&configuration) {
+                self.astray.insert(configuration.state);
+                continue;
+            }
             if configuration.done & target != 0 {
                 configuration.done &= !target;
                 found.insert(&configuration);
@@ -235,6 +337,18 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 configuration.done |= bit;
             }
         }
+    }
+
+    /// Whether the state can still become what the next call that looks has seen.
+    fn leads_on(&self, configuration: &Configuration) -> bool {
+        let Some(ahead) = self.ahead else { return true };
+        let is_it = |open: &Option<Open>| open.is_some_and(|open| open.call == ahead);
+        let slot = self.open.iter().position(is_it);
+        if slot.is_some_and(|slot| configuration.done & (1 << slot) != 0) {
+            return true;
+        }
+        let state = &self.space.states[configuration.state as usize];
+        self.space.model.may_become(state, asked::<M>(&self.calls[ahead]))
     }
 
     /// All that can come next.
@@ -304,8 +418,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         }
     }
 
-    fn refusal(&mut self, refused: usize, seen: &Frontier) -> Refusal {
-        let states = seen.states();
+    fn refusal(&mut self, refused: usize, states: &[StateId]) -> Refusal {
         let open: Vec<Open> = self.open.iter().flatten().copied().collect();
         let mut last = Vec::new();
         for state in states.iter().copied().take(Refusal::STATES_MAX) {
