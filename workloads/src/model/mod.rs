@@ -110,6 +110,11 @@ pub trait Model {
         true
     }
 
+    /// Whether [`Model::may_become`] ever says no, so that it is worth asking.
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
     /// A state, for people.
     fn show_state(&self, state: &Self::State) -> String {
         format!("{state:?}")

@@ -10,9 +10,9 @@
 //!   in an order in which it does not, the two can be exchanged.
 //! - **Unnoticed.** A never-answered call that explains no answer of the part is left out: an order
 //!   with it is one without it.
-//! - **Looking ahead.** The next call that looks says what it will see; until something can
-//!   overwrite the state, a state that cannot become that one leads nowhere. If none leads on, that
-//!   call is the one refused, as it would be when its own end comes.
+//! - **Looking ahead.** The next calls that look say what they will see; until something can
+//!   overwrite the state, a state that cannot become those leads nowhere. If none leads on, the last
+//!   of those calls is the one refused, as it would be when its own end comes.
 //! - **Waiting.** A call takes effect no earlier than some end demands (Lowe).
 
 use std::collections::{BTreeSet, VecDeque};
@@ -88,7 +88,7 @@ fn walk<M: Model + ?Sized>(
     Decision::Possible
 }
 
-/// Which answer is known in advance.
+/// Which answers are known in advance.
 #[derive(Default)]
 struct Ahead {
     /// The calls that look, by their ends.
@@ -101,9 +101,15 @@ struct Ahead {
 /// So many calls that may overwrite are looked at; with more, nothing is known in advance.
 const OVERWRITES_MAX: usize = 64;
 
+/// So many answers are known in advance. One for each open call is about what helps.
+const AHEAD_MAX: usize = 64;
+
 impl Ahead {
     fn new<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], part: &[usize]) -> Ahead {
         let (mut looks, mut overwrites) = (Vec::new(), Vec::new());
+        if !model.looks_ahead() {
+            return Ahead::default();
+        }
         let mut last_end = 0;
         for index in part.iter().copied() {
             let call = &calls[index];
@@ -119,20 +125,37 @@ impl Ahead {
         Ahead { looks, overwrites }
     }
 
-    /// The call that looks and ends next, if nothing that may come before it can overwrite the state
-    /// with one that becomes what it sees.
+    /// The calls that look and end next, by their ends.
     fn from<M: Model + ?Sized>(
         &self,
         model: &M,
         calls: &[CallOf<M>],
         ending: (u64, usize),
-    ) -> Option<usize> {
+    ) -> Vec<Look> {
         // Of those that end at this place, the ones of smaller indices have ended.
         let next = self.looks.partition_point(|look| *look < ending);
-        let (end, look) = *self.looks.get(next)?;
+        let looks = self.looks[next..].iter().take(AHEAD_MAX);
+        looks
+            .map_while(|(end, call)| {
+                let unless = self.resets(model, calls, ending, (*end, *call))?;
+                Some(Look { end: *end, call: *call, unless })
+            })
+            .collect()
+    }
+
+    /// The calls still open at an end that can make a state anew that becomes what a look sees.
+    /// `None` if they are too many.
+    fn resets<M: Model + ?Sized>(
+        &self,
+        model: &M,
+        calls: &[CallOf<M>],
+        ending: (u64, usize),
+        (end, look): (u64, usize),
+    ) -> Option<Vec<usize>> {
         let begun = self.overwrites.partition_point(|(began, ..)| *began <= end);
         let pending = self.overwrites[..begun].iter().rev();
         let pending = pending.take_while(|(_, last_end, _)| *last_end >= ending.0);
+        let mut resets = Vec::new();
         for (count, (_, _, index)) in pending.enumerate() {
             let call = &calls[*index];
             if call.ended.is_some_and(|ended| ended < ending.0) {
@@ -141,14 +164,23 @@ impl Ahead {
             // What overwrites leads to one state, wherever it comes from.
             let (input, output) = asked::<M>(call);
             let after = model.step(&model.initial(), input, output);
-            let matters =
-                after.is_none_or(|after| model.may_become(&after, asked::<M>(&calls[look])));
-            if matters || count == OVERWRITES_MAX {
+            if after.is_none_or(|after| model.may_become(&after, asked::<M>(&calls[look]))) {
+                resets.push(*index);
+            }
+            if count == OVERWRITES_MAX {
                 return None;
             }
         }
-        Some(look)
+        Some(resets)
     }
+}
+
+/// An answer that is known in advance.
+struct Look {
+    end: u64,
+    call: usize,
+    /// Whatever the state is, these can lead to the answer if they have not taken effect.
+    unless: Vec<usize>,
 }
 
 /// A call that has begun and must have taken effect when it ends.
@@ -178,10 +210,12 @@ struct Search<'c, M: Model + ?Sized> {
     frontier: Vec<Configuration>,
     visited: u64,
     certain: Option<(u64, StateId)>,
-    /// The call whose answer is known in advance.
-    ahead: Option<usize>,
-    /// States of which it is known that they cannot become what that call sees, since the last end.
+    /// The calls whose answers are known in advance, by their ends.
+    ahead: Vec<Look>,
+    /// States of which it was found at this end that they cannot become what one of those sees.
     astray: BTreeSet<StateId>,
+    /// The last of those that ruled a configuration out, until it ends.
+    ruled_out_by: Option<(u64, usize)>,
 }
 
 impl<'c, M: Model + ?Sized> Search<'c, M> {
@@ -199,8 +233,9 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             frontier: vec![initial],
             visited: 0,
             certain: None,
-            ahead: None,
+            ahead: Vec::new(),
             astray: BTreeSet::new(),
+            ruled_out_by: None,
         }
     }
 
@@ -237,13 +272,13 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         let slot = self.open.iter().position(is_it).expect("a call begins before it ends");
         let (seen, found) = self.expand(slot, place)?;
         if found.len() == 0 {
-            let (refused, states) = match self.ahead.filter(|_| !self.astray.is_empty()) {
-                Some(ahead) => (ahead, self.astray.iter().copied().collect()),
-                None => (index, seen.states()),
-            };
+            let refused = self.ruled_out_by.map_or(index, |(_, look)| look);
+            let mut states = seen.states();
+            states.extend(&self.astray);
             return Err(Box::new(Decision::Impossible(self.refusal(refused, &states))));
         }
         self.astray.clear();
+        self.ruled_out_by = self.ruled_out_by.filter(|(end, _)| *end > place);
         self.open[slot] = None;
         while self.open.last().is_some_and(Option::is_none) {
             self.open.pop();
@@ -314,7 +349,6 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         for mut configuration in reached.drain(..) {
             self.look(&mut configuration);
             if !self.leads_on(&configuration) {
-                self.astray.insert(configuration.state);
                 continue;
             }
             if configuration.done & target != 0 {
@@ -339,16 +373,29 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         }
     }
 
-    /// Whether the state can still become what the next call that looks has seen.
-    fn leads_on(&self, configuration: &Configuration) -> bool {
-        let Some(ahead) = self.ahead else { return true };
-        let is_it = |open: &Option<Open>| open.is_some_and(|open| open.call == ahead);
-        let slot = self.open.iter().position(is_it);
-        if slot.is_some_and(|slot| configuration.done & (1 << slot) != 0) {
+    /// Whether the state can still become what each of the next calls that look has seen.
+    fn leads_on(&mut self, configuration: &Configuration) -> bool {
+        if self.ahead.is_empty() {
             return true;
         }
+        let is_done = |call: usize| {
+            let mut open = self.open.iter().enumerate();
+            open.any(|(slot, open)| {
+                configuration.done & (1 << slot) != 0 && open.is_some_and(|open| open.call == call)
+            })
+        };
         let state = &self.space.states[configuration.state as usize];
-        self.space.model.may_become(state, asked::<M>(&self.calls[ahead]))
+        let refusing = self.ahead.iter().find(|look| {
+            !self.space.model.may_become(state, asked::<M>(&self.calls[look.call]))
+                && look.unless.iter().all(|reset| is_done(*reset))
+                && !is_done(look.call)
+        });
+        let refusing = refusing.map(|look| (look.end, look.call));
+        if refusing.is_some() {
+            self.astray.insert(configuration.state);
+            self.ruled_out_by = self.ruled_out_by.max(refusing);
+        }
+        refusing.is_none()
     }
 
     /// All that can come next.
