@@ -22,7 +22,8 @@ impl Core {
     pub(in super::super) fn on_pre_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
         // Whoever hears a leader does not help to depose it.
         let content = self.hears_leader(self.settings.election_timeout).is_some();
-        let granted = epoch > self.hard.epoch && !content && self.is_complete(last);
+        let free = !content && self.promised_until().is_none();
+        let granted = epoch > self.hard.epoch && free && self.is_complete(last);
         self.counters.election_messages += 1;
         let reply = Message::PreVoteReply { asked: epoch, epoch: self.hard.epoch, granted };
         self.send(from, reply);
@@ -58,6 +59,12 @@ impl Core {
 
     /// Stands for election in the next epoch, with a vote for itself.
     pub(super) fn stand(&mut self) {
+        if let Some(until) = self.promised_until() {
+            // Its own vote is one of those that it has promised not to give.
+            self.become_follower("has promised its vote to a leader");
+            self.suspicion.deadline = until;
+            return;
+        }
         let epoch = self.hard.epoch + 1;
         self.write_hard(HardState { epoch, voted_for: Some(self.me), ..self.hard });
         let granted = BTreeSet::new();
@@ -86,6 +93,12 @@ impl Core {
     }
 
     pub(in super::super) fn on_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
+        if self.promised_until().is_some() && !matches!(self.role, Role::Leader(_)) {
+            // The leader's lease rests on this node, so it is as if nobody had asked.
+            let reply = Message::VoteReply { epoch: self.hard.epoch, granted: false };
+            self.counters.election_messages += 1;
+            return self.send(from, reply);
+        }
         self.observe(epoch);
         let free = epoch > self.hard.epoch
             || (epoch == self.hard.epoch && self.hard.voted_for.is_none_or(|node| node == from));
