@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod elections;
+mod paxos;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
