@@ -220,6 +220,7 @@ impl Remembered {
             let (first, end) = (base.index + 1, entries.last_index());
             return Err(ReplayError::Apart { first, last: end, snapshot: last });
         }
+        entries.descend_from(&snapshot.lineage);
         Ok(Remembered { hard, snapshot, entries })
     }
 
@@ -241,7 +242,7 @@ fn unknown(index: u64) -> EntryId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Encoded, WallTime};
+    use super::super::{Encoded, Lineage, WallTime};
     use super::*;
     use crate::state::{Command, State};
 
@@ -257,7 +258,10 @@ mod tests {
     fn saved(index: u64, epoch: u64, received: bool) -> Saved {
         let mut state = State::default();
         (1..=index).for_each(|index| drop(state.apply(index, Command::Noop.into())));
-        Saved { snapshot: Arc::new(Snapshot { last: id(index, epoch), state }), received }
+        let last = id(index, epoch);
+        let mut lineage = Lineage::default();
+        (1..=index).for_each(|index| lineage.push(id(index, epoch)));
+        Saved { snapshot: Arc::new(Snapshot { last, lineage, state }), received }
     }
 
     fn replay(saved: Saved, purged: bool, notes: &[Note]) -> Result<(u64, u64), ReplayError> {

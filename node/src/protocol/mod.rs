@@ -56,8 +56,10 @@ mod entries;
 mod entry;
 mod fence;
 mod gtid;
+mod gtid_set;
 mod in_sync;
 mod leader;
+mod lineage;
 mod message;
 mod read;
 mod replicate;
@@ -82,6 +84,8 @@ pub use barrier::Token;
 pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
+pub use gtid_set::GtidSet;
+pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
@@ -243,6 +247,8 @@ pub enum Report {
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
     Saved(EntryId, u64),
+    /// A follower's place in its log is found, and the log has what it lacks.
+    CatchesUp(NodeId, GtidSet),
     /// It sends a follower a snapshot, since its log no longer has what the follower needs.
     Sends {
         /// The last entry in it.
