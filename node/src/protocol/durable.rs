@@ -246,6 +246,7 @@ impl Remembered {
             let (first, end) = (base.index + 1, entries.last_index());
             return Err(ReplayError::Apart { first, last: end, snapshot: last });
         }
+        entries.descend_from(&snapshot.lineage);
         Ok(Remembered { hard, snapshot, entries })
     }
 
@@ -267,7 +268,7 @@ fn unknown(index: u64) -> EntryId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Encoded;
+    use super::super::{Encoded, Lineage, WallTime};
     use super::*;
     use crate::state::{Command, State};
 
@@ -276,13 +277,17 @@ mod tests {
     }
 
     fn entry(index: u64, epoch: u64) -> Note {
-        Note::Entry(Entry { id: id(index, epoch), change: Encoded::new(&Command::Noop.into()) })
+        let change = Encoded::new(&Command::Noop.into());
+        Note::Entry(Entry { id: id(index, epoch), written: WallTime(index), change })
     }
 
     fn saved(index: u64, epoch: u64, received: bool) -> Saved {
         let mut state = State::default();
         (1..=index).for_each(|index| drop(state.apply(index, Command::Noop.into())));
-        Saved { snapshot: Arc::new(Snapshot { last: id(index, epoch), state }), received }
+        let last = id(index, epoch);
+        let mut lineage = Lineage::default();
+        (1..=index).for_each(|index| lineage.push(id(index, epoch)));
+        Saved { snapshot: Arc::new(Snapshot { last, lineage, state }), received }
     }
 
     fn replay(saved: Saved, purged: bool, notes: &[Note]) -> Result<(u64, u64), ReplayError> {

@@ -55,8 +55,11 @@ mod election;
 mod entries;
 mod entry;
 mod fence;
+mod gtid;
+mod gtid_set;
 mod in_sync;
 mod leader;
+mod lineage;
 mod message;
 mod read;
 mod replicate;
@@ -68,6 +71,7 @@ mod semi_sync;
 mod simulation;
 mod snapshot;
 mod view;
+mod wall_time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,11 +85,15 @@ pub use durable::{
     Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
 };
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
+pub use gtid::Gtid;
+pub use gtid_set::GtidSet;
+pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
+pub use wall_time::WallTime;
 
 use crate::config::Settings;
 use crate::state::State;
@@ -132,6 +140,8 @@ pub enum Input {
     Unsent(RequestId),
     /// The connection to a node was lost, and with it perhaps what was sent last.
     LinkLost(NodeId),
+    /// What the wall clock says. It comes with every batch of inputs, and may step back.
+    Clock(WallTime),
     /// The last connection from a node was closed. A hint that it may be dead; safety never rests
     /// on it.
     Closed(NodeId),
@@ -239,6 +249,8 @@ pub enum Report {
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
     Saved(EntryId, u64),
+    /// A follower's place in its log is found, and the log has what it lacks.
+    CatchesUp(NodeId, GtidSet),
     /// It sends a follower a snapshot, since its log no longer has what the follower needs.
     Sends {
         /// The last entry in it.
@@ -269,6 +281,8 @@ pub struct Core {
     settings: Settings,
     random: Xoshiro256PlusPlus,
     now: Now,
+    /// The wall clock: for the times that entries carry, never for a decision.
+    wall: WallTime,
     /// When it started.
     born: Now,
     hard: HardState,
@@ -318,6 +332,7 @@ impl Core {
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
             now,
+            wall: WallTime::default(),
             born: now,
             hard: remembered.hard,
             hard_token: Token::default(),
@@ -353,6 +368,7 @@ impl Core {
             Input::Unsent(forward) => self.forward_unsent(forward),
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
+            Input::Clock(wall) => self.wall = wall,
             Input::Tick => self.tick(),
         }
     }
@@ -520,6 +536,7 @@ impl Core {
             role: self.role_name(),
             epoch: self.epoch(),
             index,
+            gtid: self.entries.id_at(index).filter(|id| id.claim != Claim::NONE),
             leader: self.leader(),
             acknowledgement: None,
         }
