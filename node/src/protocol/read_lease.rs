@@ -35,7 +35,7 @@
 //! What it costs: nobody takes over from a leader before its lease is over, not even when its
 //! closed connection says that it died, and an operator's promotion waits as long.
 
-use super::{Core, Now};
+use super::{Core, Now, Role};
 use crate::config::Reads;
 
 impl Core {
@@ -44,6 +44,12 @@ impl Core {
         let lease = self.settings.election_timeout.saturating_sub(self.settings.lease_margin);
         self.settings.reads == Reads::Lease
             && self.confirmed_at().is_some_and(|began| self.now < began + lease)
+    }
+
+    /// Whether a leader's lease may rest on this node's vote at this moment. A leader that votes
+    /// for another gives up its own lease by that.
+    pub(super) fn carries_a_lease(&self) -> bool {
+        self.promised_until().is_some() && !matches!(self.role, Role::Leader(_))
     }
 
     /// Until when this node has promised a leader to vote for nobody, if that is in the future.

@@ -4,6 +4,7 @@
 mod acknowledge;
 mod carried;
 mod elections;
+mod paxos;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

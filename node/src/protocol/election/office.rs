@@ -55,7 +55,7 @@ impl Core {
             self.suspicion.insists = true;
             self.suspicion.deadline = until;
         } else if self.settings.majority {
-            self.stand();
+            self.campaign();
         } else {
             self.claim(self.hard.epoch + 1);
         }
@@ -93,9 +93,9 @@ impl Core {
             && claim.leader < self.me
     }
 
-    fn claim(&mut self, epoch: u64) {
+    pub(super) fn claim(&mut self, epoch: u64) {
         let claim = Claim { epoch, leader: self.me };
-        self.write_hard(HardState { epoch, voted_for: None, claim });
+        self.write_hard(HardState { epoch, voted_for: None, claim, ..self.hard });
         self.role = Role::Candidate(Candidate::Claiming(claim));
         self.restart_suspicion();
         // Two leaderships under one claim would give two entries one identity, so a claim is on

@@ -272,6 +272,9 @@ impl World {
             return Err("liveness: the healed cluster did not settle".to_string());
         }
         self.referee.refused_stays_refused()?;
+        for core in self.nodes.values().filter_map(|node| node.core.as_ref()) {
+            self.referee.executed(core)?;
+        }
         match self.lost() {
             0 => Ok(()),
             lost => Err(format!("{lost} acknowledged writes are lost")),
@@ -352,8 +355,7 @@ impl World {
         let notes = node.disk.iter().cloned();
         let remembered =
             Remembered::replay(node.saved.clone(), node.purged, notes).expect("a disk replays");
-        node.core =
-            Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, now));
+        node.core = Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, now));
         node.wall = WallTime(CLOCK + entropy % CLOCK_SKEW);
         node.timer = None;
         node.disk_busy_until = self.now;

@@ -18,7 +18,8 @@ pub(super) struct Clock {
 
 impl Clock {
     /// A clock that shows the world's time.
-    pub(super) const TRUE: Clock = Clock { since: Duration::ZERO, showed: Duration::ZERO, rate: 1.0 };
+    pub(super) const TRUE: Clock =
+        Clock { since: Duration::ZERO, showed: Duration::ZERO, rate: 1.0 };
 
     /// What it shows at a moment of the world.
     pub(super) fn shows(&self, at: Now) -> Now {
