@@ -15,7 +15,7 @@
 //! | when to stop waiting for followers: `fallback` | `semi_sync.rs` |
 //! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
-//! | what a read must wait for | `read.rs` |
+//! | what a read must wait for: `reads` | `read.rs`, `read_lease.rs` |
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
@@ -50,15 +50,20 @@
 mod acknowledge;
 mod barrier;
 mod catch_up;
+mod contact;
 mod durable;
 mod election;
 mod entries;
 mod entry;
 mod fence;
+mod gtid;
+mod gtid_set;
 mod in_sync;
 mod leader;
+mod lineage;
 mod message;
 mod read;
+mod read_lease;
 mod replicate;
 mod route;
 #[cfg(test)]
@@ -68,6 +73,7 @@ mod semi_sync;
 mod simulation;
 mod snapshot;
 mod view;
+mod wall_time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -77,13 +83,19 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 pub use barrier::Token;
-pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved};
+pub use durable::{
+    Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
+};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
+pub use gtid::Gtid;
+pub use gtid_set::GtidSet;
+pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
+pub use wall_time::WallTime;
 
 use crate::config::Settings;
 use crate::state::State;
@@ -130,6 +142,8 @@ pub enum Input {
     Unsent(RequestId),
     /// The connection to a node was lost, and with it perhaps what was sent last.
     LinkLost(NodeId),
+    /// What the wall clock says. It comes with every batch of inputs, and may step back.
+    Clock(WallTime),
     /// The last connection from a node was closed. A hint that it may be dead; safety never rests
     /// on it.
     Closed(NodeId),
@@ -237,6 +251,8 @@ pub enum Report {
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
     Saved(EntryId, u64),
+    /// A follower's place in its log is found, and the log has what it lacks.
+    CatchesUp(NodeId, GtidSet),
     /// It sends a follower a snapshot, since its log no longer has what the follower needs.
     Sends {
         /// The last entry in it.
@@ -267,6 +283,8 @@ pub struct Core {
     settings: Settings,
     random: Xoshiro256PlusPlus,
     now: Now,
+    /// The wall clock: for the times that entries carry, never for a decision.
+    wall: WallTime,
     /// When it started.
     born: Now,
     hard: HardState,
@@ -316,6 +334,7 @@ impl Core {
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
             now,
+            wall: WallTime::default(),
             born: now,
             hard: remembered.hard,
             hard_token: Token::default(),
@@ -351,6 +370,7 @@ impl Core {
             Input::Unsent(forward) => self.forward_unsent(forward),
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
+            Input::Clock(wall) => self.wall = wall,
             Input::Tick => self.tick(),
         }
     }
@@ -389,6 +409,16 @@ impl Core {
             }
             Message::RoundTaken { origin, ask } => self.on_round_taken(origin, ask),
             Message::Nominate { epoch } => self.on_nominate(epoch),
+            Message::Prepare { epoch, ballot } => self.on_prepare(from, epoch, ballot),
+            Message::Promise { epoch, ballot, last, accepted } => {
+                self.on_promise(from, (epoch, ballot), (last, accepted));
+            }
+            Message::Accept { epoch, ballot, leader } => {
+                self.on_accept(from, (epoch, ballot), leader);
+            }
+            Message::Accepted { epoch, ballot } => self.on_accepted(from, epoch, ballot),
+            Message::Outbid { epoch, ballot } => self.on_outbid(epoch, ballot),
+            Message::Chosen { claim } => self.on_chosen(claim),
             Message::Append { claim, round, prev, entries, committed } => {
                 if claim.leader == from {
                     self.on_append(claim, round, prev, entries, committed);
@@ -426,6 +456,8 @@ impl Core {
             }
             Held::Durable(_) => {}
             Held::OwnVote(epoch) => self.own_vote_is_durable(epoch),
+            Held::OwnPromise(epoch, ballot) => self.own_promise_is_durable(epoch, ballot),
+            Held::OwnAcceptance(epoch, ballot) => self.on_accepted(self.me, epoch, ballot),
             Held::Claimed(claim) => self.claim_is_durable(claim),
         }
     }
@@ -446,10 +478,13 @@ impl Core {
     }
 
     /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
-    /// voted.
+    /// voted, and what it promised and accepted.
     fn durable_hard(&self) -> HardState {
-        let voted_for = self.hard.voted_for.filter(|_| self.settings.durable_vote);
-        HardState { voted_for, ..self.hard }
+        if self.settings.durable_vote {
+            self.hard
+        } else {
+            HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }
+        }
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
@@ -503,6 +538,7 @@ impl Core {
             role: self.role_name(),
             epoch: self.epoch(),
             index,
+            gtid: self.entries.id_at(index).filter(|id| id.claim != Claim::NONE),
             leader: self.leader(),
             acknowledgement: None,
         }
