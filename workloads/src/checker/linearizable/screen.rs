@@ -73,7 +73,7 @@ impl Screen {
     pub fn finish(self) -> impl Iterator<Item = (Key, bool)> {
         self.keys.into_iter().map(|register| {
             let key = register.key.clone();
-            (key, register.is_right())
+            (key, register.prove())
         })
     }
 }
@@ -231,7 +231,7 @@ impl Register {
         id
     }
 
-    fn is_right(mut self) -> bool {
+    fn prove(mut self) -> bool {
         // A compare-and-set that was seen happened, and so did the one before it.
         let mut pending = std::mem::take(&mut self.pending);
         pending.retain(|slot| self.slots[*slot as usize].is_seen());
