@@ -19,8 +19,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
-use super::configuration::{Configuration, Frontier, Slots, StateId, Used, shared, without};
+use super::configuration::{Configuration, Frontier, Slots, StateId, Steps, Used, shared, without};
 use super::{Budget, Decision, LastState, OPEN_MAX, Overrun, Refusal};
+use crate::checker::plants::{Plant, is_planted};
 use crate::model::{Asked, CallOf, Model};
 
 /// Index of an input and an output of the part.
@@ -47,7 +48,37 @@ pub(super) fn search<M: Model + ?Sized>(
     part: &[usize],
     budget: Budget,
 ) -> Decision {
-    walk(model, calls, part, budget, &Ahead::new(model, calls, part))
+    let mut search = Search::new(model, calls, part, budget, Steps::default());
+    walk(&mut search, part, &Ahead::new(model, calls, part))
+        .err()
+        .map_or(Decision::Possible, |it| *it)
+}
+
+/// The same, giving an order of the calls.
+///
+/// # Errors
+///
+/// Any other decision than that one exists.
+pub(super) fn order<M: Model + ?Sized>(
+    model: &M,
+    calls: &[CallOf<M>],
+    part: &[usize],
+    budget: Budget,
+) -> Result<Vec<usize>, Box<Decision>> {
+    let mut search = Search::new(model, calls, part, budget, Steps::written());
+    walk(&mut search, part, &Ahead::new(model, calls, part))?;
+    let trail = search.frontier.first().map_or(0, |configuration| configuration.trail);
+    let mut order = search.steps.calls(trail);
+    // Of never-answered calls that ask the same, those that began first come first.
+    let mut members: FxHashMap<KindId, VecDeque<usize>> = FxHashMap::default();
+    for index in part.iter().filter(|index| calls[**index].ended.is_none()) {
+        members.entry(search.space.kind_of(*index)).or_default().push_back(*index);
+    }
+    for call in order.iter_mut().filter(|call| calls[**call].ended.is_none()) {
+        let next = members.get_mut(&search.space.kind_of(*call)).and_then(VecDeque::pop_front);
+        *call = next.expect("a class has no more calls than began");
+    }
+    Ok(order)
 }
 
 /// The same without looking ahead, so that a refusal tells of every state there can be. Takes longer.
@@ -57,35 +88,29 @@ pub(super) fn search_plainly<M: Model + ?Sized>(
     part: &[usize],
     budget: Budget,
 ) -> Decision {
-    walk(model, calls, part, budget, &Ahead::default())
+    let mut search = Search::new(model, calls, part, budget, Steps::default());
+    walk(&mut search, part, &Ahead::default()).err().map_or(Decision::Possible, |it| *it)
 }
 
 fn walk<M: Model + ?Sized>(
-    model: &M,
-    calls: &[CallOf<M>],
+    search: &mut Search<'_, M>,
     part: &[usize],
-    budget: Budget,
     ahead: &Ahead,
-) -> Decision {
+) -> Result<(), Box<Decision>> {
+    let calls = search.calls;
     let mut ends: Vec<(u64, usize)> =
         part.iter().filter_map(|index| Some((calls[*index].ended?, *index))).collect();
     ends.sort_unstable();
-    let mut search = Search::new(model, calls, part, budget);
     let mut begins = part.iter().copied().peekable();
     for (end, index) in ends {
         // Of equal places, beginnings come first: the calls then overlap.
         while let Some(next) = begins.next_if(|next| calls[*next].began <= end) {
-            if let Err(overrun) = search.begin(next) {
-                return Decision::Undecided(overrun);
-            }
+            search.begin(next).map_err(|overrun| Box::new(Decision::Undecided(overrun)))?;
         }
-        search.ahead = ahead.from(model, calls, (end, index));
-        match search.end(index, end) {
-            Ok(()) => {}
-            Err(decision) => return *decision,
-        }
+        search.ahead = ahead.from(search.space.model, calls, (end, index));
+        search.end(index, end)?;
     }
-    Decision::Possible
+    Ok(())
 }
 
 /// Which answers are known in advance.
@@ -203,6 +228,7 @@ struct Search<'c, M: Model + ?Sized> {
     calls: &'c [CallOf<M>],
     budget: Budget,
     space: Space<'c, M>,
+    steps: Steps,
     /// By slot.
     open: Vec<Option<Open>>,
     classes: Vec<Class>,
@@ -219,14 +245,21 @@ struct Search<'c, M: Model + ?Sized> {
 }
 
 impl<'c, M: Model + ?Sized> Search<'c, M> {
-    fn new(model: &'c M, calls: &'c [CallOf<M>], part: &[usize], budget: Budget) -> Self {
+    fn new(
+        model: &'c M,
+        calls: &'c [CallOf<M>],
+        part: &[usize],
+        budget: Budget,
+        steps: Steps,
+    ) -> Self {
         let mut space = Space::new(model, calls, part);
         let state = space.state(model.initial());
-        let initial = Configuration { state, done: 0, used: Used::new() };
+        let initial = Configuration { state, done: 0, used: Used::new(), trail: 0 };
         Search {
             calls,
             budget,
             space,
+            steps,
             open: Vec::new(),
             classes: Vec::new(),
             class_of: FxHashMap::default(),
@@ -353,6 +386,9 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             }
             if configuration.done & target != 0 {
                 configuration.done &= !target;
+                if is_planted(Plant::ForgetsOpen) {
+                    configuration.done = 0;
+                }
                 found.insert(&configuration);
             } else if seen.insert(&configuration) {
                 queue.push_back(configuration);
@@ -366,9 +402,11 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             let Some(open) = self.open[slot].filter(|open| open.only_looks) else { continue };
             let bit: Slots = 1 << slot;
             if configuration.done & bit == 0
-                && self.space.step(configuration.state, open.kind) != NOT_ALLOWED
+                && (self.space.step(configuration.state, open.kind) != NOT_ALLOWED
+                    || is_planted(Plant::LooksAway))
             {
                 configuration.done |= bit;
+                configuration.trail = self.steps.push(configuration.trail, open.call);
             }
         }
     }
@@ -387,7 +425,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         let state = &self.space.states[configuration.state as usize];
         let refusing = self.ahead.iter().find(|look| {
             !self.space.model.may_become(state, asked::<M>(&self.calls[look.call]))
-                && look.unless.iter().all(|reset| is_done(*reset))
+                && (look.unless.iter().all(|reset| is_done(*reset)) || is_planted(Plant::NoExcuse))
                 && !is_done(look.call)
         });
         let refusing = refusing.map(|look| (look.end, look.call));
@@ -410,15 +448,16 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             let state = self.space.step(from.state, open.kind);
             if state != NOT_ALLOWED {
                 let done = from.done | bit;
-                reached.push(Configuration { state, done, used: from.used.clone() });
+                let trail = self.steps.push(from.trail, open.call);
+                reached.push(Configuration { state, done, used: from.used.clone(), trail });
             }
         }
         for index in 0..self.classes.len() {
-            let Class { kind, available } = self.classes[index];
+            let Class { kind, available, .. } = self.classes[index];
             let class = index as u32;
             let at = from.used.partition_point(|used| *used <= class);
             let taken = at - from.used[..at].partition_point(|used| *used < class);
-            if taken >= available {
+            if taken >= available && !(is_planted(Plant::HappensAgain) && available > 0) {
                 continue;
             }
             let state = self.space.step(from.state, kind);
@@ -426,7 +465,9 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 let mut used = Used::with_capacity(from.used.len() + 1);
                 used.extend_from_slice(&from.used);
                 used.insert(at, class);
-                reached.push(Configuration { state, done: from.done, used });
+                // Any call of the class will do; which ones, is said at the end.
+                let trail = self.steps.push(from.trail, self.space.kinds[kind as usize]);
+                reached.push(Configuration { state, done: from.done, used, trail });
             }
         }
     }
@@ -439,6 +480,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 twin.kind == open.kind
                     && done & (1 << other) == 0
                     && (twin.end, other) < (open.end, slot)
+                    || is_planted(Plant::TwinsWait) && twin.kind == open.kind && other != slot
             })
         })
     }

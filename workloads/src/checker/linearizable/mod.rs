@@ -19,6 +19,7 @@ mod residue;
 mod screen;
 mod set;
 mod tell;
+mod witness;
 mod zones;
 
 use rustc_hash::FxHashSet;
@@ -26,14 +27,15 @@ use rustc_hash::FxHashSet;
 use crate::checker::findings::{Candidate, Findings, Rank, counted};
 use crate::checker::frontier::{Budget, Decision, Refusal};
 use crate::checker::versions::{Oddity, Versions, by_key};
-use crate::history::{History, OperationId};
-use crate::operation::Key;
+use crate::history::{History, Operation, OperationId};
+use crate::operation::{Key, Op};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 pub(super) use proof::{Touch, close};
 pub use screen::Screen;
-pub use set::check_set;
+pub use set::{check_set, witness_set};
 
+use blocks::Blocks;
 use proof::Proof;
 use residue::Searched;
 
@@ -108,6 +110,39 @@ pub fn decide_registers(history: &History, budget: Budget) -> Decision {
     undecided.map_or(Decision::Possible, Decision::Undecided)
 }
 
+/// An order of the operations of each key that explains every answer, of a history of registers
+/// that passes. `replay` says whether it is one.
+///
+/// # Errors
+///
+/// Why there is none: the decision is another one, or the history holds lists.
+pub fn witness_registers(
+    history: &History,
+    budget: Budget,
+) -> Result<Vec<(Key, Vec<OperationId>)>, String> {
+    let is_list = |it: &Operation| matches!(it.op, Op::List { .. }) && !it.op.is_local();
+    if history.operations.iter().any(is_list) {
+        return Err("lists over registers are undecided".to_string());
+    }
+    let keys = by_key(history).into_iter();
+    keys.map(|(key, operations)| {
+        if let Ok(versions) = Versions::of(history, key.clone(), &operations)
+            && versions.silent_mismatches == 0
+        {
+            let mut findings = Findings::new();
+            let mut sink = Sink { findings: &mut findings, key: 0, found: false };
+            let blocks = check_key(&versions, &mut sink);
+            return match sink.found {
+                true => Err(format!("no order of the operations on {key} exists")),
+                false => Ok((key, witness::order(&versions, &blocks))),
+            };
+        }
+        let order = residue::witness(history, &operations, budget);
+        Ok((key.clone(), order.map_err(|why| format!("of {key}, {why}"))?))
+    })
+    .collect()
+}
+
 /// What the first look leaves over.
 struct Screened {
     /// The keys that it could not prove right, each with its operations.
@@ -179,7 +214,7 @@ impl Sink<'_> {
     }
 }
 
-fn check_key(versions: &Versions<'_>, sink: &mut Sink<'_>) {
+fn check_key(versions: &Versions<'_>, sink: &mut Sink<'_>) -> Blocks {
     for oddity in &versions.oddities {
         let (kind, culprit, operations) = match *oddity {
             Oddity::Unwritten { seen_by, failed: None } => (AnomalyKind::Phantom, seen_by, 1),
@@ -194,6 +229,7 @@ fn check_key(versions: &Versions<'_>, sink: &mut Sink<'_>) {
     }
     let blocks = blocks::blocks(versions, sink);
     zones::find_conflicts(versions, &blocks, sink);
+    blocks
 }
 
 /// What cannot be decided about a history.

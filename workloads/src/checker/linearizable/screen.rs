@@ -9,6 +9,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::checker::plants::{Plant, is_planted};
 use crate::checker::versions::{NEVER, Place, begin, end};
 use crate::history::{MISMATCH, Operation};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
@@ -165,7 +166,9 @@ impl Register {
                 if *swapped != (*observed == expect) {
                     self.is_odd = true;
                 } else if !swapped {
-                    self.read(operation, *observed);
+                    if !is_planted(Plant::SkipsRefusals) {
+                        self.read(operation, *observed);
+                    }
                 } else {
                     let parent = self.slot(expect);
                     let slot = self.write(operation, value);
@@ -186,6 +189,9 @@ impl Register {
 
     #[inline]
     fn read(&mut self, operation: &Operation, seen: Option<Value>) {
+        if seen.is_none() && is_planted(Plant::LetsVanish) {
+            return;
+        }
         let slot = self.slot(seen);
         let slot = &mut self.slots[slot as usize];
         let end = end(operation);
@@ -210,7 +216,7 @@ impl Register {
     fn link(&mut self, parent: SlotId, slot: SlotId) {
         let next = &mut self.slots[parent as usize].next;
         // Two from one value.
-        self.is_odd |= *next != NONE;
+        self.is_odd |= *next != NONE && !is_planted(Plant::LetsSwapTwice);
         *next = slot;
     }
 
@@ -272,7 +278,8 @@ impl Register {
             }
         }
         // What is in no chain that has a beginning is in a circle.
-        effective == in_chains && !conflict(&mut forward, &backward)
+        (effective == in_chains || is_planted(Plant::LetsSwapTwice))
+            && !conflict(&mut forward, &backward)
     }
 
     /// The interval of a chain, if it is in order by itself.
@@ -293,7 +300,9 @@ impl Register {
                 return None;
             }
             first_end = first_end.min(slot.first_read_end);
-            latest = latest.max(slot.last_read_begin);
+            if !is_planted(Plant::ReadsBeginEarly) {
+                latest = latest.max(slot.last_read_begin);
+            }
             if slot.next == NONE {
                 return Some(Zone { first_end, last_begin: latest });
             }
@@ -312,7 +321,8 @@ struct Zone {
 fn conflict(forward: &mut [Zone], backward: &[Zone]) -> bool {
     // They are nearly sorted, of which a stable sort makes use.
     forward.sort_by_key(|zone| zone.first_end);
-    if forward.windows(2).any(|pair| pair[1].first_end < pair[0].last_begin) {
+    let overlap = |pair: &[Zone]| pair[1].first_end < pair[0].last_begin;
+    if forward.windows(2).any(overlap) && !is_planted(Plant::LetsOverlap) {
         return true;
     }
     // The first that begins no earlier than the zone at hand; the next zone is mostly near.
@@ -336,6 +346,7 @@ fn conflict(forward: &mut [Zone], backward: &[Zone]) -> bool {
             at = start + forward[start..at].partition_point(is_earlier);
         }
         forward[..at].last().is_some_and(|other| zone.first_end < other.last_begin)
+            && !is_planted(Plant::LetsInside)
     })
 }
 
