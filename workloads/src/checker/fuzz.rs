@@ -91,8 +91,9 @@ fn a_pass_of_a_set_comes_with_an_order_that_the_replayer_accepts() {
     agree("set", 20_000, set_case);
 }
 
-/// Enough for each of the bugs below to show.
-const CASES: usize = 20_000;
+/// Enough for each of the bugs below to show: so often, so many cases of each model.
+const ROUNDS: u64 = 10;
+const CASES: usize = 2000;
 
 #[test]
 fn every_bug_planted_in_a_checker_is_found() {
@@ -101,7 +102,8 @@ fn every_bug_planted_in_a_checker_is_found() {
         // A checker with a bug may also panic, which is found as well.
         let found = std::thread::spawn(move || {
             plant(Some(bug));
-            MODELS.iter().find_map(|(name, case)| run(name, 7, CASES, *case).err())
+            let mut rounds = (0..ROUNDS).flat_map(|seed| MODELS.map(|model| (seed, model)));
+            rounds.find_map(|(seed, (name, case))| run(name, seed, CASES, case).err())
         });
         if let Ok(None) = found.join() {
             missed.push(bug);
