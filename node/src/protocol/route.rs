@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::leader::Origin;
-use super::{Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Request, RequestId, Role};
+use super::{
+    Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Plant, Request, RequestId, Role,
+};
 use crate::config::Routing;
 
 /// The requests that were passed on and are not answered yet.
@@ -42,6 +44,11 @@ impl Core {
     pub(super) fn request(&mut self, id: RequestId, request: Request, deadline: Now) {
         let origin = Origin::Client(id);
         if let Request::ReadLocal(query) = &request {
+            return self.answer_read(origin, query);
+        }
+        if let Request::Read(query) = &request
+            && self.plant(Plant::StaleFollowerRead)
+        {
             return self.answer_read(origin, query);
         }
         if request == Request::Promote || matches!(self.role, Role::Leader(_)) {

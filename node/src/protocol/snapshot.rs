@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::entry::{Claim, Encoded, EntryId, NodeId};
 use super::leader::Transfer;
-use super::{Core, Effect, Held, Message, Note, Report, Role};
+use super::{Core, Effect, Held, Message, Note, Plant, Report, Role};
 use crate::state::State;
 
 /// Bytes of a snapshot in one message: as with entries, heartbeats are not held up.
@@ -166,8 +166,14 @@ impl Core {
             return;
         }
         let Some(last) = self.entries.id_at(applied) else { return };
-        let snapshot = Arc::new(Snapshot { last, state: self.state.clone() });
-        self.save(snapshot, None);
+        let mut state = self.state.clone();
+        if self.plant(Plant::SnapshotWithoutKeys) {
+            state.forget_keys();
+        }
+        if self.plant(Plant::SnapshotWithoutLastEntry) {
+            state = self.state_without_last_entry();
+        }
+        self.save(Arc::new(Snapshot { last, state }), None);
     }
 
     fn save(&mut self, snapshot: Arc<Snapshot>, received: Option<Option<EntryId>>) {
