@@ -349,6 +349,15 @@ mod tests {
         assert!(unknown.is_err_and(|error| error.contains("vote-twice")));
     }
 
+    #[test]
+    fn the_page_of_the_docs_names_every_plant() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/plants.md");
+        let page = std::fs::read_to_string(path).expect("the page is there");
+        for row in PLANTS {
+            assert!(page.contains(&format!("| `{}` |", row.name)), "{} is not in it", row.name);
+        }
+    }
+
     /// The line of a plant stands where the list says, and nowhere but in one function.
     #[test]
     fn the_line_of_every_plant_stands_where_the_list_says() {
