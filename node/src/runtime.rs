@@ -441,6 +441,7 @@ fn print(report: &Report) {
         Report::FellBehind(node) => warn!("{node} fell behind and out of the in-sync set"),
         Report::SharedEpoch(one, other) => warn!("two leaders share an epoch: {one}, {other}"),
         Report::Saved(last, bytes) => info!("saved a snapshot of {bytes} bytes up to {last}"),
+        Report::CatchesUp(node, lacks) => info!("{node} lacks {lacks}, which the log has"),
         Report::Sends { last, to, bytes } => {
             info!("sends {to} a snapshot of {bytes} bytes up to {last}");
         }

@@ -58,8 +58,10 @@ mod entries;
 mod entry;
 mod fence;
 mod gtid;
+mod gtid_set;
 mod in_sync;
 mod leader;
+mod lineage;
 mod message;
 mod plants;
 mod read;
@@ -82,9 +84,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 pub use barrier::Token;
-pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved};
+pub use durable::{
+    Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
+};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
+pub use gtid_set::GtidSet;
+pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
@@ -247,6 +253,8 @@ pub enum Report {
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
     Saved(EntryId, u64),
+    /// A follower's place in its log is found, and the log has what it lacks.
+    CatchesUp(NodeId, GtidSet),
     /// It sends a follower a snapshot, since its log no longer has what the follower needs.
     Sends {
         /// The last entry in it.
@@ -411,6 +419,16 @@ impl Core {
             }
             Message::RoundTaken { origin, ask } => self.on_round_taken(origin, ask),
             Message::Nominate { epoch } => self.on_nominate(epoch),
+            Message::Prepare { epoch, ballot } => self.on_prepare(from, epoch, ballot),
+            Message::Promise { epoch, ballot, last, accepted } => {
+                self.on_promise(from, (epoch, ballot), (last, accepted));
+            }
+            Message::Accept { epoch, ballot, leader } => {
+                self.on_accept(from, (epoch, ballot), leader);
+            }
+            Message::Accepted { epoch, ballot } => self.on_accepted(from, epoch, ballot),
+            Message::Outbid { epoch, ballot } => self.on_outbid(epoch, ballot),
+            Message::Chosen { claim } => self.on_chosen(claim),
             Message::Append { claim, round, prev, entries, committed } => {
                 if claim.leader == from {
                     self.on_append(claim, round, prev, entries, committed);
@@ -448,6 +466,8 @@ impl Core {
             }
             Held::Durable(_) => {}
             Held::OwnVote(epoch) => self.own_vote_is_durable(epoch),
+            Held::OwnPromise(epoch, ballot) => self.own_promise_is_durable(epoch, ballot),
+            Held::OwnAcceptance(epoch, ballot) => self.on_accepted(self.me, epoch, ballot),
             Held::Claimed(claim) => self.claim_is_durable(claim),
         }
     }
@@ -471,11 +491,13 @@ impl Core {
     }
 
     /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
-    /// voted.
+    /// voted, and what it promised and accepted.
     fn durable_hard(&self) -> HardState {
-        let kept = self.settings.durable_vote && !self.plant(Plant::VoteNotPersisted);
-        let voted_for = self.hard.voted_for.filter(|_| kept);
-        HardState { voted_for, ..self.hard }
+        if self.settings.durable_vote && !self.plant(Plant::VoteNotPersisted) {
+            self.hard
+        } else {
+            HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }
+        }
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

@@ -4,6 +4,7 @@
 mod acknowledge;
 mod carried;
 mod elections;
+mod paxos;
 mod planted;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -255,6 +255,9 @@ impl World {
             return Err("liveness: the healed cluster did not settle".to_string());
         }
         self.referee.refused_stays_refused()?;
+        for core in self.nodes.values().filter_map(|node| node.core.as_ref()) {
+            self.referee.executed(core)?;
+        }
         match self.lost() {
             0 => Ok(()),
             lost => Err(format!("{lost} acknowledged writes are lost")),
