@@ -10,7 +10,7 @@ use super::leader::Origin;
 use super::{
     Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Plant, Request, RequestId, Role,
 };
-use crate::config::Routing;
+use crate::config::{Reads, Routing};
 
 /// The requests that were passed on and are not answered yet.
 #[derive(Debug)]
@@ -43,8 +43,12 @@ impl Core {
     /// A client of this node asks for something.
     pub(super) fn request(&mut self, id: RequestId, request: Request, deadline: Now) {
         let origin = Origin::Client(id);
-        if let Request::ReadLocal(query) = &request {
-            return self.answer_read(origin, query);
+        match &request {
+            Request::ReadLocal(query) => return self.answer_read(origin, query),
+            Request::Read(query) if self.settings.reads == Reads::Any => {
+                return self.answer_read(origin, query);
+            }
+            _ => {}
         }
         if let Request::Read(query) = &request
             && self.plant(Plant::StaleFollowerRead)
