@@ -571,3 +571,19 @@ fn nodes_that_hold_different_elements_diverge() {
       n3 lacks 1 element (1) that n1 holds and holds besides 1 element (2) that n1 lacks of s/, after the heal, read at 0.042 s.
     "#);
 }
+
+#[test]
+fn the_brute_force_knows_sums_lists_transactions_and_requests() {
+    let possible =
+        |lines: &str| brute_force::judge_file(&file(&history("any", lines))).unwrap().possible;
+    assert!(possible("c1 n1 1-2 add n=1\n c1 n1 3-4 add n=2\n c1 n1 5-6 read n=2"));
+    assert!(!possible("c1 n1 1-2 add n=1\n c1 n1 3-4 add n=1"), "each adds one");
+    assert!(possible("c1 n1 1-2 append x=1\n c2 n1 3-4 append x=2\n c1 n1 5-6 elements x 1,2"));
+    assert!(!possible("c1 n1 1-2 append x=1\n c2 n1 3-4 append x=2\n c1 n1 5-6 elements x 2,1"));
+    assert!(possible("c1 n1 1-2 txn w:a=1 a:x=5 l:x=5\n c2 n1 3-4 txn if:a=1 d:a r:a="));
+    assert!(possible("c1 n1 1-2 txn w:a=1\n c2 n1 3-4 txn if:a=2 w:a=3 else r:a=1"));
+    assert!(!possible("c1 n1 1-2 txn w:a=1\n c2 n1 3-4 txn if:a=1 w:a=3 else r:a=1"), "it held");
+    let twice = "c1 n1 1-2 once q1 append x=1\n c2 n1 3-4 once q1 append x=1\n";
+    assert!(possible(&format!("{twice} c1 n1 5-6 elements x 1")));
+    assert!(!possible(&format!("{twice} c1 n1 5-6 elements x 1,1")));
+}

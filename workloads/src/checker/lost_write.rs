@@ -22,7 +22,9 @@ use rustc_hash::FxHashMap;
 use super::findings::{Candidate, Findings, Rank};
 use super::linearizable::{Touch, close};
 use super::story;
-use super::versions::{NEVER, Parent, Place, VersionId, Versions, begin, by_key, end};
+use super::versions::{
+    NEVER, Parent, Place, VersionId, Versions, begin, beyond_registers, by_key, end,
+};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -64,6 +66,9 @@ pub fn lost_writes(history: &History) -> LostWrites {
 /// Judges registers. `unknown` if a key with acknowledged writes has no final read, or one that
 /// cannot be explained, or deletes or repeated values.
 pub fn check_registers(history: &History) -> Judgement {
+    if let Some(why) = beyond_registers(history) {
+        return Judgement::unknown(NAME, why);
+    }
     let (outcomes, keys) = Outcomes::of_registers(history);
     outcomes.judge(|candidate| tell_register(history, &keys, candidate))
 }
