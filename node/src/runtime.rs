@@ -30,6 +30,7 @@ use crate::log::{self, Identity, Options, Record, Writer};
 use crate::peer::{Hello, Link, LinkState, Peer, listen};
 use crate::protocol::{
     Core, Effect, Input, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved, Token,
+    WallTime,
 };
 use crate::snapshot_file::{SnapshotFile, Written};
 
@@ -228,6 +229,7 @@ impl Node {
         flushed: &mut Vec<Token>,
     ) -> Result<()> {
         let now = self.now();
+        self.core.step(now, Input::Clock(WallTime::of_this_machine()));
         for input in inputs.drain(..) {
             self.core.step(now, input);
         }

@@ -15,7 +15,7 @@ use super::entry::{Claim, Entry, EntryId, NodeId};
 use super::snapshot::Snapshot;
 
 /// The version byte of every record's payload.
-pub const RECORD_VERSION: u8 = 3;
+pub const RECORD_VERSION: u8 = 4;
 
 /// What must survive a crash besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,7 +241,7 @@ fn unknown(index: u64) -> EntryId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Encoded;
+    use super::super::{Encoded, WallTime};
     use super::*;
     use crate::state::{Command, State};
 
@@ -250,7 +250,8 @@ mod tests {
     }
 
     fn entry(index: u64, epoch: u64) -> Note {
-        Note::Entry(Entry { id: id(index, epoch), change: Encoded::new(&Command::Noop.into()) })
+        let change = Encoded::new(&Command::Noop.into());
+        Note::Entry(Entry { id: id(index, epoch), written: WallTime(index), change })
     }
 
     fn saved(index: u64, epoch: u64, received: bool) -> Saved {

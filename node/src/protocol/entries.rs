@@ -133,7 +133,7 @@ impl Entries {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Encoded, NodeId};
+    use super::super::{Encoded, NodeId, WallTime};
     use super::*;
     use crate::state::Command;
 
@@ -146,7 +146,7 @@ mod tests {
         let mut whole = Entries::default();
         for index in 1..=10 {
             let change = Encoded::new(&Command::Delete { key: index.to_string().into() }.into());
-            whole.push(Entry { id: id(index), change });
+            whole.push(Entry { id: id(index), written: WallTime(index), change });
         }
         let mut rest = whole.clone();
         rest.release(id(6));

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::wall_time::WallTime;
 use crate::state::Change;
 
 /// One node of the cluster, counted from one and written `n1`.
@@ -82,6 +83,9 @@ impl fmt::Display for EntryId {
 pub struct Entry {
     /// Its identity.
     pub id: EntryId,
+    /// When its leader appended it, by the leader's wall clock. Clocks differ and step, so it may
+    /// be earlier than that of the entry before it.
+    pub written: WallTime,
     /// The change, encoded once by the leader; log, frames and followers copy the bytes.
     pub change: Encoded,
 }

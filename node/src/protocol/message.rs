@@ -245,6 +245,8 @@ pub struct Source {
     pub epoch: u64,
     /// For a write the index of its entry, for a read the last applied index.
     pub index: u64,
+    /// The identity of that entry; none before the first.
+    pub gtid: Option<EntryId>,
     /// Whom it took for the leader.
     pub leader: Option<NodeId>,
     /// What the answer to a write stands for.

@@ -55,6 +55,7 @@ mod election;
 mod entries;
 mod entry;
 mod fence;
+mod gtid;
 mod in_sync;
 mod leader;
 mod message;
@@ -68,6 +69,7 @@ mod semi_sync;
 mod simulation;
 mod snapshot;
 mod view;
+mod wall_time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -79,11 +81,13 @@ use rand_xoshiro::rand_core::SeedableRng;
 pub use barrier::Token;
 pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
+pub use gtid::Gtid;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
+pub use wall_time::WallTime;
 
 use crate::config::Settings;
 use crate::state::State;
@@ -130,6 +134,8 @@ pub enum Input {
     Unsent(RequestId),
     /// The connection to a node was lost, and with it perhaps what was sent last.
     LinkLost(NodeId),
+    /// What the wall clock says. It comes with every batch of inputs, and may step back.
+    Clock(WallTime),
     /// The last connection from a node was closed. A hint that it may be dead; safety never rests
     /// on it.
     Closed(NodeId),
@@ -267,6 +273,8 @@ pub struct Core {
     settings: Settings,
     random: Xoshiro256PlusPlus,
     now: Now,
+    /// The wall clock: for the times that entries carry, never for a decision.
+    wall: WallTime,
     /// When it started.
     born: Now,
     hard: HardState,
@@ -316,6 +324,7 @@ impl Core {
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
             now,
+            wall: WallTime::default(),
             born: now,
             hard: remembered.hard,
             hard_token: Token::default(),
@@ -351,6 +360,7 @@ impl Core {
             Input::Unsent(forward) => self.forward_unsent(forward),
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
+            Input::Clock(wall) => self.wall = wall,
             Input::Tick => self.tick(),
         }
     }
@@ -503,6 +513,7 @@ impl Core {
             role: self.role_name(),
             epoch: self.epoch(),
             index,
+            gtid: self.entries.id_at(index).filter(|id| id.claim != Claim::NONE),
             leader: self.leader(),
             acknowledgement: None,
         }

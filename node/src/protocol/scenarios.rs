@@ -2,6 +2,7 @@
 //! whose absence chance alone hardly ever punishes.
 
 mod acknowledge;
+mod carried;
 mod elections;
 
 use std::collections::{BTreeMap, VecDeque};
