@@ -37,7 +37,10 @@ pub struct Loss {
 /// All lost writes, in order of invocation; `None` when no checker decided, for then nobody knows
 /// that there is none.
 pub fn lost_writes(history: &History, judgements: &[Judgement]) -> Option<Vec<OperationId>> {
+    // A workload without a checker of lost writes has none that are known.
+    let is_asked = judgements.iter().any(|judgement| judgement.checker == "lost-write");
     let decided = judgements.iter().any(|judgement| judgement.verdict != Verdict::Unknown);
+    let decided = decided && is_asked;
     decided.then(|| lost_write::lost_writes(history).lost)
 }
 

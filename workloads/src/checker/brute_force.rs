@@ -37,13 +37,30 @@ pub struct BruteForce {
     pub operations: usize,
 }
 
-/// Judges the text of a history file.
+/// Judges the text of a history file that is a part of a longer one.
+///
+/// What was left out leaves registers, sets and lists as they are, since every value has one write.
+/// Not so counters: somebody left out may have added to one at any time, so all that is asked of
+/// them is that they grow.
 ///
 /// # Errors
 ///
 /// One line: the file is no complete history, has more than [`OPERATIONS_MAX`] operations, or
 /// needs more states than are tried; nothing is then known.
 pub fn judge_file(text: &str) -> Result<BruteForce, String> {
+    judge(text, true)
+}
+
+/// Judges the text of a history file of which nothing was left out.
+///
+/// # Errors
+///
+/// As [`judge_file`].
+pub fn judge_whole_file(text: &str) -> Result<BruteForce, String> {
+    judge(text, false)
+}
+
+fn judge(text: &str, is_part: bool) -> Result<BruteForce, String> {
     let operations = parse(text)?;
     if operations.len() > OPERATIONS_MAX {
         return Err(format!(
@@ -60,7 +77,13 @@ pub fn judge_file(text: &str) -> Result<BruteForce, String> {
         .filter(|operation| !is_local(&operation.op))
         .filter(|it| it.is_mismatch() || !matches!(it.outcome, Some(Outcome::Fail(_))))
         .collect();
-    let mut search = Search { operations: ordered, visited: HashSet::new(), tried: 0 };
+    let ordered: Vec<Recorded> = ordered;
+    let counter = |it: &Recorded| match &it.op {
+        Op::Increment { key, .. } if is_part => Some(key.clone()),
+        _ => None,
+    };
+    let growing = ordered.iter().filter_map(counter).collect();
+    let mut search = Search { operations: ordered, growing, visited: HashSet::new(), tried: 0 };
     let possible = search.extend(0, &mut State::default())?;
     Ok(BruteForce { possible, orders_tried: search.tried, operations: count })
 }
@@ -107,6 +130,8 @@ struct State {
 
 struct Search {
     operations: Vec<Recorded>,
+    /// The counters to which somebody left out may have added.
+    growing: HashSet<Key>,
     visited: HashSet<(u64, State)>,
     tried: u64,
 }
@@ -133,12 +158,27 @@ impl Search {
             self.tried += 1;
             let mut next = state.clone();
             let operation = &self.operations[index];
+            let is_growing = self.growing.contains(operation.op.key());
+            let apply = if is_growing { grow } else { apply };
             if apply(operation, &mut next) && self.extend(done | (1 << index), &mut next)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
+
+/// Does one operation on a counter that others may add to; `false` if it would have shrunk.
+fn grow(operation: &Recorded, state: &mut State) -> bool {
+    let held = state.values.get(operation.op.key()).copied().unwrap_or(Value(0));
+    let (seen, least) = match operation.reply() {
+        Some(Reply::Incremented(sum)) => (*sum, held.0.saturating_add(1)),
+        Some(Reply::Read(value)) => (value.unwrap_or(Value(0)), held.0),
+        // Whatever it added, others may have added as well.
+        _ => return true,
+    };
+    state.values.insert(operation.op.key().clone(), seen);
+    seen.0 >= least
 }
 
 /// Does one operation; `false` if its answer is not what the map answers.

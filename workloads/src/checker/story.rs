@@ -76,10 +76,10 @@ pub(super) fn changed(operation: &Operation) -> String {
         Op::Delete { key } => (format!("deleted {key}"), format!("sent a delete of {key}")),
         Op::Increment { key, by } => {
             let sum = match operation.reply() {
-                Some(Reply::Incremented(sum)) => format!(", which made {sum}"),
+                Some(Reply::Incremented(sum)) => format!(" to {sum}"),
                 _ => String::new(),
             };
-            (format!("added {by} to {key}{sum}"), format!("sent an increment of {key} by {by}"))
+            (format!("raised {key} by {by}{sum}"), format!("sent an increment of {key} by {by}"))
         }
         Op::Append { key, value } => {
             (format!("appended {value} to {key}"), format!("sent an append of {value} to {key}"))
@@ -131,7 +131,7 @@ fn transacted(transaction: &Transaction, succeeded: bool, results: &[StepReply])
         (Step::Write(key, value), _) => format!("wrote {key}={value}"),
         (Step::Append(key, value), _) => format!("appended {value} to {key}"),
         (Step::Increment(key, by), StepReply::Incremented(sum)) => {
-            format!("added {by} to {key}, which made {sum}")
+            format!("raised {key} by {by} to {sum}")
         }
         (Step::Delete(key), _) => format!("deleted {key}"),
         (other, _) => other.to_string(),

@@ -112,8 +112,8 @@ fn asked(words: &[&str], consistency: Consistency) -> (Op, Reply) {
         }
         ["delete", key] => (Op::Delete { key: Key::new(key) }, Reply::Deleted),
         ["add", it, ..] => {
-            let (key, sum) = pair(it, '=');
-            let sum = sum.unwrap_or(Value(0));
+            let (key, sum) = it.split_once('=').unwrap_or((it, ""));
+            let sum = value(sum).unwrap_or(Value(0));
             (Op::Increment { key: Key::new(key), by: 1 }, Reply::Incremented(sum))
         }
         ["append", it, ..] => {

@@ -112,11 +112,11 @@ fn an_empty_file_and_an_empty_history_say_so() {
 
 #[test]
 fn a_history_of_an_unknown_workload_is_not_judged() {
-    let history = read_text(&FILE.replace("\"register\"", "\"bank\"")).unwrap();
+    let history = read_text(&FILE.replace("\"register\"", "\"juggling\"")).unwrap();
     let judgements = judge(&history);
     assert_eq!(judgements.len(), 1);
     assert_eq!(judgements[0].verdict, Verdict::Unknown);
-    assert!(judgements[0].summary.contains("\"bank\""), "{}", judgements[0].summary);
+    assert!(judgements[0].summary.contains("\"juggling\""), "{}", judgements[0].summary);
 }
 
 #[test]
