@@ -15,7 +15,9 @@ use super::wall_time::WallTime;
 use crate::state::Change;
 
 /// One node of the cluster, counted from one and written `n1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct NodeId(pub u16);
 
 impl fmt::Display for NodeId {

@@ -15,13 +15,15 @@
 //! | when to stop waiting for followers: `fallback` | `semi_sync.rs` |
 //! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
-//! | what a read must wait for | `read.rs` |
+//! | what a read must wait for: `reads` | `read.rs`, `read_lease.rs` |
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
+//!
+//! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
 //!
 //! # How it is used
 //!
@@ -50,16 +52,21 @@
 mod acknowledge;
 mod barrier;
 mod catch_up;
+mod contact;
 mod durable;
 mod election;
 mod entries;
 mod entry;
 mod fence;
 mod gtid;
+mod gtid_set;
 mod in_sync;
 mod leader;
+mod lineage;
 mod message;
+mod plants;
 mod read;
+mod read_lease;
 mod replicate;
 mod route;
 #[cfg(test)]
@@ -79,18 +86,23 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 pub use barrier::Token;
-pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved};
+pub use durable::{
+    Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
+};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
+pub use gtid_set::GtidSet;
+pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
+pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
 pub use wall_time::WallTime;
 
 use crate::config::Settings;
-use crate::state::State;
+use crate::state::{Answer, State};
 use barrier::{Barrier, Held};
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
@@ -243,6 +255,8 @@ pub enum Report {
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
     Saved(EntryId, u64),
+    /// A follower's place in its log is found, and the log has what it lacks.
+    CatchesUp(NodeId, GtidSet),
     /// It sends a follower a snapshot, since its log no longer has what the follower needs.
     Sends {
         /// The last entry in it.
@@ -289,6 +303,8 @@ pub struct Core {
     suspicion: Suspicion,
     passing: Passing,
     forwards: Forwards,
+    /// What was compared too early, with [`Plant::CompareBeforeReplication`].
+    compared: BTreeMap<EntryId, Answer>,
     barrier: Barrier,
     effects: Vec<Effect>,
     counters: Counters,
@@ -318,6 +334,8 @@ impl Core {
         entropy: u64,
         now: Now,
     ) -> Self {
+        let plants = settings.plants;
+        let first_forward = if plants.has(Plant::ReuseRequestNumber) { 0 } else { entropy };
         let mut core = Core {
             me,
             peers,
@@ -336,12 +354,16 @@ impl Core {
             role: Role::Follower { upstream: None, round: 0 },
             suspicion: Suspicion::default(),
             passing: Passing::new(),
-            forwards: Forwards::new(entropy),
+            forwards: Forwards::new(first_forward),
+            compared: BTreeMap::new(),
             barrier: Barrier::default(),
             effects: Vec::new(),
             counters: Counters::default(),
         };
         core.restart_suspicion();
+        if core.plant(Plant::ApplyTwice) {
+            core.apply_log_uncounted();
+        }
         core
     }
 
@@ -399,6 +421,16 @@ impl Core {
             }
             Message::RoundTaken { origin, ask } => self.on_round_taken(origin, ask),
             Message::Nominate { epoch } => self.on_nominate(epoch),
+            Message::Prepare { epoch, ballot } => self.on_prepare(from, epoch, ballot),
+            Message::Promise { epoch, ballot, last, accepted } => {
+                self.on_promise(from, (epoch, ballot), (last, accepted));
+            }
+            Message::Accept { epoch, ballot, leader } => {
+                self.on_accept(from, (epoch, ballot), leader);
+            }
+            Message::Accepted { epoch, ballot } => self.on_accepted(from, epoch, ballot),
+            Message::Outbid { epoch, ballot } => self.on_outbid(epoch, ballot),
+            Message::Chosen { claim } => self.on_chosen(claim),
             Message::Append { claim, round, prev, entries, committed } => {
                 if claim.leader == from {
                     self.on_append(claim, round, prev, entries, committed);
@@ -436,11 +468,16 @@ impl Core {
             }
             Held::Durable(_) => {}
             Held::OwnVote(epoch) => self.own_vote_is_durable(epoch),
+            Held::OwnPromise(epoch, ballot) => self.own_promise_is_durable(epoch, ballot),
+            Held::OwnAcceptance(epoch, ballot) => self.on_accepted(self.me, epoch, ballot),
             Held::Claimed(claim) => self.claim_is_durable(claim),
         }
     }
 
     fn once_durable(&mut self, held: Held) {
+        if self.plant(Plant::AcknowledgeBeforeFsync) && held.acknowledges() {
+            return self.release(held);
+        }
         if let Some(held) = self.barrier.hold(held) {
             self.release(held);
         }
@@ -456,10 +493,13 @@ impl Core {
     }
 
     /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
-    /// voted.
+    /// voted, and what it promised and accepted.
     fn durable_hard(&self) -> HardState {
-        let voted_for = self.hard.voted_for.filter(|_| self.settings.durable_vote);
-        HardState { voted_for, ..self.hard }
+        if self.settings.durable_vote && !self.plant(Plant::VoteNotPersisted) {
+            self.hard
+        } else {
+            HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }
+        }
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

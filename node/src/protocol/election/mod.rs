@@ -1,12 +1,13 @@
 //! Who may lead: suspicion of a silent leader, and what follows from it: `election`.
 //!
 //! A follower that has not heard its leader for a random time suspects it. What it does then is
-//! the election's business: in [`raft`] it stands itself, in [`ask`] and [`ring`] it finds out who
-//! should, and [`office`] turns that into a leader, with votes or without. The rest of the core
-//! does not know which.
+//! the election's business: in [`raft`] it stands itself, in [`paxos`] it has a majority choose, in
+//! [`ask`] and [`ring`] it finds out who should stand, and [`office`] turns that into a leader, with
+//! votes or without. The rest of the core does not know which.
 
 mod ask;
 mod office;
+pub(super) mod paxos;
 mod raft;
 pub(super) mod ring;
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Claim, Core, EntryId, NodeId, Now, Report, Role};
+use super::{Ballot, Claim, Core, EntryId, NodeId, Now, Report, Role};
 use crate::config::Election;
 
 /// When to suspect the leader.
@@ -29,6 +30,8 @@ pub(super) struct Suspicion {
     pub(super) suspected: Option<Claim>,
     /// Whether a bully has met a lower leader, which it is about to depose.
     pub(super) insists: bool,
+    /// When a leader was last heard, whatever became of its connection: a promise to it begins.
+    pub(super) promised: Now,
     /// Whether a leader has been met since the start.
     pub(super) settled: bool,
 }
@@ -49,6 +52,11 @@ pub(super) enum Candidate {
         mine: (EntryId, u64, NodeId),
         positions: BTreeMap<NodeId, ask::Position>,
     },
+    /// It asks for promises to its ballot in the epoch it is in. It counts its own when that is on
+    /// disk.
+    Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised> },
+    /// It proposes who leads in the epoch it is in, and counts who accepted.
+    Proposing { ballot: Ballot, leader: NodeId, by: BTreeSet<NodeId> },
     /// It has claimed leadership and waits for its disk.
     Claiming(Claim),
 }
@@ -111,7 +119,7 @@ impl Core {
         self.counters.elections_started += 1;
         self.report(Report::Suspects(suspected));
         match self.settings.election {
-            Election::Raft => self.start_pre_vote(),
+            Election::Raft | Election::Paxos => self.start_pre_vote(),
             Election::MostRecent | Election::Seniority | Election::Bully => self.ask_positions(),
             Election::Ring => self.start_ring(),
             Election::Manual => self.resume(),
@@ -126,6 +134,7 @@ impl Core {
         // Several messages may come before the tick that acts on it.
         let bullies = self.suspicion.insists || self.bullies(claim);
         self.suspicion.heard = Some(self.now);
+        self.suspicion.promised = self.now;
         self.suspicion.settled = true;
         self.restart_suspicion();
         if bullies {
@@ -150,7 +159,8 @@ impl Core {
             return;
         }
         self.suspicion.heard = None;
-        let soon = self.now + HASTE.mul_f64(self.random.random_range(0.1..1.0));
+        let earliest = self.promised_until().unwrap_or(self.now);
+        let soon = earliest + HASTE.mul_f64(self.random.random_range(0.1..1.0));
         self.suspicion.deadline = self.suspicion.deadline.min(soon);
     }
 }

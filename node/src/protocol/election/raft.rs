@@ -5,13 +5,14 @@
 use std::collections::BTreeSet;
 
 use super::super::barrier::Held;
-use super::super::{Claim, Core, EntryId, HardState, Message, NodeId, Role};
+use super::super::{Claim, Core, EntryId, HardState, Message, NodeId, Plant, Role};
 use super::Candidate;
+use crate::config::Election;
 
 impl Core {
     /// Asks who would vote for this node, without changing anything anywhere.
     pub(super) fn start_pre_vote(&mut self) {
-        let epoch = self.hard.epoch + 1;
+        let epoch = self.contested_epoch();
         let granted = BTreeSet::from([self.me]);
         self.role = Role::Candidate(Candidate::PreVote { epoch, granted });
         self.restart_suspicion();
@@ -19,10 +20,21 @@ impl Core {
         self.count_pre_votes();
     }
 
+    /// The epoch in which this node would stand.
+    fn contested_epoch(&self) -> u64 {
+        match self.settings.election {
+            Election::Paxos => self.unsettled_epoch(),
+            _ => self.hard.epoch + 1,
+        }
+    }
+
     pub(in super::super) fn on_pre_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
         // Whoever hears a leader does not help to depose it.
         let content = self.hears_leader(self.settings.election_timeout).is_some();
-        let granted = epoch > self.hard.epoch && !content && self.is_complete(last);
+        let free = !content && self.promised_until().is_none();
+        // Whoever proposes may propose another, whose log is complete.
+        let eligible = self.settings.election == Election::Paxos || self.is_complete(last);
+        let granted = epoch >= self.contested_epoch() && free && eligible;
         self.counters.election_messages += 1;
         let reply = Message::PreVoteReply { asked: epoch, epoch: self.hard.epoch, granted };
         self.send(from, reply);
@@ -35,7 +47,9 @@ impl Core {
         epoch: u64,
         granted: bool,
     ) {
-        self.observe(epoch);
+        if !granted {
+            self.observe(epoch);
+        }
         if let Role::Candidate(Candidate::PreVote { epoch, granted: by }) = &mut self.role
             && *epoch == asked
             && granted
@@ -50,14 +64,28 @@ impl Core {
             Role::Candidate(Candidate::PreVote { granted, .. })
                 if granted.len() >= self.votes_needed() =>
             {
-                self.stand();
+                self.campaign();
             }
             _ => {}
         }
     }
 
+    /// Asks for leadership, whatever that changes.
+    pub(super) fn campaign(&mut self) {
+        if let Some(until) = self.promised_until() {
+            // Its own vote is one of those that it has promised not to give.
+            self.become_follower("has promised its vote to a leader");
+            self.suspicion.deadline = until;
+            return;
+        }
+        match self.settings.election {
+            Election::Paxos => self.prepare(),
+            _ => self.stand(),
+        }
+    }
+
     /// Stands for election in the next epoch, with a vote for itself.
-    pub(super) fn stand(&mut self) {
+    fn stand(&mut self) {
         let epoch = self.hard.epoch + 1;
         self.write_hard(HardState { epoch, voted_for: Some(self.me), ..self.hard });
         let granted = BTreeSet::new();
@@ -77,7 +105,7 @@ impl Core {
 
     /// A message that rests on a vote: with `durable-vote` the vote is on disk first, and so is
     /// the log that the vote was given for.
-    fn vote_message(&mut self, to: NodeId, message: Message) {
+    pub(super) fn vote_message(&mut self, to: NodeId, message: Message) {
         if self.settings.durable_vote {
             self.once_durable(Held::Send(to, message));
         } else {
@@ -86,9 +114,16 @@ impl Core {
     }
 
     pub(in super::super) fn on_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
+        if self.carries_a_lease() {
+            // As if nobody had asked.
+            let reply = Message::VoteReply { epoch: self.hard.epoch, granted: false };
+            self.counters.election_messages += 1;
+            return self.send(from, reply);
+        }
         self.observe(epoch);
+        let may_vote = |voted: NodeId| voted == from || self.plant(Plant::VoteTwice);
         let free = epoch > self.hard.epoch
-            || (epoch == self.hard.epoch && self.hard.voted_for.is_none_or(|node| node == from));
+            || (epoch == self.hard.epoch && self.hard.voted_for.is_none_or(may_vote));
         let granted = free && self.is_complete(last);
         self.counters.election_messages += 1;
         if granted {
@@ -103,6 +138,9 @@ impl Core {
     /// Whether a log that ends with `last` holds everything this one does (Raft, section 5.4.1).
     /// Without `completeness` any log will do.
     fn is_complete(&self, last: EntryId) -> bool {
+        if self.plant(Plant::LongerLogWins) {
+            return last.index >= self.entries.last_index();
+        }
         !self.settings.completeness || last >= self.entries.last()
     }
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::{Claim, Core, Entry, EntryId, NodeId, Role};
+use super::super::{Claim, Core, Entry, EntryId, GtidSet, NodeId, Role};
 use crate::state::{Answer, Change, Command, Query, State};
 
 /// A broken promise, in words.
@@ -261,6 +261,35 @@ impl Referee {
             if self.refused.contains(&command) {
                 return Err(format!("{command:?} was definitely refused and happened"));
             }
+        }
+        Ok(())
+    }
+
+    /// Whether every node that has applied all that was committed holds what that comes to.
+    pub(super) fn replicas_agree<'c>(
+        &self,
+        mut cores: impl Iterator<Item = &'c Core>,
+    ) -> Result<(), Violation> {
+        let differs =
+            |core: &&Core| core.state.applied() == self.model.applied() && core.state != self.model;
+        match cores.find(differs) {
+            Some(core) => Err(format!("divergence: {} applied the log to another state", core.me)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a node says that it executed exactly what was committed, whatever it let go of.
+    pub(super) fn executed(&self, core: &Core) -> Result<(), Violation> {
+        let mut expected = GtidSet::default();
+        for (entry, _) in self.committed.iter().take(core.state.applied() as usize) {
+            expected.insert(entry.id.claim, entry.id.index, entry.id.index);
+        }
+        let executed = core.entries.lineage().between(0, core.state.applied());
+        if executed != expected {
+            return Err(format!(
+                "{}: expected to have executed {expected}, got {executed}",
+                core.me
+            ));
         }
         Ok(())
     }
