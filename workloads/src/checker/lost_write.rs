@@ -63,6 +63,11 @@ pub fn lost_writes(history: &History) -> LostWrites {
     result
 }
 
+/// Whether lost writes are known of a workload: whether its final reads say what became of a write.
+pub fn applies_to(workload: &str) -> bool {
+    matches!(workload, "register" | "set" | "append" | "idempotent-retry")
+}
+
 /// Judges registers. `unknown` if a key with acknowledged writes has no final read, or one that
 /// cannot be explained, or deletes or repeated values.
 pub fn check_registers(history: &History) -> Judgement {
