@@ -78,6 +78,9 @@ impl Core {
         if claim.epoch == self.hard.claim.epoch && claim != self.hard.claim {
             self.report(Report::SharedEpoch(self.hard.claim, claim));
         }
+        if claim != self.hard.claim {
+            self.forget_arrivals();
+        }
         self.give_up_role("a later leader");
         let voted_for = self.hard.voted_for.filter(|_| claim.epoch == self.hard.epoch);
         let epoch = self.hard.epoch.max(claim.epoch);

@@ -5,6 +5,7 @@ mod acknowledge;
 mod carried;
 mod elections;
 mod paxos;
+mod suspicion;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -28,7 +28,7 @@ impl Core {
             // The other has followed a later claim that nobody holds any more, so it can follow
             // this leader only under a claim that is later still.
             Role::Leader(leader) => epoch >= leader.claim.epoch && leader.demote_at.is_none(),
-            _ => self.hears_leader(self.settings.election_timeout / 2).is_none(),
+            _ => self.hears_leader(self.tolerated_silence() / 2).is_none(),
         };
         if may_stand {
             self.become_follower("stands for a later epoch");

@@ -30,7 +30,7 @@ impl Core {
 
     pub(in super::super) fn on_pre_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
         // Whoever hears a leader does not help to depose it.
-        let content = self.hears_leader(self.settings.election_timeout).is_some();
+        let content = self.hears_leader(self.tolerated_silence()).is_some();
         // Whoever proposes may propose another, whose log is complete.
         let eligible = self.settings.election == Election::Paxos || self.is_complete(last);
         let granted = epoch >= self.contested_epoch() && !content && eligible;

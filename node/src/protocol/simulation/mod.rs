@@ -184,6 +184,11 @@ fn every_election_with_a_majority_and_completeness_keeps_every_promise() {
     }
 }
 
+#[test]
+fn with_adaptive_suspicion_every_promise_is_kept() {
+    prove(&settings("raft", &["suspicion=adaptive", "suspicion-max=1s"]), 0..200);
+}
+
 /// Whether it then leads again is the operator's business, and there is none.
 #[test]
 fn a_manual_election_breaks_no_promise_while_it_waits_for_an_operator() {
