@@ -8,6 +8,7 @@ use super::{
     Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings, Standbys,
     Suspicion, WaitPoint,
 };
+use crate::protocol::Plants;
 
 /// The named rows of values.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +103,7 @@ fn raft() -> Settings {
         suspicion_max: Duration::from_secs(2),
         ask_window: Duration::from_millis(150),
         start_grace: Duration::from_secs(2),
+        plants: Plants::NONE,
     }
 }
 
