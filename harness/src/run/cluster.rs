@@ -252,6 +252,19 @@ impl Hands for Cluster {
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
     }
 
+    async fn promote(&self, node: NodeId) -> anyhow::Result<()> {
+        // An answer that is lost proves nothing; the statuses tell.
+        self.target.promote(&self.wiring, node, ASK_BOUND).await;
+        Ok(())
+    }
+
+    async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
+        let asked = NodeId::first(self.target.nodes()).map(async |node| {
+            Some((node, self.target.status(&self.wiring, node, ASK_BOUND).await?))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
+    }
+
     async fn replicated_without(&self, node: NodeId) -> anyhow::Result<()> {
         let waiting = async {
             let mut led: Option<((NodeId, u64), tokio::time::Instant)> = None;

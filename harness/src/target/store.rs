@@ -194,6 +194,12 @@ impl Target for Store {
         })
     }
 
+    async fn promote(&self, wiring: &Wiring, node: NodeId, limit: Duration) {
+        let url = format!("http://{}/promote", wiring.nodes[&node].client);
+        // What it answers is that it has begun to try.
+        let _ = http::send::<serde_json::Value>(self.sampler.post(url).timeout(limit)).await;
+    }
+
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {
         Box::new(StoreClient {
             client: http::client(limit),
