@@ -59,7 +59,7 @@ pub(super) enum Candidate {
     },
     /// It asks for promises to its ballot in the epoch it is in. It counts its own when that is on
     /// disk.
-    Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised> },
+    Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised>, insists: bool },
     /// It proposes who leads in the epoch it is in, and counts who accepted.
     Proposing { ballot: Ballot, leader: NodeId, by: BTreeSet<NodeId> },
     /// It has claimed leadership and waits for its disk.

@@ -55,7 +55,7 @@ impl Core {
             self.suspicion.insists = true;
             self.suspicion.deadline = until;
         } else if self.settings.majority {
-            self.campaign();
+            self.campaign(true);
         } else {
             self.claim(self.hard.epoch + 1);
         }
