@@ -19,6 +19,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
                 "node": follower.node.to_string(),
                 "matched": follower.matched,
                 "lag_entries": follower.lag_entries,
+                "voter": follower.voter,
                 "in_sync": follower.in_sync,
                 "silent_ms": u64::try_from(follower.silent.as_millis()).unwrap_or(u64::MAX),
             })
@@ -31,6 +32,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "profile": shared.profile,
         "settings": shared.settings,
         "role": view.role.name(),
+        "voter": view.voter,
         "epoch": view.epoch,
         "leader": view.leader.map(|leader| leader.to_string()),
         "received": view.received,

@@ -27,6 +27,8 @@ pub(super) enum Held {
     OwnVote(u64),
     /// The node's claim is on disk, so it may act on it.
     Claimed(Claim),
+    /// That the node votes is on disk, so it does.
+    Votes,
 }
 
 /// Notes on their way to disk and what waits for them.

@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod elections;
+mod membership;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -32,7 +33,7 @@ impl Bench {
         let all = || (1..=nodes).map(NodeId);
         let core = |me: NodeId| {
             let peers = all().filter(|peer| *peer != me).collect();
-            let remembered = Remembered::default();
+            let remembered = Remembered::founder();
             Core::new(me, peers, settings.clone(), remembered, me.0.into(), Duration::ZERO)
         };
         Bench {
