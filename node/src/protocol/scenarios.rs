@@ -2,8 +2,10 @@
 //! whose absence chance alone hardly ever punishes.
 
 mod acknowledge;
+mod carried;
 mod elections;
 mod membership;
+mod paxos;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
