@@ -160,7 +160,7 @@ fn a_soak_of_given_seeds() {
         seeds.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     let seeds = seeds.expect("seeds such as 0..5000");
     let count = seeds.end - seeds.start;
-    let Tally { acknowledged, installed } = prove_each(&settings, seeds, Shape::of);
+    let Tally { acknowledged, installed, .. } = prove_each(&settings, seeds, Shape::of);
     assert!(acknowledged > count, "only {acknowledged} in {count} schedules");
     #[expect(clippy::print_stdout, reason = "the figure that is written down")]
     {
