@@ -11,15 +11,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::{ClockId, clock_gettime};
 use rustc_hash::FxHashMap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
-use tokio::time::sleep_until;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::api::{self, Job, Shared};
@@ -75,6 +76,9 @@ async fn serve_locally(config: NodeConfig) -> Result<()> {
         "{} serves clients at {} with profile {}",
         config.id, config.client_listen, config.profile
     );
+    for row in config.settings.plants.rows() {
+        warn!("PLANTED BUG {}: {}; this node is broken on purpose", row.name, row.meaning);
+    }
     let told = tokio::select! {
         result = api.into_future() => return result.context("the client API ended"),
         result = node.run() => return result,
@@ -113,7 +117,7 @@ impl axum::serve::Listener for NoDelay {
 /// The core with everything it acts on.
 struct Node {
     core: Core,
-    started: Instant,
+    clock: Clock,
     writer: Writer,
     written: Marks,
     snapshots: SnapshotFile,
@@ -146,6 +150,7 @@ impl Node {
             remembered.snapshot_index(),
             archive.entries()
         );
+        let clock = Clock::start()?;
         let (inbox, inputs) = mpsc::channel(INBOX);
         let (links, link_states) = start_links(config, cluster, &inbox);
         let peers = config.peers.iter().map(|peer| peer.node).collect();
@@ -157,6 +162,7 @@ impl Node {
             cluster: config.cluster.clone(),
             profile: config.profile.clone(),
             settings: config.settings.values(),
+            plants: config.settings.plants,
             links: link_states,
             flushes: Default::default(),
             archived_before: archive.entries(),
@@ -165,7 +171,7 @@ impl Node {
         });
         let node = Node {
             core,
-            started: Instant::now(),
+            clock,
             writer,
             written,
             snapshots,
@@ -187,7 +193,7 @@ impl Node {
     async fn run(mut self) -> Result<()> {
         let (mut inputs, mut jobs, mut flushed) = (Vec::new(), Vec::new(), Vec::new());
         loop {
-            let timer = tokio::time::Instant::from_std(self.started + self.core.next_timer());
+            let timer = sleep(self.core.next_timer().saturating_sub(self.clock.now()?));
             // Messages come before the timer: a leader that was heard is not suspected.
             tokio::select! {
                 biased;
@@ -205,7 +211,7 @@ impl Node {
                     let (number, bytes) = saved.context("cannot save a snapshot")?;
                     inputs.push(Input::Saved { number, bytes });
                 }
-                () = sleep_until(timer) => {}
+                () = timer => {}
             }
             gather(&mut self.inputs, &mut inputs);
             while flushed.len() < BATCH
@@ -228,7 +234,9 @@ impl Node {
         jobs: &mut Vec<Job>,
         flushed: &mut Vec<Token>,
     ) -> Result<()> {
-        let now = self.now();
+        // Read after everything in the batch has arrived: a lease that holds at this moment held
+        // while each request in the batch was waiting (`protocol/read_lease.rs`).
+        let now = self.clock.now()?;
         self.core.step(now, Input::Clock(WallTime::of_this_machine()));
         for input in inputs.drain(..) {
             self.core.step(now, input);
@@ -296,10 +304,28 @@ impl Node {
         }
         Ok(unsent)
     }
+}
 
-    fn now(&self) -> Now {
-        self.started.elapsed()
+/// Time since the node started, on a clock that goes on while the machine is suspended: leases and
+/// promises of votes would otherwise be longer than they are.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    started: Now,
+}
+
+impl Clock {
+    fn start() -> Result<Self> {
+        Ok(Clock { started: since_boot()? })
     }
+
+    fn now(self) -> Result<Now> {
+        Ok(since_boot()?.saturating_sub(self.started))
+    }
+}
+
+fn since_boot() -> Result<Now> {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).context("cannot read the clock")?;
+    Ok(time.into())
 }
 
 fn gather(receiver: &mut mpsc::Receiver<Input>, inputs: &mut Vec<Input>) {
@@ -361,7 +387,7 @@ fn open_log(config: &NodeConfig, identity: Identity, saved: Saved) -> Result<Ope
         config::Fsync::Never => log::Fsync::Never,
     };
     let dir = config.data_dir.join("log");
-    let options = Options { fsync, ..Options::default() };
+    let options = Options { fsync, plants: config.settings.plants, ..Options::default() };
     let (log, recovered) = log::open(&dir, identity, &options)?;
     if recovered.torn_bytes > 0 {
         warn!("the log had a torn tail of {} bytes, which was cut", recovered.torn_bytes);

@@ -15,13 +15,15 @@
 //! | when to stop waiting for followers: `fallback` | `semi_sync.rs` |
 //! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
-//! | what a read must wait for | `read.rs` |
+//! | what a read must wait for: `reads` | `read.rs`, `read_lease.rs` |
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
+//!
+//! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
 //!
 //! # How it is used
 //!
@@ -50,6 +52,7 @@
 mod acknowledge;
 mod barrier;
 mod catch_up;
+mod contact;
 mod durable;
 mod election;
 mod entries;
@@ -61,7 +64,9 @@ mod in_sync;
 mod leader;
 mod lineage;
 mod message;
+mod plants;
 mod read;
+mod read_lease;
 mod replicate;
 mod route;
 #[cfg(test)]
@@ -91,12 +96,13 @@ pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
+pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
 pub use wall_time::WallTime;
 
 use crate::config::Settings;
-use crate::state::State;
+use crate::state::{Answer, State};
 use barrier::{Barrier, Held};
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
@@ -297,6 +303,8 @@ pub struct Core {
     suspicion: Suspicion,
     passing: Passing,
     forwards: Forwards,
+    /// What was compared too early, with [`Plant::CompareBeforeReplication`].
+    compared: BTreeMap<EntryId, Answer>,
     barrier: Barrier,
     effects: Vec<Effect>,
     counters: Counters,
@@ -326,6 +334,8 @@ impl Core {
         entropy: u64,
         now: Now,
     ) -> Self {
+        let plants = settings.plants;
+        let first_forward = if plants.has(Plant::ReuseRequestNumber) { 0 } else { entropy };
         let mut core = Core {
             me,
             peers,
@@ -344,12 +354,16 @@ impl Core {
             role: Role::Follower { upstream: None, round: 0 },
             suspicion: Suspicion::default(),
             passing: Passing::new(),
-            forwards: Forwards::new(entropy),
+            forwards: Forwards::new(first_forward),
+            compared: BTreeMap::new(),
             barrier: Barrier::default(),
             effects: Vec::new(),
             counters: Counters::default(),
         };
         core.restart_suspicion();
+        if core.plant(Plant::ApplyTwice) {
+            core.apply_log_uncounted();
+        }
         core
     }
 
@@ -461,6 +475,9 @@ impl Core {
     }
 
     fn once_durable(&mut self, held: Held) {
+        if self.plant(Plant::AcknowledgeBeforeFsync) && held.acknowledges() {
+            return self.release(held);
+        }
         if let Some(held) = self.barrier.hold(held) {
             self.release(held);
         }
@@ -478,7 +495,7 @@ impl Core {
     /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
     /// voted, and what it promised and accepted.
     fn durable_hard(&self) -> HardState {
-        if self.settings.durable_vote {
+        if self.settings.durable_vote && !self.plant(Plant::VoteNotPersisted) {
             self.hard
         } else {
             HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }

@@ -2,16 +2,18 @@
 //!
 //! With `read-index` a read is answered when a majority has confirmed, after the read arrived, that
 //! this node still leads (Raft, section 8; Raft thesis, section 6.4). One round of messages serves
-//! all reads that were waiting when it was sent, and none that came later. With `leader` a read is
+//! all reads that were waiting when it was sent, and none that came later. With `lease` a leader
+//! that a majority has confirmed recently needs no round (`read_lease.rs`). With `leader` a read is
 //! answered at once by whoever takes itself for the leader.
 //!
-//! In both cases a new leader first commits the entry that begins its epoch: before that it does
-//! not know how far its predecessors had committed.
+//! In all these cases a new leader first commits the entry that begins its epoch: before that it
+//! does not know how far its predecessors had committed. With `any` whatever node is asked answers
+//! from what it has applied; such a read never gets here.
 
 use std::collections::VecDeque;
 
 use super::leader::Origin;
-use super::{Core, Failure, FailureKind, Outcome, Role, reached_by};
+use super::{Core, Failure, FailureKind, Outcome, Plant, Role, reached_by};
 use crate::config::Reads as Rule;
 use crate::state::{LIST_BYTES_MAX, LIST_ENTRIES_MAX, Query};
 
@@ -35,18 +37,21 @@ impl Reads {
 impl Core {
     /// A read that wants the strongest promise, at a leader.
     pub(super) fn read_at_leader(&mut self, origin: Origin, query: Query) {
+        let joins = self.plant(Plant::StaleReadIndex);
         let Role::Leader(leader) = &mut self.role else { return };
-        leader.reads.waiting.push((origin, query));
+        match leader.reads.confirming.back_mut() {
+            Some((_, under_way)) if joins => under_way.push((origin, query)),
+            _ => leader.reads.waiting.push((origin, query)),
+        }
     }
 
     /// Begins a round for the reads that wait, if none is under way. A round that is under way
     /// cannot serve them: it may have been answered before they arrived.
     pub(super) fn start_round(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        if self.settings.reads == Rule::ReadIndex
+        if self.needs_round()
             && !leader.reads.waiting.is_empty()
             && leader.reads.confirming.is_empty()
-            && self.knows_committed()
         {
             self.heartbeat();
         }
@@ -55,9 +60,9 @@ impl Core {
     /// The round whose number was just taken, and whose messages are sent next, will serve all
     /// reads that have arrived.
     pub(super) fn confirm_with_next_round(&mut self) {
-        let ready = self.settings.reads == Rule::ReadIndex && self.knows_committed();
+        let needed = self.needs_round();
         let Role::Leader(leader) = &mut self.role else { return };
-        if ready && !leader.reads.waiting.is_empty() {
+        if needed && !leader.reads.waiting.is_empty() {
             let reads = std::mem::take(&mut leader.reads.waiting);
             leader.reads.confirming.push_back((leader.round, reads));
         }
@@ -82,7 +87,12 @@ impl Core {
 
     /// Serves the reads that need no confirmation.
     pub(super) fn serve_reads(&mut self) {
-        if self.settings.reads != Rule::Leader || !self.knows_committed() {
+        let at_once = match self.settings.reads {
+            Rule::ReadIndex => false,
+            Rule::Lease => self.holds_lease(),
+            Rule::Leader | Rule::Any => true,
+        };
+        if !at_once || !self.knows_committed() {
             return;
         }
         let Role::Leader(leader) = &mut self.role else { return };
@@ -91,9 +101,20 @@ impl Core {
         }
     }
 
+    /// Whether reads that could be served now must be confirmed by a round first.
+    fn needs_round(&self) -> bool {
+        let rule = match self.settings.reads {
+            Rule::ReadIndex => true,
+            Rule::Lease => !self.holds_lease(),
+            Rule::Leader | Rule::Any => false,
+        };
+        rule && self.knows_committed()
+    }
+
     /// Whether this leader has committed in its own epoch, and so knows what its predecessors had.
     fn knows_committed(&self) -> bool {
         match &self.role {
+            Role::Leader(_) if self.plant(Plant::ReadBeforeOwnCommit) => true,
             Role::Leader(leader) => self.committed >= leader.epoch_start,
             _ => false,
         }
