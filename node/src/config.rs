@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::protocol::Plants;
+
 pub use describe::describe;
 pub use predict::{Prediction, predict};
 pub use profile::{PROFILES, Profile};
@@ -94,6 +96,16 @@ pub enum Election {
     Ring,
     /// Nobody stands unless an operator says so.
     Manual,
+}
+
+/// How long a leader may be silent before it is suspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// As long as the election timeout says.
+    Fixed,
+    /// As long as its silences so far make usual (Jacobson, "Congestion avoidance and control",
+    /// 1988), at least the election timeout, at most [`Settings::suspicion_max`].
+    Adaptive,
 }
 
 /// When a leader gives way that has come into contact with a later claimant.
@@ -190,11 +202,17 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The shortest silence after which a leader is suspected; the longest is twice this.
     pub election_timeout: Duration,
+    /// Whether the silence that is tolerated follows the ones that were observed.
+    pub suspicion: Suspicion,
+    /// The most that is tolerated then; the longest silence before suspicion is twice this.
+    pub suspicion_max: Duration,
     /// How long a node that would claim leadership waits for the positions of others.
     pub ask_window: Duration,
     /// The same for a node that has met no leader since it started, so that a cluster that is
     /// being started waits for its slower half.
     pub start_grace: Duration,
+    /// Mistakes planted on purpose, for whoever tests a judge. No profile has any.
+    pub plants: Plants,
 }
 
 /// Why a configuration is refused.
@@ -285,6 +303,9 @@ impl Settings {
     /// The longest silence of a leader before it is suspected, and of a majority before a leader
     /// gives up.
     pub fn election_timeout_max(&self) -> Duration {
-        2 * self.election_timeout
+        match self.suspicion {
+            Suspicion::Fixed => 2 * self.election_timeout,
+            Suspicion::Adaptive => 2 * self.suspicion_max,
+        }
     }
 }

@@ -375,6 +375,60 @@ fn a_node_that_was_away_too_long_for_the_log_catches_up_by_snapshot_while_writes
 }
 
 #[test]
+fn a_follower_that_fell_behind_catches_up_from_the_log_while_writes_go_on() {
+    let cluster = Cluster::start(&[]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    let (behind, other) = (leader % NODES + 1, (leader + 1) % NODES + 1);
+    let applied = |node| cluster.status(node)?["applied"].as_u64();
+    cluster.signal(behind, Signal::SIGSTOP);
+    let value = "v".repeat(20_000);
+    let mut writes = 0;
+    let mut write = || {
+        writes += 1;
+        cluster.wait_for("a write", || cluster.put(other, "k", &value).then_some(()));
+    };
+    // More than a leader sends ahead of answers.
+    (0..300).for_each(|_| write());
+    cluster.signal(behind, Signal::SIGCONT);
+    let aim = applied(other).expect("it answers");
+    cluster.wait_for("the follower to have what was written before it went on", || {
+        write();
+        (applied(behind)? >= aim).then_some(())
+    });
+    let status = cluster.wait_until_equal();
+    assert!(status["applied"].as_u64() >= Some(writes), "{status}");
+    let behind = cluster.status(behind).expect("it answers");
+    assert_eq!((&behind["released"], &behind["truncated"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn a_follower_without_its_disk_learns_everything_from_the_same_leader_and_then_counts_again() {
+    let mut cluster = Cluster::start(&[]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    assert!(cluster.put(leader, "before", "1"), "{}", cluster.logs());
+    let (wiped, other) = (leader % NODES + 1, (leader + 1) % NODES + 1);
+    cluster.wait_until_equal();
+    cluster.kill_node(wiped);
+    fs::remove_dir_all(cluster.dir.path().join(format!("n{wiped}"))).expect("it is removed");
+    assert!(cluster.put(leader, "meanwhile", "2"), "{}", cluster.logs());
+    cluster.start_node(wiped);
+    cluster.wait_for("the node to be admitted", || {
+        (cluster.status(wiped)?["voter"] == true).then_some(())
+    });
+    cluster.wait_until_equal();
+    // It counts: with the other one gone, nothing could be acknowledged without it.
+    cluster.kill_node(other);
+    cluster.wait_for("a write with the new disk's confirmation", || {
+        cluster.put(wiped, "after", "3").then_some(())
+    });
+    for (key, value) in [("before", "1"), ("meanwhile", "2"), ("after", "3")] {
+        assert_eq!(cluster.get(wiped, key), Some(value.into()), "{}", cluster.logs());
+    }
+}
+
+#[test]
 fn nonsense_is_refused_at_start_with_the_reason_and_exit_code_2() {
     let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
         .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "127.0.0.1:1"])
@@ -411,4 +465,44 @@ fn the_description_lists_every_profile_with_every_switch() {
     for profile in description["profiles"].as_array().expect("a list") {
         assert_eq!(profile["settings"].as_object().expect("an object").len(), switches);
     }
+}
+
+/// The simulation proves things of the core; this holds that a node is that core and nothing else.
+#[test]
+fn what_real_nodes_were_fed_makes_a_fresh_core_do_the_same_byte_for_byte() {
+    let mut cluster = Cluster::start(&["--record-inputs", "--set", "snapshot-entries=20"]);
+    let leader = cluster.leader_other_than(0);
+    for at in 0..30 {
+        assert!(cluster.put(1 + at % NODES, &format!("key/{at}"), "1"), "{}", cluster.logs());
+    }
+    cluster.kill_node(leader);
+    let successor = cluster.leader_other_than(leader);
+    cluster.wait_for("a write to be acknowledged", || {
+        cluster.put(successor, "after", "2").then_some(())
+    });
+    cluster.start_node(leader);
+    cluster.wait_until_equal();
+    for node in 1..=NODES {
+        cluster.kill_node(node);
+    }
+    let mut replayed = 0;
+    for node in 1..=NODES {
+        let folder = cluster.dir.path().join(format!("n{node}/recordings"));
+        for recording in fs::read_dir(folder).expect("recordings") {
+            let recording = recording.expect("a recording").path();
+            let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
+                .arg("--replay-inputs")
+                .arg(&recording)
+                .output()
+                .expect("it runs");
+            let text = String::from_utf8_lossy(&output.stdout);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {error}", recording.display());
+            let bytes = text.strip_prefix("the same ").and_then(|rest| rest.split(' ').next());
+            let bytes: u64 = bytes.and_then(|bytes| bytes.parse().ok()).expect("a number");
+            assert!(bytes > 1000, "{}: {text}", recording.display());
+            replayed += 1;
+        }
+    }
+    assert_eq!(replayed, u32::from(NODES) + 1, "one recording for each life");
 }

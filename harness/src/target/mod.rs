@@ -9,7 +9,7 @@
 
 mod etcd;
 mod http;
-mod store;
+pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -115,6 +115,10 @@ pub trait Target: Send + Sync {
     /// What one node says of itself, asked at its real port; `None` when it does not answer
     /// within `limit`.
     async fn status(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeStatus>;
+
+    /// Tells one node to lead, at its real port. Nothing by default: a target that cannot refuses
+    /// the fault in its [`TargetKind`].
+    async fn promote(&self, _wiring: &Wiring, _node: NodeId, _limit: Duration) {}
 
     /// A client that talks to one node through the given address, a proxy, and gives up after
     /// `limit`.

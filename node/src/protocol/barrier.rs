@@ -8,12 +8,14 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::durable::{Ballot, Note};
 use super::entry::{Claim, EntryId, NodeId};
 use super::message::Message;
 
 /// Number of a batch of notes; `Flushed(token)` says that it and all before it are on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Token(pub u64);
 
 /// Something that depends on what was written before it.
@@ -31,6 +33,15 @@ pub(super) enum Held {
     OwnAcceptance(u64, Ballot),
     /// The node's claim is on disk, so it may act on it.
     Claimed(Claim),
+    /// That the node votes is on disk, so it does.
+    Votes,
+}
+
+impl Held {
+    /// Whether it says that entries are on this disk.
+    pub(super) fn acknowledges(&self) -> bool {
+        matches!(self, Held::Durable(_) | Held::Send(_, Message::Matched { .. }))
+    }
 }
 
 /// Notes on their way to disk and what waits for them.

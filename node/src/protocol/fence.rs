@@ -7,7 +7,7 @@
 //! disk before its first acknowledgement in the epoch.
 
 use super::leader::Leader;
-use super::{Claim, Core, HardState, Message, NodeId, Report, Role};
+use super::{Claim, Core, HardState, Message, NodeId, Plant, Report, Role};
 use crate::config::Demote;
 
 /// How a leader's claim stands to what a node knows.
@@ -23,6 +23,9 @@ pub(super) enum Standing {
 
 impl Core {
     fn standing(&self, claim: Claim) -> Standing {
+        if self.plant(Plant::AcceptLowerEpoch) && claim < self.hard.claim {
+            return Standing::Later;
+        }
         if self.settings.fencing && claim.epoch < self.hard.epoch {
             return Standing::Stale;
         }
@@ -78,7 +81,11 @@ impl Core {
         if claim.epoch == self.hard.claim.epoch && claim != self.hard.claim {
             self.report(Report::SharedEpoch(self.hard.claim, claim));
         }
+        if claim != self.hard.claim {
+            self.forget_arrivals();
+        }
         self.give_up_role("a later leader");
+        self.founding_is_over();
         let voted_for = self.hard.voted_for.filter(|_| claim.epoch == self.hard.epoch);
         let epoch = self.hard.epoch.max(claim.epoch);
         self.write_hard(HardState { epoch, voted_for, claim, ..self.hard });

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 
 use super::acknowledge::Answered;
 use super::contact::Contact;
+use super::membership::Known;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
-    Note, Now, Outcome, PerFollower, Report, RequestId, Role,
+    Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role,
 };
 use crate::config::Level;
 use crate::state::{Change, Command};
@@ -70,6 +71,28 @@ pub(super) struct Progress {
     pub(super) probing: bool,
     /// The snapshot it is being sent instead of entries that the log no longer has.
     pub(super) transfer: Option<Transfer>,
+    /// Whether it counts.
+    pub(super) membership: Known,
+}
+
+impl Progress {
+    /// Of a follower of which nothing is known but that entries from `next` on are new to it.
+    pub(super) fn unknown(next: u64, now: Now) -> Self {
+        Progress {
+            next,
+            matched: 0,
+            received: 0,
+            applied: 0,
+            in_sync: false,
+            aim: (next - 1, now),
+            caught_up: now,
+            round: 0,
+            heard: now,
+            probing: true,
+            transfer: None,
+            membership: Known::default(),
+        }
+    }
 }
 
 /// A snapshot on its way to a follower.
@@ -104,19 +127,9 @@ impl Core {
     /// Takes the lead. The claim must be on disk, or the votes for it must.
     pub(super) fn become_leader(&mut self, claim: Claim) {
         let next = self.entries.last_index() + 1;
-        let progress = Progress {
-            next,
-            matched: 0,
-            received: 0,
-            applied: 0,
-            in_sync: true,
-            aim: (next - 1, self.now),
-            caught_up: self.now,
-            round: 0,
-            heard: self.now,
-            probing: false,
-            transfer: None,
-        };
+        // Most likely a follower has what the leader has.
+        let progress =
+            Progress { in_sync: true, probing: false, ..Progress::unknown(next, self.now) };
         self.write_hard(HardState { claim, ..self.hard });
         self.role = Role::Leader(Box::new(Leader {
             claim,
@@ -139,7 +152,7 @@ impl Core {
         self.counters.elections_won += 1;
         self.report(Report::Leads(claim));
         self.forwards_lost(None);
-        if self.settings.commit_own_epoch {
+        if self.commits_own_epoch() {
             // An entry of its own settles what it found: followers learn where to cut, and once it
             // is committed the leader knows how far its predecessors had committed.
             let start = self.append(&Command::Noop.into()).index;
@@ -169,12 +182,15 @@ impl Core {
             change.key = None;
         }
         let id = self.append(&change);
+        if self.plant(Plant::CompareBeforeReplication) {
+            self.compared.extend(self.compare_early(&change).map(|answer| (id, answer)));
+        }
         if let Role::Leader(leader) = &mut self.role {
             leader.pending.push_back((id, origin));
         }
     }
 
-    fn append(&mut self, change: &Change) -> EntryId {
+    pub(super) fn append(&mut self, change: &Change) -> EntryId {
         let claim = match &self.role {
             Role::Leader(leader) => leader.claim,
             _ => unreachable!("only a leader appends"),
@@ -255,7 +271,7 @@ impl Core {
             return false;
         }
         let since = self.now.saturating_sub(self.settings.election_timeout_max());
-        let heard = leader.followers.values().filter(|progress| progress.heard >= since).count();
+        let heard = leader.voters().filter(|voter| voter.heard >= since).count();
         heard + 1 < self.majority()
     }
 
@@ -271,7 +287,7 @@ impl Core {
     pub(super) fn leadership_lost(&mut self, origin: Origin, is_write: bool) {
         let message = "the leader lost its leadership before the request was confirmed";
         let failure = Failure {
-            definite: !is_write,
+            definite: !is_write || self.plant(Plant::DefiniteWhenUnknown),
             ..Failure::indefinite(FailureKind::LeadershipLost, message)
         };
         self.reply(origin, Outcome::Failed(failure));

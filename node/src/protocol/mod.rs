@@ -19,9 +19,12 @@
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
+//! | who counts, and who only learns: founders, learners, admission | `membership.rs` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
+//!
+//! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
 //!
 //! # How it is used
 //!
@@ -61,7 +64,9 @@ mod gtid_set;
 mod in_sync;
 mod leader;
 mod lineage;
+mod membership;
 mod message;
+mod plants;
 mod read;
 mod read_lease;
 mod replicate;
@@ -81,6 +86,7 @@ use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
 
 pub use barrier::Token;
 pub use durable::{
@@ -90,20 +96,23 @@ pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
 pub use gtid_set::GtidSet;
 pub use lineage::Lineage;
+pub use membership::{Incarnation, Member};
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
+pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
 pub use wall_time::WallTime;
 
 use crate::config::Settings;
-use crate::state::State;
+use crate::state::{Answer, State};
 use barrier::{Barrier, Held};
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
 use entries::Entries;
 use leader::Leader;
+use membership::Membership;
 use route::Forwards;
 use snapshot::Snapshots;
 
@@ -111,7 +120,7 @@ use snapshot::Snapshots;
 pub type Now = Duration;
 
 /// Something that happened to the node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A message arrived.
     Message {
@@ -264,6 +273,12 @@ pub enum Report {
     },
     /// Its log begins anew behind a snapshot that it was sent.
     Installed(EntryId),
+    /// It votes from now on.
+    Votes,
+    /// A follower is new, or has another disk: it learns, and counts for nothing.
+    Learns(NodeId),
+    /// A learner has caught up and counts.
+    Admits(NodeId),
     /// A snapshot that it was sent is not what it should be.
     Damaged(EntryId),
     /// A snapshot that it was offered has more bytes than it accepts.
@@ -296,9 +311,12 @@ pub struct Core {
     state: State,
     snapshots: Snapshots,
     role: Role,
+    membership: Membership,
     suspicion: Suspicion,
     passing: Passing,
     forwards: Forwards,
+    /// What was compared too early, with [`Plant::CompareBeforeReplication`].
+    compared: BTreeMap<EntryId, Answer>,
     barrier: Barrier,
     effects: Vec<Effect>,
     counters: Counters,
@@ -328,6 +346,9 @@ impl Core {
         entropy: u64,
         now: Now,
     ) -> Self {
+        let plants = settings.plants;
+        let first_forward = if plants.has(Plant::ReuseRequestNumber) { 0 } else { entropy };
+        let blank = remembered.hard == HardState::default() && remembered.last_index() == 0;
         let mut core = Core {
             me,
             peers,
@@ -344,14 +365,20 @@ impl Core {
             state: remembered.snapshot.state.clone(),
             snapshots: Snapshots::new(remembered.snapshot),
             role: Role::Follower { upstream: None, round: 0 },
+            membership: Membership::default(),
             suspicion: Suspicion::default(),
             passing: Passing::new(),
-            forwards: Forwards::new(entropy),
+            forwards: Forwards::new(first_forward),
+            compared: BTreeMap::new(),
             barrier: Barrier::default(),
             effects: Vec::new(),
             counters: Counters::default(),
         };
         core.restart_suspicion();
+        if core.plant(Plant::ApplyTwice) {
+            core.apply_log_uncounted();
+        }
+        core.begin_membership(remembered.member, blank);
         core
     }
 
@@ -393,6 +420,10 @@ impl Core {
         if !self.peers.contains(&from) {
             return;
         }
+        if !self.votes() && !Self::concerns_learners(&message) {
+            return;
+        }
+        let Some(message) = self.unsigned(from, message) else { return };
         match message {
             Message::PreVote { epoch, last } => self.on_pre_vote(from, epoch, last),
             Message::PreVoteReply { asked, epoch, granted } => {
@@ -442,6 +473,12 @@ impl Core {
             Message::Refused { epoch, claim } => self.on_refused(epoch, claim),
             Message::Forward { id, request } => self.on_forward(from, id, request),
             Message::Forwarded { id, outcome } => self.on_forwarded(id, outcome),
+            Message::Founding { incarnation, heard, asks } => {
+                self.on_founding(from, incarnation, &heard, asks);
+            }
+            Message::Admitted { claim, incarnation } => self.on_admitted(from, claim, incarnation),
+            // A signature under a signature is nobody's.
+            Message::As { .. } => {}
         }
     }
 
@@ -459,10 +496,14 @@ impl Core {
             Held::OwnPromise(epoch, ballot) => self.own_promise_is_durable(epoch, ballot),
             Held::OwnAcceptance(epoch, ballot) => self.on_accepted(self.me, epoch, ballot),
             Held::Claimed(claim) => self.claim_is_durable(claim),
+            Held::Votes => self.franchise_is_durable(),
         }
     }
 
     fn once_durable(&mut self, held: Held) {
+        if self.plant(Plant::AcknowledgeBeforeFsync) && held.acknowledges() {
+            return self.release(held);
+        }
         if let Some(held) = self.barrier.hold(held) {
             self.release(held);
         }
@@ -480,7 +521,7 @@ impl Core {
     /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
     /// voted, and what it promised and accepted.
     fn durable_hard(&self) -> HardState {
-        if self.settings.durable_vote {
+        if self.settings.durable_vote && !self.plant(Plant::VoteNotPersisted) {
             self.hard
         } else {
             HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }
@@ -488,6 +529,7 @@ impl Core {
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
+        let message = self.signed(message);
         self.effects.push(Effect::Send { to, message });
     }
 

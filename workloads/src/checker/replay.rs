@@ -95,7 +95,7 @@ fn answers<'h>(state: &mut BTreeMap<&'h Key, Value>, op: &'h Op, outcome: &Outco
             let under = state.iter().filter(|(key, _)| key.as_str().starts_with(prefix.as_str()));
             Reply::Listed(under.map(|(_, value)| *value).collect())
         }
-        #[allow(unreachable_patterns)]
+        // What is no business of a map from keys to values.
         _ => return false,
     };
     match (outcome, answer) {

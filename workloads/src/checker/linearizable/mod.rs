@@ -26,7 +26,7 @@ use rustc_hash::FxHashSet;
 
 use crate::checker::findings::{Candidate, Findings, Rank, counted};
 use crate::checker::frontier::{Budget, Decision, Refusal};
-use crate::checker::versions::{Oddity, Versions, by_key};
+use crate::checker::versions::{Oddity, Versions, beyond_registers, by_key};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -49,6 +49,9 @@ const NAME: &str = "linearizable";
 ///
 /// Reads, writes, compare-and-sets and deletes, final reads among them; local reads are left out.
 pub fn check_registers(history: &History) -> Judgement {
+    if let Some(why) = beyond_registers(history) {
+        return Judgement::unknown(NAME, why);
+    }
     let mut findings: Findings<Found> = Findings::new();
     let mut keys = Vec::new();
     let mut searched = Vec::new();
@@ -120,6 +123,9 @@ pub fn witness_registers(
     history: &History,
     budget: Budget,
 ) -> Result<Vec<(Key, Vec<OperationId>)>, String> {
+    if let Some(why) = beyond_registers(history) {
+        return Err(why);
+    }
     let is_list = |it: &Operation| matches!(it.op, Op::List { .. }) && !it.op.is_local();
     if history.operations.iter().any(is_list) {
         return Err("lists over registers are undecided".to_string());

@@ -150,7 +150,9 @@ impl Register {
                 self.compare_and_set(operation, *expect, *value, outcome);
             }
             (Op::Delete { .. }, outcome) => self.is_odd |= !matches!(outcome, Outcome::Fail(_)),
-            _ => {}
+            (Op::Read { .. } | Op::Write { .. }, _) => {}
+            // Not for registers.
+            _ => self.is_odd = true,
         }
     }
 
