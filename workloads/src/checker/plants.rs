@@ -27,7 +27,7 @@ pub(super) enum Plant {
     TwinsWait,
     /// What looks may look whenever it likes.
     LooksAway,
-    /// A never-answered call may happen as often as it likes.
+    /// A never-answered call may happen once more than it was called.
     HappensAgain,
     /// At the end of a call it is forgotten which others took effect.
     ForgetsOpen,

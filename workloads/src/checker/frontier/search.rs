@@ -457,7 +457,8 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             let class = index as u32;
             let at = from.used.partition_point(|used| *used <= class);
             let taken = at - from.used[..at].partition_point(|used| *used < class);
-            if taken >= available && !(is_planted(Plant::HappensAgain) && available > 0) {
+            let more = usize::from(is_planted(Plant::HappensAgain) && available > 0);
+            if taken >= available + more {
                 continue;
             }
             let state = self.space.step(from.state, kind);
