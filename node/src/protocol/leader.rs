@@ -7,7 +7,7 @@ use super::contact::Contact;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
-    Note, Now, Outcome, PerFollower, Report, RequestId, Role,
+    Note, Now, Outcome, PerFollower, Report, RequestId, Role, Vouched,
 };
 use crate::config::Level;
 use crate::state::{Change, Command};
@@ -64,6 +64,12 @@ pub(super) struct Progress {
     pub(super) caught_up: Now,
     /// The last round it answered.
     pub(super) round: u64,
+    /// The last round that it answered, by which process of it.
+    pub(super) answered: Vouched,
+    /// What that was when the round began whose confirmation is awaited.
+    pub(super) vouching: Vouched,
+    /// The same of the last round that was confirmed.
+    pub(super) vouched: Vouched,
     /// When it was last heard.
     pub(super) heard: Now,
     /// Whether it is not known where the logs agree, so that no entries are sent.
@@ -113,6 +119,9 @@ impl Core {
             aim: (next - 1, self.now),
             caught_up: self.now,
             round: 0,
+            answered: Vouched::default(),
+            vouching: Vouched::default(),
+            vouched: Vouched::default(),
             heard: self.now,
             probing: false,
             transfer: None,
