@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::leader::Origin;
-use super::{Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Request, RequestId, Role};
+use super::{
+    Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Plant, Request, RequestId, Role,
+};
 use crate::config::{Reads, Routing};
 use crate::state::Query;
 
@@ -44,7 +46,9 @@ impl Core {
         let origin = Origin::Client(id);
         let here = match &request {
             Request::ReadLocal(_) | Request::ReadAfter { .. } | Request::Promote => true,
-            Request::Read(_) => self.settings.reads == Reads::Any,
+            Request::Read(_) => {
+                self.settings.reads == Reads::Any || self.plant(Plant::StaleFollowerRead)
+            }
             Request::ReadBounded { max_staleness_ms, .. } => self.is_fresh(*max_staleness_ms),
             Request::Write(_) => false,
         };
@@ -94,10 +98,13 @@ impl Core {
     fn carry_out(&mut self, origin: Origin, request: Request, deadline: Now) {
         match request {
             Request::Write(change) => self.append_for(origin, change),
-            Request::Read(query) if self.settings.reads == Reads::Any => {
-                self.answer_read(origin, &query);
+            Request::Read(query)
+                if matches!(self.role, Role::Leader(_)) && self.settings.reads != Reads::Any =>
+            {
+                self.read_at_leader(origin, query);
             }
-            Request::Read(query) => self.read_at_leader(origin, query),
+            // Whoever was asked answers, whatever it is.
+            Request::Read(query) => self.answer_read(origin, &query),
             Request::ReadLocal(query) => self.answer_read(origin, &query),
             Request::ReadBounded { query, max_staleness_ms } => {
                 self.read_bounded(origin, query, max_staleness_ms);
