@@ -63,13 +63,16 @@ pub(crate) async fn listen(
         connections.spawn_local(async move {
             let mut stream = BufReader::with_capacity(READ_BYTES, stream);
             if let Some(hello) = welcome(&mut stream, cluster, me, &peers).await {
-                let mut known = clients.lock().unwrap_or_else(PoisonError::into_inner);
-                known.insert(hello.from, hello.clients);
-                drop(known);
+                note(&clients, &hello);
                 receive(&mut stream, hello.from, inbox, open).await;
             }
         });
     }
+}
+
+fn note(clients: &ClientAddresses, hello: &Hello) {
+    let mut known = clients.lock().unwrap_or_else(PoisonError::into_inner);
+    known.insert(hello.from, hello.clients);
 }
 
 /// The hello of a peer; strangers have none.
