@@ -81,6 +81,7 @@ impl ApiError {
             | FailureKind::LeadershipLost
             | FailureKind::NotEnoughReplicas
             | FailureKind::TooStale
+            | FailureKind::Learner
             | FailureKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         };
         ApiError {

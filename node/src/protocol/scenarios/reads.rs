@@ -6,7 +6,7 @@ const ALL: [NodeId; 3] = [N1, N2, N3];
 
 impl Bench {
     /// A heartbeat of a leader, and what follows from it among some nodes.
-    fn beat(&mut self, leader: NodeId, among: &[NodeId]) {
+    fn beat_among(&mut self, leader: NodeId, among: &[NodeId]) {
         self.now += self.cores[&leader].settings.heartbeat;
         self.step(leader, Input::Tick);
         self.settle(among);
@@ -46,7 +46,7 @@ fn a_read_after_a_write_waits_at_a_follower_until_it_has_applied_the_write() {
     let written = bench.source(1).and_then(|source| source.gtid).expect("it is acknowledged");
     bench.read_after(N2, 2, written);
     assert!(!bench.replies.contains_key(&2), "n2 has not heard of the commit");
-    bench.beat(N1, &ALL);
+    bench.beat_among(N1, &ALL);
     assert_eq!(bench.value(2).as_deref(), Some("1"));
     assert_eq!(bench.source(2).map(|source| source.node), Some(N2));
 }
@@ -64,7 +64,7 @@ fn a_read_after_a_write_that_is_lost_is_refused_at_every_node() {
     bench.elect(N2, &[N2, N3]);
     bench.put(N2, 2);
     bench.settle(&[N2, N3]);
-    bench.beat(N2, &[N2, N3]);
+    bench.beat_among(N2, &[N2, N3]);
     bench.read_after(N2, 3, written);
     bench.read_after(N3, 4, written);
     bench.settle(&[N2, N3]);
@@ -78,7 +78,7 @@ fn a_follower_answers_within_a_bound_while_it_hears_its_leader_and_else_passes_o
     let mut bench = Bench::new(3, &[]);
     bench.elect(N1, &ALL);
     for _ in 0..4 {
-        bench.beat(N1, &ALL);
+        bench.beat_among(N1, &ALL);
     }
     bench.read_bounded(N2, 1, 200);
     let source = bench.source(1).expect("n2 answers");
@@ -99,12 +99,12 @@ fn the_follower_of_a_leader_without_a_majority_does_not_take_heartbeats_for_fres
     let mut bench = Bench::new(5, &[]);
     bench.elect(N1, &all);
     for _ in 0..4 {
-        bench.beat(N1, &all);
+        bench.beat_among(N1, &all);
     }
     bench.read_bounded(N2, 1, 200);
     assert!(bench.is_done(1));
     for _ in 0..6 {
-        bench.beat(N1, &[N1, N2]);
+        bench.beat_among(N1, &[N1, N2]);
     }
     assert_eq!(bench.cores[&N2].leader(), Some(N1), "it hears the leader all the time");
     bench.read_bounded(N2, 2, 200);

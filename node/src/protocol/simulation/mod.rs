@@ -14,7 +14,7 @@ mod referee;
 mod world;
 
 use crate::config::{Settings, predict};
-use world::{Shape, World};
+use world::{Shape, Wipes, World};
 
 /// Runs seeds until one fails; prints its schedule and panics with its violation.
 fn prove(settings: &Settings, seeds: std::ops::Range<u64>) -> Tally {
@@ -42,6 +42,8 @@ struct Tally {
     installed: usize,
     /// Reads with a bound or after an entry that followers answered.
     read_at_followers: usize,
+    /// Disks that were lost.
+    wiped: usize,
 }
 
 fn prove_each(
@@ -62,6 +64,7 @@ fn prove_each(
         tally.acknowledged += verdict.acknowledged as u64;
         tally.installed += verdict.installed;
         tally.read_at_followers += verdict.read_at_followers;
+        tally.wiped += verdict.wiped;
     }
     tally
 }
@@ -98,6 +101,44 @@ fn with_snapshots_all_the_time_the_async_profile_ends_with_all_replicas_equal() 
         installed += verdict.installed;
     }
     assert!(installed > 20, "only {installed} snapshots took the place of a log");
+}
+
+#[test]
+fn with_disks_lost_one_at_a_time_the_raft_profile_keeps_every_promise() {
+    let settings = settings("raft", &["snapshot-entries=20"]);
+    let shape = |seed| Shape::of(seed).with_wipes(Wipes::OneAtATime);
+    let Tally { acknowledged, wiped, .. } = prove_each(&settings, 0..SCHEDULES / 2, shape);
+    assert!(wiped > 500, "only {wiped} disks were lost");
+    assert!(acknowledged > 10 * SCHEDULES / 2, "only {acknowledged} writes were acknowledged");
+}
+
+#[test]
+fn a_node_that_votes_at_once_with_an_empty_disk_loses_acknowledged_writes() {
+    let settings = settings("raft", &[]);
+    let caught = (0..2 * SCHEDULES).any(|seed| {
+        let shape = Shape::of(seed).with_wipes(Wipes::Unnoticed);
+        let verdict = World::new(seed, settings.clone(), shape).run();
+        verdict.safety.is_err_and(|violation| violation.contains("lost"))
+    });
+    assert!(caught, "no schedule lost an acknowledged write");
+}
+
+#[test]
+fn with_disks_lost_the_other_settings_end_with_all_replicas_equal() {
+    for (profile, overrides) in [
+        ("async", &[][..]),
+        ("async", &["election=ring"]),
+        ("raft", &["replication=sync"]),
+        ("raft", &["replication=semi-sync", "fallback=after 50ms"]),
+        ("raft", &["replication=isr", "replica-lag=200ms"]),
+    ] {
+        let settings = settings(profile, overrides);
+        for seed in 0..100 {
+            let shape = Shape::of(seed).with_wipes(Wipes::OneAtATime);
+            let verdict = World::new(seed, settings.clone(), shape).run();
+            assert!(verdict.converged, "{overrides:?} seed {seed}: the replicas differ at the end");
+        }
+    }
 }
 
 /// How many schedules an ordinary test run tries.

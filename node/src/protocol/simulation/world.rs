@@ -36,6 +36,18 @@ pub(super) struct Shape {
     reads_anywhere: bool,
     /// Whether links break their word and may deliver a forward twice.
     doubles_forwards: bool,
+    /// Whether disks are lost, and how.
+    wipes: Wipes,
+}
+
+/// Whether disks are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wipes {
+    Never,
+    /// One at a time: none while another node still learns what it had lost.
+    OneAtATime,
+    /// The same, and the new disk is taken for the old one, so that the node votes at once.
+    Unnoticed,
 }
 
 impl Shape {
@@ -49,6 +61,7 @@ impl Shape {
             drift: 0,
             reads_anywhere: false,
             doubles_forwards: false,
+            wipes: Wipes::Never,
         }
     }
 }
@@ -60,6 +73,10 @@ impl Shape {
 
     pub(super) fn with_nodes(self, nodes: u16) -> Self {
         Shape { nodes, ..self }
+    }
+
+    pub(super) fn with_wipes(self, wipes: Wipes) -> Self {
+        Shape { wipes, ..self }
     }
 
     /// Few faults, in a network and on disks that are quick: for what takes a quiet second to show.
@@ -108,6 +125,8 @@ pub(super) struct Verdict {
     pub(super) installed: usize,
     /// How many reads with a bound or after an entry were answered by followers.
     pub(super) read_at_followers: usize,
+    /// How many disks were lost.
+    pub(super) wiped: usize,
     pub(super) schedule: Vec<String>,
 }
 
@@ -188,6 +207,7 @@ pub(super) struct World {
     faults_over: bool,
     installed: usize,
     read_at_followers: usize,
+    wiped: usize,
     trace: bool,
     schedule: Vec<String>,
 }
@@ -211,6 +231,7 @@ impl World {
             faults_over: false,
             installed: 0,
             read_at_followers: 0,
+            wiped: 0,
             trace: false,
             schedule: Vec::new(),
         };
@@ -266,8 +287,17 @@ impl World {
         }
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
-        let World { installed, read_at_followers, schedule, .. } = self;
-        Verdict { safety, converged, acknowledged, lost, installed, read_at_followers, schedule }
+        let World { installed, wiped, read_at_followers, schedule, .. } = self;
+        Verdict {
+            safety,
+            converged,
+            acknowledged,
+            lost,
+            installed,
+            wiped,
+            read_at_followers,
+            schedule,
+        }
     }
 
     fn run_until(&mut self, end: Now) -> Result<(), Violation> {
@@ -323,6 +353,7 @@ impl World {
             && cores
                 .iter()
                 .all(|core| core.leader() == Some(leader.me) && core.state == leader.state)
+            && cores.iter().all(|core| core.votes())
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
