@@ -43,6 +43,10 @@ pub struct NodeArgs {
     #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "replay_inputs"])]
     client_listen: Option<SocketAddr>,
 
+    /// Where clients are told to reach this node when another one redirects them to it
+    #[arg(long, value_name = "ADDRESS", default_value = None)]
+    client_advertise: Option<SocketAddr>,
+
     /// Where other nodes reach it; not needed in a cluster of one
     #[arg(long, value_name = "ADDRESS")]
     peer_listen: Option<SocketAddr>,
@@ -203,6 +207,7 @@ impl NodeArgs {
             cluster,
             data_dir,
             client_listen,
+            client_advertise: self.client_advertise.unwrap_or(client_listen),
             peer_listen,
             peers,
             profile,

@@ -43,6 +43,8 @@ pub(crate) struct NodeConfig {
     pub(crate) cluster: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) client_listen: std::net::SocketAddr,
+    /// Where clients are told to reach this node.
+    pub(crate) client_advertise: std::net::SocketAddr,
     pub(crate) peer_listen: std::net::SocketAddr,
     pub(crate) peers: Vec<Peer>,
     pub(crate) profile: String,
@@ -71,9 +73,10 @@ async fn serve_locally(config: NodeConfig) -> Result<()> {
 
     let (node, shared) = Node::open(&config)?;
     let inbox = node.inbox.clone();
+    let clients = Arc::clone(&shared.clients);
     let peers = config.peers.iter().map(|peer| peer.node).collect();
     let cluster = cluster_number(&config.cluster);
-    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, peers, inbox));
+    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, peers, inbox, clients));
     let api = axum::serve(NoDelay(api_listener), api::router(shared));
     info!(
         "{} serves clients at {} with profile {}",
@@ -177,6 +180,7 @@ impl Node {
             settings: config.settings.values(),
             plants: config.settings.plants,
             links: link_states,
+            clients: Arc::default(),
             flushes: Default::default(),
             archived_before: archive.entries(),
             jobs: job_sender,
@@ -434,7 +438,7 @@ fn start_links(config: &NodeConfig, cluster: u64, inbox: &mpsc::Sender<Input>) -
     let mut states = BTreeMap::new();
     for peer in &config.peers {
         let state = Arc::<LinkState>::default();
-        let hello = Hello::new(cluster, config.id, peer.node);
+        let hello = Hello::new(cluster, config.id, peer.node, config.client_advertise);
         let link = Link::start(hello, *peer, Arc::clone(&state), inbox.clone());
         links.insert(peer.node, link);
         states.insert(peer.node, state);

@@ -467,6 +467,49 @@ fn the_description_lists_every_profile_with_every_switch() {
     }
 }
 
+#[test]
+fn a_write_is_read_back_at_every_node_by_the_gtid_in_its_answer() {
+    let cluster = Cluster::start(&[]);
+    let leader = cluster.leader_other_than(0);
+    let (_, body) = cluster.wait_for("a write", || {
+        cluster.ask(leader, "PUT /kv/a", r#"{"value":"1"}"#).filter(|(status, _)| *status == 200)
+    });
+    let gtid = body["gtid"].as_str().expect("an answer has a GTID").to_string();
+    for node in 1..=NODES {
+        let read = format!("GET /kv/a?consistency=session&after={gtid}");
+        let body = cluster.wait_for("a session read", || {
+            cluster.ask(node, &read, "").filter(|(status, _)| *status == 200).map(|(_, body)| body)
+        });
+        assert_eq!((&body["value"], &body["node"]), (&"1".into(), &format!("n{node}").into()));
+        let bounded = "GET /kv/a?consistency=bounded&max-staleness-ms=60000";
+        cluster.wait_for("a bounded read at that very node", || {
+            let (status, body) = cluster.ask(node, bounded, "")?;
+            (status == 200 && body["node"] == format!("n{node}") && body["lag_ms"].is_u64())
+                .then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_redirect_names_the_leader_and_leads_there() {
+    let cluster = Cluster::start(&["--set", "routing=redirect"]);
+    let leader = cluster.leader_other_than(0);
+    let follower = 1 + leader % NODES;
+    let redirected = cluster.wait_for("a redirect", || {
+        let (status, body) = cluster.ask(follower, "PUT /kv/a", r#"{"value":"1"}"#)?;
+        (status == 307 && body["leader"] == format!("n{leader}")).then_some(body)
+    });
+    assert_eq!(redirected["definite"], true);
+    let url = format!("http://{}:{}/kv/a%20b", cluster.address, 21000 + follower);
+    cluster.wait_for("curl to follow", || {
+        let arguments = ["-sLX", "PUT", "-d", r#"{"value":"2"}"#, &url];
+        let output = Command::new("curl").args(arguments).output().expect("curl runs");
+        let body: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (body["role"] == "leader").then_some(())
+    });
+    assert_eq!(cluster.get(leader, "a%20b"), Some("2".into()));
+}
+
 /// The simulation proves things of the core; this holds that a node is that core and nothing else.
 #[test]
 fn what_real_nodes_were_fed_makes_a_fresh_core_do_the_same_byte_for_byte() {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -201,10 +201,24 @@ impl Target for Store {
     }
 
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {
+        self.redirected_client(address, &BTreeMap::new(), limit)
+    }
+
+    fn redirects(&self) -> bool {
+        self.spec.set.get("routing").is_some_and(|routing| routing == "redirect")
+    }
+
+    fn redirected_client(
+        &self,
+        address: SocketAddr,
+        others: &BTreeMap<NodeId, SocketAddr>,
+        limit: Duration,
+    ) -> Box<dyn Client> {
         Box::new(StoreClient {
             client: http::client(limit),
-            base: format!("http://{address}"),
-            deadline: limit.as_millis().to_string(),
+            address,
+            others: others.clone(),
+            limit,
         })
     }
 }
@@ -221,8 +235,11 @@ struct Status {
 
 struct StoreClient {
     client: reqwest::Client,
-    base: String,
-    deadline: String,
+    address: SocketAddr,
+    /// Where a redirect may lead: ways of this client through proxies of its own. The store's word
+    /// for where its leader is would lead past them.
+    others: BTreeMap<NodeId, SocketAddr>,
+    limit: Duration,
 }
 
 /// Every answer the store gives to an operation, good or bad.
@@ -237,6 +254,16 @@ struct Body {
     results: Vec<StepBody>,
     error: Option<String>,
     definite: bool,
+    leader: Option<NodeId>,
+}
+
+impl Body {
+    /// The leader, if this is the answer of a node that has certainly done nothing and says whom
+    /// to ask.
+    fn elsewhere(&self) -> Option<NodeId> {
+        let redirected = self.definite && self.error.as_deref() == Some("not-leader");
+        self.leader.filter(|_| redirected)
+    }
 }
 
 /// What a step of a transaction answered.
@@ -247,47 +274,54 @@ struct StepBody {
 }
 
 impl StoreClient {
-    fn key_url(&self, base: &str, key: &Key) -> String {
-        format!("{}/{base}/{}", self.base, utf8_percent_encode(key.as_str(), PATH))
+    /// Asks one node, within a time.
+    async fn ask(
+        &self,
+        address: SocketAddr,
+        op: &Op,
+        limit: Duration,
+    ) -> Result<http::Answer<Body>, Outcome> {
+        let deadline = limit.as_millis().max(1).to_string();
+        let request = self.request(&format!("http://{address}"), op).timeout(limit);
+        http::send(request.header("splitbrain-timeout-ms", deadline)).await
     }
 
-    fn request(&self, op: &Op) -> reqwest::RequestBuilder {
-        self.of(op).header("splitbrain-timeout-ms", &self.deadline)
-    }
-
-    fn of(&self, op: &Op) -> reqwest::RequestBuilder {
+    fn request(&self, base: &str, op: &Op) -> reqwest::RequestBuilder {
+        let key_url = |path: &str, key: &Key| {
+            format!("{base}/{path}/{}", utf8_percent_encode(key.as_str(), PATH))
+        };
         match op {
             Op::Read { key, consistency } | Op::ReadList { key, consistency } => self
                 .client
-                .get(format!("{}?consistency={}", self.key_url("kv", key), word(*consistency))),
-            Op::Write { key, value } => self
-                .client
-                .put(self.key_url("kv", key))
-                .json(&json!({ "value": value.to_string() })),
+                .get(format!("{}?consistency={}", key_url("kv", key), word(*consistency))),
+            Op::Write { key, value } => {
+                self.client.put(key_url("kv", key)).json(&json!({ "value": value.to_string() }))
+            }
             Op::CompareAndSet { key, expect, value } => {
                 let expect = expect.map(|expect| expect.to_string());
                 self.client
-                    .post(self.key_url("compare-and-set", key))
+                    .post(key_url("compare-and-set", key))
                     .json(&json!({ "expect": expect, "value": value.to_string() }))
             }
-            Op::Delete { key } => self.client.delete(self.key_url("kv", key)),
+            Op::Delete { key } => self.client.delete(key_url("kv", key)),
             Op::List { prefix, consistency } => self.client.get(format!(
-                "{}/kv?prefix={}&consistency={}",
-                self.base,
+                "{base}/kv?prefix={}&consistency={}",
                 utf8_percent_encode(prefix.as_str(), NON_ALPHANUMERIC),
                 word(*consistency)
             )),
             Op::Increment { key, by } => {
-                self.client.post(self.key_url("increment", key)).json(&json!({ "by": by }))
+                self.client.post(key_url("increment", key)).json(&json!({ "by": by }))
             }
             Op::Append { key, value } => self
                 .client
-                .post(self.key_url("append", key))
+                .post(key_url("append", key))
                 .json(&json!({ "value": value.to_string() })),
             Op::Transaction(transaction) => {
-                self.client.post(format!("{}/transaction", self.base)).json(&body_of(transaction))
+                self.client.post(format!("{base}/transaction")).json(&body_of(transaction))
             }
-            Op::Once { request, op } => self.of(op).header("Idempotency-Key", request.to_string()),
+            Op::Once { request, op } => {
+                self.request(base, op).header("Idempotency-Key", request.to_string())
+            }
         }
     }
 }
@@ -295,10 +329,21 @@ impl StoreClient {
 #[async_trait]
 impl Client for StoreClient {
     async fn call(&mut self, op: &Op) -> Outcome {
-        let answer = match http::send::<Body>(self.request(op)).await {
+        let begin = Instant::now();
+        let mut answer = match self.ask(self.address, op, self.limit).await {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
+        if let Some(leader) = answer.body.as_ref().and_then(Body::elsewhere)
+            && let Some(address) = self.others.get(&leader)
+        {
+            // Nothing was done, so this is the first time that anybody is asked to do it.
+            let left = self.limit.saturating_sub(begin.elapsed());
+            answer = match self.ask(*address, op, left).await {
+                Ok(answer) => answer,
+                Err(outcome) => return outcome,
+            };
+        }
         let Some(body) = answer.body else { return http::unexpected() };
         if answer.success {
             return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);

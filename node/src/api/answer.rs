@@ -20,6 +20,10 @@ pub(super) struct Body {
     /// The GTID of that entry; `None` before the first.
     gtid: Option<String>,
     leader: Option<String>,
+    /// How far behind the leader's commits the node was; `None` without a leader.
+    lag_entries: Option<u64>,
+    /// How old its state was at most; `None` if it cannot tell.
+    lag_ms: Option<u64>,
     /// Only of a write: how it was acknowledged.
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledgement: Option<&'static str>,
@@ -55,6 +59,8 @@ impl Body {
             index: source.index,
             gtid: source.gtid.map(|id| Gtid(id).to_string()),
             leader: source.leader.map(|leader| leader.to_string()),
+            lag_entries: source.lag_entries,
+            lag_ms: source.lag_ms,
             acknowledgement: source.acknowledgement.map(Acknowledgement::name),
             repeated,
         })

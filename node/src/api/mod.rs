@@ -4,10 +4,12 @@
 //! outcome or the deadline, and says of every failure whether it is definite.
 
 mod answer;
+mod consistency;
 mod error;
 mod kv;
 mod metrics;
 mod operations;
+mod redirect;
 mod status;
 
 use std::collections::BTreeMap;
@@ -17,11 +19,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::peer::LinkState;
+use crate::peer::{ClientAddresses, LinkState};
 use crate::protocol::{NodeId, Outcome, Plants, Request, View};
 
 /// Most requests of clients that this node works on at a time. Beyond it they are turned away,
@@ -61,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) flushes: AtomicU64,
     /// Entries archived in `lost+found` before this process started.
     pub(crate) archived_before: u64,
+    /// Where clients reach the other nodes.
+    pub(crate) clients: Arc<ClientAddresses>,
     /// Where requests go.
     pub(crate) jobs: mpsc::UnboundedSender<Job>,
     /// Requests that are being worked on.
@@ -76,7 +81,8 @@ impl Shared {
 
 /// All routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let redirects = shared.settings.get("routing").is_some_and(|routing| routing == "redirect");
+    let router = Router::new()
         .route("/kv", get(kv::list))
         .route("/kv/{*key}", get(kv::get).put(kv::put).delete(kv::delete))
         .route("/compare-and-set/{*key}", post(kv::compare_and_set))
@@ -90,5 +96,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(shared)
+        .with_state(shared);
+    if redirects { router.layer(from_fn(redirect::point_to_leader)) } else { router }
 }

@@ -7,7 +7,7 @@
 //! is left.
 
 use super::entry::{Claim, Entry, EntryId};
-use super::{Core, Effect, Held, Message, Note, Plant, Report, Role};
+use super::{Core, Effect, Held, Message, Note, Plant, Report, Role, Vouched};
 use crate::config::Level;
 use crate::state::State;
 
@@ -19,33 +19,39 @@ impl Core {
         round: u64,
         prev: EntryId,
         entries: Vec<Entry>,
-        committed: u64,
+        (committed, vouched): (u64, Vouched),
     ) {
         if !self.admit(claim) {
             return;
         }
         self.leader_heard(claim);
+        self.freshness.heard(round, self.now);
+        self.freshness.upstream_committed = committed;
         if !self.joins(prev) {
             let hint = self.agreement_hint(prev);
             let message = Message::Mismatch { claim, round, prev: prev.index, hint };
             return self.answer_round(claim, round, message);
         }
-        let matched = prev.index + entries.len() as u64;
+        let (matched, life) = (prev.index + entries.len() as u64, self.life);
         self.store(claim, prev.index, entries);
         let Some(upto) = self.entries.id_at(matched) else { return };
         if !self.barrier.is_flushed(self.barrier.newest()) {
             // The entries must wait for the disk, the confirmation of the leader need not.
-            self.answer_round(claim, round, Message::Alive { claim, round });
+            self.answer_round(claim, round, Message::Alive { claim, round, life });
         }
         if self.settings.level == Level::Received {
             self.confirm(claim, Message::Received { claim, upto });
         }
         self.once_durable(Held::Durable(self.entries.last()));
-        self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, upto }));
+        self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, life, upto }));
         if self.plant(Plant::CommitUnmatched) {
             self.commit(committed.min(self.entries.last_index()));
         }
         self.commit(committed.min(matched));
+        if committed <= matched && vouched.life == self.life {
+            self.freshness.vouched(vouched.round, committed);
+        }
+        self.freshness.applied(self.state.applied());
         let applied = self.state.applied().min(matched);
         if self.settings.level == Level::Applied
             && let Some(upto) = self.entries.id_at(applied)

@@ -90,6 +90,7 @@ impl Core {
         let epoch = self.hard.epoch.max(claim.epoch);
         self.write_hard(HardState { epoch, voted_for, claim, ..self.hard });
         self.role = Role::Follower { upstream: Some(claim), round: 0 };
+        self.freshness.follow(claim);
         self.report(Report::Follows(claim));
         // What was forwarded to an earlier leader may have been lost with it.
         self.forwards_lost(None);

@@ -8,7 +8,7 @@ use super::membership::Known;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
-    Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role,
+    Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role, Vouched,
 };
 use crate::config::Level;
 use crate::state::{Change, Command};
@@ -65,6 +65,12 @@ pub(super) struct Progress {
     pub(super) caught_up: Now,
     /// The last round it answered.
     pub(super) round: u64,
+    /// The last round that it answered, by which process of it.
+    pub(super) answered: Vouched,
+    /// What that was when the round began whose confirmation is awaited.
+    pub(super) vouching: Vouched,
+    /// The same of the last round that was confirmed.
+    pub(super) vouched: Vouched,
     /// When it was last heard.
     pub(super) heard: Now,
     /// Whether it is not known where the logs agree, so that no entries are sent.
@@ -87,6 +93,9 @@ impl Progress {
             aim: (next - 1, now),
             caught_up: now,
             round: 0,
+            answered: Vouched::default(),
+            vouching: Vouched::default(),
+            vouched: Vouched::default(),
             heard: now,
             probing: true,
             transfer: None,

@@ -16,6 +16,7 @@
 //! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
 //! | what a read must wait for: `reads` | `read.rs`, `read_lease.rs` |
+//! | what else a read may ask for: a bound on age, its own writes | `fresh.rs`, `session.rs` |
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
@@ -59,6 +60,7 @@ mod election;
 mod entries;
 mod entry;
 mod fence;
+mod fresh;
 mod gtid;
 mod gtid_set;
 mod in_sync;
@@ -74,6 +76,7 @@ mod route;
 #[cfg(test)]
 mod scenarios;
 mod semi_sync;
+mod session;
 #[cfg(test)]
 mod simulation;
 mod snapshot;
@@ -99,6 +102,7 @@ pub use lineage::Lineage;
 pub use membership::{Incarnation, Member};
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
+    Vouched,
 };
 pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use snapshot::{ImageError, Snapshot};
@@ -111,6 +115,7 @@ use barrier::{Barrier, Held};
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
 use entries::Entries;
+use fresh::Freshness;
 use leader::Leader;
 use membership::Membership;
 use route::Forwards;
@@ -302,6 +307,8 @@ pub struct Core {
     wall: WallTime,
     /// When it started.
     born: Now,
+    /// The number of this process: another one after every restart.
+    life: u64,
     hard: HardState,
     /// The token under which the hard state was last written.
     hard_token: Token,
@@ -311,6 +318,9 @@ pub struct Core {
     state: State,
     snapshots: Snapshots,
     role: Role,
+    freshness: Freshness,
+    /// Reads that wait until an entry is applied.
+    sessions: Vec<session::Waiting>,
     membership: Membership,
     suspicion: Suspicion,
     passing: Passing,
@@ -357,6 +367,7 @@ impl Core {
             now,
             wall: WallTime::default(),
             born: now,
+            life: entropy,
             hard: remembered.hard,
             hard_token: Token::default(),
             durable: remembered.entries.last_index(),
@@ -365,6 +376,8 @@ impl Core {
             state: remembered.snapshot.state.clone(),
             snapshots: Snapshots::new(remembered.snapshot),
             role: Role::Follower { upstream: None, round: 0 },
+            freshness: Freshness::default(),
+            sessions: Vec::new(),
             membership: Membership::default(),
             suspicion: Suspicion::default(),
             passing: Passing::new(),
@@ -406,6 +419,7 @@ impl Core {
     pub fn finish(&mut self, now: Now) -> Vec<Effect> {
         self.now = self.now.max(now);
         self.lead();
+        self.review_sessions();
         self.consider_snapshot();
         if let Some((notes, token)) = self.barrier.submit() {
             self.effects.push(Effect::Persist { notes, token });
@@ -450,13 +464,17 @@ impl Core {
             Message::Accepted { epoch, ballot } => self.on_accepted(from, epoch, ballot),
             Message::Outbid { epoch, ballot } => self.on_outbid(epoch, ballot),
             Message::Chosen { claim } => self.on_chosen(claim),
-            Message::Append { claim, round, prev, entries, committed } => {
+            Message::Append { claim, round, prev, entries, committed, vouched } => {
                 if claim.leader == from {
-                    self.on_append(claim, round, prev, entries, committed);
+                    self.on_append(claim, round, prev, entries, (committed, vouched));
                 }
             }
-            Message::Alive { claim, round } => self.on_alive(from, claim, round),
-            Message::Matched { claim, round, upto } => self.on_matched(from, claim, round, upto),
+            Message::Alive { claim, round, life } => {
+                self.on_alive(from, claim, Vouched { life, round });
+            }
+            Message::Matched { claim, round, life, upto } => {
+                self.on_matched(from, claim, Vouched { life, round }, upto);
+            }
             Message::Received { claim, upto } => self.on_received(from, claim, upto),
             Message::Applied { claim, upto } => self.on_applied(from, claim, upto),
             Message::Mismatch { claim, round, prev, hint } => {
@@ -471,7 +489,9 @@ impl Core {
                 self.on_snapshot_got(from, claim, round, last, upto);
             }
             Message::Refused { epoch, claim } => self.on_refused(epoch, claim),
-            Message::Forward { id, request } => self.on_forward(from, id, request),
+            Message::Forward { id, request, patience_ms } => {
+                self.on_forward(from, id, request, patience_ms);
+            }
             Message::Forwarded { id, outcome } => self.on_forwarded(id, outcome),
             Message::Founding { incarnation, heard, asks } => {
                 self.on_founding(from, incarnation, &heard, asks);
@@ -582,6 +602,8 @@ impl Core {
             index,
             gtid: self.entries.id_at(index).filter(|id| id.claim != Claim::NONE),
             leader: self.leader(),
+            lag_entries: self.lag_entries(),
+            lag_ms: self.staleness().map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             acknowledgement: None,
         }
     }

@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// Whether this leader has committed in its own epoch, and so knows what its predecessors had.
-    fn knows_committed(&self) -> bool {
+    pub(super) fn knows_committed(&self) -> bool {
         match &self.role {
             Role::Leader(_) if self.plant(Plant::ReadBeforeOwnCommit) => true,
             Role::Leader(leader) => self.committed >= leader.epoch_start,

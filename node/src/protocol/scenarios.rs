@@ -7,6 +7,7 @@ mod elections;
 mod membership;
 mod paxos;
 mod planted;
+mod reads;
 mod suspicion;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -266,7 +267,7 @@ fn an_entry_of_an_earlier_epoch_is_committed_only_together_with_one_of_the_leade
     let old = bench.cores[&N2].entries.id_at(own.index - 1).expect("the entry of n1");
     assert!(old.claim < claim && own.claim == claim && before < old.index);
     for (upto, committed) in [(old, before), (own, own.index)] {
-        let message = Message::Matched { claim, round: 1, upto };
+        let message = Message::Matched { claim, round: 1, life: 0, upto };
         bench.step(N2, Input::Message { from: N3, message });
         bench.flush(N2);
         assert_eq!(bench.cores[&N2].committed, committed);
@@ -338,7 +339,7 @@ fn an_acknowledgement_of_an_earlier_leadership_moves_nothing() {
     let before = bench.cores[&N1].view().followers;
     let later = EntryId { index: upto.index + 50, ..upto };
     for upto in [upto, later] {
-        let message = Message::Matched { claim, round: u64::MAX, upto };
+        let message = Message::Matched { claim, round: u64::MAX, life: 0, upto };
         bench.step(N1, Input::Message { from: N3, message });
     }
     assert_eq!(bench.cores[&N1].view().followers, before);

@@ -40,6 +40,8 @@ struct Tally {
     acknowledged: u64,
     /// Snapshots that took the place of a log.
     installed: usize,
+    /// Reads with a bound or after an entry that followers answered.
+    read_at_followers: usize,
     /// Disks that were lost.
     wiped: usize,
 }
@@ -61,6 +63,7 @@ fn prove_each(
         }
         tally.acknowledged += verdict.acknowledged as u64;
         tally.installed += verdict.installed;
+        tally.read_at_followers += verdict.read_at_followers;
         tally.wiped += verdict.wiped;
     }
     tally
@@ -406,6 +409,26 @@ fn a_lease_without_a_margin_serves_stale_reads_when_clocks_drift() {
 #[test]
 fn reads_at_any_node_are_stale() {
     is_caught("reads=any", "stale read");
+}
+
+#[test]
+fn reads_with_a_bound_or_after_a_write_keep_their_word_at_followers() {
+    let anywhere = |seed| Shape::of(seed).with_reads_anywhere().with_drift(DRIFT);
+    for overrides in [&[][..], &["snapshot-entries=7"], &["reads=lease"]] {
+        let tally = prove_each(&settings("raft", overrides), 0..300, anywhere);
+        assert!(tally.read_at_followers > 1000, "only {} at followers", tally.read_at_followers);
+    }
+}
+
+#[test]
+fn a_forward_that_a_link_delivers_twice_is_done_twice_unless_it_has_a_key() {
+    let found = (0..200).filter_map(|seed| {
+        let shape = Shape::of(seed).with_doubled_forwards();
+        World::new(seed, settings("raft", &[]), shape).run().safety.err()
+    });
+    let found: Vec<String> = found.collect();
+    assert!(found.iter().any(|what| what.contains("was put before: applied twice")), "{found:?}");
+    assert!(!found.iter().any(|what| what.contains(referee::ONCE)), "{found:?}");
 }
 
 #[test]

@@ -6,10 +6,11 @@
 //! index in their answers: if that order contradicts real time, the history is not linearizable,
 //! and otherwise the log itself is the linearization.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::super::{Claim, Core, Entry, EntryId, GtidSet, NodeId, Role};
+use super::super::{Claim, Core, Entry, EntryId, GtidSet, NodeId, Now, Role};
 use crate::state::{Answer, Change, Command, Query, State};
 
 /// A broken promise, in words.
@@ -33,6 +34,10 @@ pub(super) const ONCE: &str = "once/";
 pub(super) enum Asked {
     Write(Change),
     Read(Query),
+    /// A read that may be so old, by the world's time.
+    Bounded(Query, Duration),
+    /// A read that must see an entry.
+    After(Query, EntryId),
 }
 
 /// From which index on a key held what.
@@ -54,6 +59,10 @@ pub(super) struct Referee {
     model: State,
     /// The greatest index of any answer so far.
     newest: u64,
+    /// What that was from when on.
+    newest_since: Vec<(Now, u64)>,
+    /// The values that were put without an idempotency key: each once.
+    put: BTreeSet<Arc<str>>,
     /// Acknowledged writes, by index.
     pub(super) acknowledged: Vec<(u64, Command)>,
     /// Writes whose clients were told that they certainly do not happen.
@@ -63,8 +72,25 @@ pub(super) struct Referee {
 }
 
 impl Referee {
-    pub(super) fn begin(&self, request: Asked, retries: u32) -> Operation {
-        Operation { request, floor: self.newest, retries }
+    pub(super) fn begin(&self, request: Asked, retries: u32, now: Now) -> Operation {
+        let floor = match &request {
+            Asked::Write(_) | Asked::Read(_) => self.newest,
+            Asked::Bounded(_, bound) => self.newest_at(now.saturating_sub(*bound)),
+            Asked::After(_, id) => id.index,
+        };
+        Operation { request, floor, retries }
+    }
+
+    /// The greatest index of any answer that was given before a moment.
+    fn newest_at(&self, at: Now) -> u64 {
+        let before = self.newest_since.partition_point(|(since, _)| *since < at);
+        before.checked_sub(1).map_or(0, |last| self.newest_since[last].1)
+    }
+
+    /// An acknowledged write, by a number below how many there are.
+    pub(super) fn acknowledged_entry(&self, number: usize) -> Option<EntryId> {
+        let (index, _) = self.acknowledged.get(number)?;
+        Some(self.committed.get(*index as usize - 1)?.0.id)
     }
 
     /// Looks at a node after a step.
@@ -135,6 +161,11 @@ impl Referee {
         let answer = self.model.apply(index, change.clone());
         self.committed.push((entry.clone(), epoch));
         self.answers.push(answer);
+        if let Change { command: Command::Put { value, .. }, key: None } = &change
+            && !self.put.insert(Arc::clone(value))
+        {
+            return Err(format!("entry {index}: {value} was put before: applied twice"));
+        }
         let (Command::Put { key, .. }
         | Command::Delete { key }
         | Command::CompareAndSet { key, .. }
@@ -185,6 +216,7 @@ impl Referee {
     /// A client was answered.
     pub(super) fn answered(
         &mut self,
+        now: Now,
         operation: &Operation,
         index: u64,
         answer: &Answer,
@@ -194,9 +226,14 @@ impl Referee {
                 self.acknowledged.push((index, command.clone()));
                 self.write_answered(operation.floor, command, index, answer)?;
             }
-            Asked::Read(query) => self.read_answered(operation.floor, query, index, answer)?,
+            Asked::Read(query) | Asked::Bounded(query, _) | Asked::After(query, _) => {
+                self.read_answered(operation.floor, query, index, answer)?;
+            }
         }
-        self.newest = self.newest.max(index);
+        if index > self.newest {
+            self.newest = index;
+            self.newest_since.push((now, index));
+        }
         Ok(())
     }
 

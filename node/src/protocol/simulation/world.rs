@@ -32,6 +32,10 @@ pub(super) struct Shape {
     flush_max: Duration,
     /// By how much clocks run too fast or too slow, in percent.
     drift: u32,
+    /// Whether reads ask for a bound or for an entry instead of the strongest promise.
+    reads_anywhere: bool,
+    /// Whether links break their word and may deliver a forward twice.
+    doubles_forwards: bool,
     /// Whether disks are lost, and how.
     wipes: Wipes,
 }
@@ -55,6 +59,8 @@ impl Shape {
             fault_every: Duration::from_millis(random.random_range(100..600)),
             flush_max: Duration::from_millis([1, 5, 80][random.random_range(0..3)]),
             drift: 0,
+            reads_anywhere: false,
+            doubles_forwards: false,
             wipes: Wipes::Never,
         }
     }
@@ -77,6 +83,16 @@ impl Shape {
     pub(super) fn with_rare_faults(self) -> Self {
         let (fault_every, flush_max) = (Duration::from_secs(1), Duration::from_millis(1));
         Shape { loss: 0, fault_every, flush_max, ..self }
+    }
+
+    /// Reads ask for a bound on age or for an entry.
+    pub(super) fn with_reads_anywhere(self) -> Self {
+        Shape { reads_anywhere: true, ..self }
+    }
+
+    /// A network that the nodes were not made for.
+    pub(super) fn with_doubled_forwards(self) -> Self {
+        Shape { doubles_forwards: true, loss: self.loss.max(5), ..self }
     }
 
     /// Every node with a clock of its own, right, or so many percent too fast or too slow, by turns.
@@ -107,6 +123,8 @@ pub(super) struct Verdict {
     pub(super) lost: usize,
     /// How many snapshots took the place of a log.
     pub(super) installed: usize,
+    /// How many reads with a bound or after an entry were answered by followers.
+    pub(super) read_at_followers: usize,
     /// How many disks were lost.
     pub(super) wiped: usize,
     pub(super) schedule: Vec<String>,
@@ -188,6 +206,7 @@ pub(super) struct World {
     next_request: u64,
     faults_over: bool,
     installed: usize,
+    read_at_followers: usize,
     wiped: usize,
     trace: bool,
     schedule: Vec<String>,
@@ -211,6 +230,7 @@ impl World {
             next_request: 0,
             faults_over: false,
             installed: 0,
+            read_at_followers: 0,
             wiped: 0,
             trace: false,
             schedule: Vec::new(),
@@ -267,8 +287,17 @@ impl World {
         }
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
-        let (installed, wiped) = (self.installed, self.wiped);
-        Verdict { safety, converged, acknowledged, lost, installed, wiped, schedule: self.schedule }
+        let World { installed, wiped, read_at_followers, schedule, .. } = self;
+        Verdict {
+            safety,
+            converged,
+            acknowledged,
+            lost,
+            installed,
+            wiped,
+            read_at_followers,
+            schedule,
+        }
     }
 
     fn run_until(&mut self, end: Now) -> Result<(), Violation> {
@@ -489,7 +518,8 @@ impl World {
             return;
         }
         // A link never sends a frame twice, and a forward is the one message that relies on it.
-        if !matches!(message, Message::Forward { .. }) && self.chance(self.shape.loss) {
+        let once = matches!(message, Message::Forward { .. }) && !self.shape.doubles_forwards;
+        if !once && self.chance(self.shape.loss) {
             self.deliver(from, to, message.clone());
         }
         self.deliver(from, to, message);
@@ -526,7 +556,7 @@ impl World {
 
 fn brief(message: &Message) -> String {
     match message {
-        Message::Append { claim, round, prev, entries, committed } => format!(
+        Message::Append { claim, round, prev, entries, committed, .. } => format!(
             "append as {claim} round {round} after {} x{} committed {committed}",
             prev.index,
             entries.len()
