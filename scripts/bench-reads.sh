@@ -67,7 +67,7 @@ for round in $(seq "$rounds"); do
       esac
       arguments=()
       for pid in "${pids[@]}"; do arguments+=(--pid "$pid"); done
-      numbers=$("$load" --target store "${addresses[@]}" --operation $operation \
+      numbers=$("$load" load --target store "${addresses[@]}" --operation $operation \
         --clients $clients --seconds "$seconds" "${arguments[@]}")
       read -r rate p50 p99 foreign <<<"$numbers"
       printf '%-6s %-6s %-11s %10s %9s %9s %9s\n' "$round" "$count" $reads \
