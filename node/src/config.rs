@@ -172,6 +172,9 @@ pub struct Settings {
     pub routing: Routing,
     /// Whether a write that is sent again under its idempotency key is done once.
     pub idempotency: bool,
+    /// Whether a protected resource refuses a write whose fencing token is smaller than one that
+    /// it has seen.
+    pub resource_tokens: bool,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
     /// After how many entries the state machine is saved and the log behind it let go.

@@ -412,3 +412,38 @@ fn the_description_lists_every_profile_with_every_switch() {
         assert_eq!(profile["settings"].as_object().expect("an object").len(), switches);
     }
 }
+
+#[test]
+fn a_lock_outlives_its_leader_then_runs_out_and_its_token_is_refused_once_the_next_was_seen() {
+    let mut cluster = Cluster::start(&["--profile", "raft"]);
+    let leader = cluster.leader_other_than(0);
+    let acquire = |cluster: &Cluster, node: u16, name: &str, holder: &str| {
+        // The long one does not run out within the test, however busy the machine is.
+        let ttl = if name == "long" { 600_000 } else { 1000 };
+        let body = format!("{{\"holder\":\"{holder}\",\"ttl_ms\":{ttl}}}");
+        let (status, body) = cluster.ask(node, &format!("POST /lock/{name}"), &body)?;
+        (status == 200).then_some(body)
+    };
+    let write = |cluster: &Cluster, node: u16, token: &Value, value: &str| {
+        let (header, body) =
+            (format!("fencing-token: {token}\r\n"), format!("{{\"value\":\"{value}\"}}"));
+        cluster.ask_with(node, "PUT /resource/r", &header, &body).map(|(status, _)| status)
+    };
+    let long = cluster.wait_for("a grant", || acquire(&cluster, leader, "long", "a"));
+    let first = cluster.wait_for("a grant", || acquire(&cluster, leader, "short", "a"));
+    assert_eq!(first["acquired"], true, "{first}");
+    assert_eq!(write(&cluster, leader, &first["token"], "by a"), Some(200));
+    cluster.kill_node(leader);
+    let successor = cluster.leader_other_than(leader);
+    let refused = cluster.wait_for("an answer", || acquire(&cluster, successor, "long", "b"));
+    assert_eq!((&refused["acquired"], &refused["holder"]), (&false.into(), &"a".into()));
+    assert_eq!(refused["token"], long["token"]);
+    let second = cluster.wait_for("the next grant", || {
+        acquire(&cluster, successor, "short", "b").filter(|answer| answer["acquired"] == true)
+    });
+    assert!(second["token"].as_u64() > first["token"].as_u64(), "{first} {second}");
+    let late = cluster.wait_for("an answer", || write(&cluster, successor, &first["token"], "x"));
+    assert_eq!(late, 200, "nothing greater was seen yet");
+    assert_eq!(write(&cluster, successor, &second["token"], "by b"), Some(200));
+    assert_eq!(write(&cluster, successor, &first["token"], "late"), Some(409));
+}

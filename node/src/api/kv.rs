@@ -37,7 +37,7 @@ pub(super) type Answered = Result<Json<Body>, ApiError>;
 
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Consistency {
+pub(super) enum Consistency {
     #[default]
     Linearizable,
     Local,
@@ -47,7 +47,7 @@ enum Consistency {
 #[serde(deny_unknown_fields)]
 pub(super) struct GetParameters {
     #[serde(default)]
-    consistency: Consistency,
+    pub(super) consistency: Consistency,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +75,7 @@ struct CompareAndSetBody {
 }
 
 pub(super) type Key = Result<Path<String>, axum::extract::rejection::PathRejection>;
-type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
+pub(super) type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
 
 /// `GET /kv/{key}`
 pub(super) async fn get(
@@ -151,7 +151,7 @@ pub(super) async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMa
     ask(&shared, &headers, Request::Promote).await
 }
 
-async fn read(
+pub(super) async fn read(
     shared: &Shared,
     headers: &HeaderMap,
     query: Query,

@@ -60,6 +60,15 @@ pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
                 .to_string(),
         );
     }
+    if !settings.resource_tokens {
+        may(
+            "lost-update",
+            &["resource-tokens"],
+            "a holder that was paused until its lock had gone to another overwrites what the \
+             other wrote to the resource"
+                .to_string(),
+        );
+    }
     if holders <= nodes / 2 && !settings.majority {
         may(
             "lost-update",
@@ -209,6 +218,7 @@ mod tests {
             "commit-own-epoch=off",
             "fencing=off",
             "reads=leader",
+            "resource-tokens=ignored",
             "fsync=never",
         ] {
             assert!(!anomalies("raft", &[switch]).is_empty(), "{switch}");

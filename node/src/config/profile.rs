@@ -93,6 +93,7 @@ fn raft() -> Settings {
         reads: Reads::ReadIndex,
         routing: Routing::Forward,
         idempotency: true,
+        resource_tokens: true,
         fsync: Fsync::Always,
         snapshot_entries: 20_000,
         heartbeat: Duration::from_millis(50),

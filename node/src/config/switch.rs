@@ -253,6 +253,13 @@ pub static SWITCHES: &[Switch] = &[
         "a write that is sent again under its idempotency key is done once"
     ),
     words!(
+        "resource-tokens", resource_tokens,
+        "a protected resource refuses a writer whose fencing token is smaller than one it has \
+         seen, or lets everybody write",
+        "checked, ignored",
+        "checked" => true, "ignored" => false
+    ),
+    words!(
         "fsync", fsync,
         "whether the log waits for the disk before anything depends on a record",
         "always, never",

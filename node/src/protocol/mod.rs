@@ -22,6 +22,8 @@
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
+//! | whether a resource sees the tokens of its writers: `resource-tokens` | `leader.rs` |
+//! | when a lock has run out | `lease_timers.rs` |
 //!
 //! # How it is used
 //!
@@ -57,6 +59,7 @@ mod entry;
 mod fence;
 mod in_sync;
 mod leader;
+mod lease_timers;
 mod message;
 mod read;
 mod replicate;

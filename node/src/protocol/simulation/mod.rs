@@ -85,6 +85,22 @@ fn with_snapshots_all_the_time_the_raft_profile_keeps_every_promise() {
 }
 
 #[test]
+fn a_lock_has_one_holder_at_a_time_and_every_holder_a_greater_token() {
+    let mut grants = 0;
+    for seed in 0..400 {
+        let settings = settings("raft", &["snapshot-entries=50"]);
+        let shape = Shape::of(seed);
+        let verdict = World::new(seed, settings.clone(), shape).with_lock_clients().run();
+        if let Err(violation) = verdict.safety {
+            let again = World::new(seed, settings, shape).with_lock_clients().traced().run();
+            panic!("seed {seed}: {violation}\n{}", again.schedule.join("\n"));
+        }
+        grants += verdict.grants;
+    }
+    assert!(grants > 1000, "only {grants} grants");
+}
+
+#[test]
 fn with_snapshots_all_the_time_the_async_profile_ends_with_all_replicas_equal() {
     let mut installed = 0;
     for seed in 0..300 {

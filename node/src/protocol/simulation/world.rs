@@ -3,8 +3,10 @@
 mod clients;
 mod disk;
 mod faults;
+mod lock_clients;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -70,6 +72,8 @@ pub(super) struct Verdict {
     pub(super) lost: usize,
     /// How many snapshots took the place of a log.
     pub(super) installed: usize,
+    /// How many times clients were told that they had got a lock.
+    pub(super) grants: usize,
     pub(super) schedule: Vec<String>,
 }
 
@@ -101,6 +105,8 @@ enum Event {
         saved: Saved,
     },
     Client(u64),
+    /// The same of one that wants locks.
+    LockClient(u64),
     /// A client asks for something that it may have asked for before.
     Ask(Asked, u32),
     Fault,
@@ -143,6 +149,8 @@ pub(super) struct World {
     referee: Referee,
     open: BTreeMap<u64, (Operation, NodeId)>,
     next_request: u64,
+    /// The token of each lock that a client was last told, by lock and holder.
+    tokens: BTreeMap<(Arc<str>, Arc<str>), u64>,
     faults_over: bool,
     installed: usize,
     trace: bool,
@@ -165,6 +173,7 @@ impl World {
             referee: Referee::default(),
             open: BTreeMap::new(),
             next_request: 0,
+            tokens: BTreeMap::new(),
             faults_over: false,
             installed: 0,
             trace: false,
@@ -220,7 +229,8 @@ impl World {
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
         let installed = self.installed;
-        Verdict { safety, converged, acknowledged, lost, installed, schedule: self.schedule }
+        let (grants, schedule) = (self.referee.grants(), self.schedule);
+        Verdict { safety, converged, acknowledged, lost, installed, grants, schedule }
     }
 
     fn run_until(&mut self, end: Now) -> Result<(), Violation> {
@@ -299,6 +309,7 @@ impl World {
             Event::Written { node, life, number, saved } => self.written(node, life, number, saved),
             Event::Timer { node, life } => self.timer(node, life),
             Event::Client(client) => self.client(client),
+            Event::LockClient(client) => self.lock_client(client),
             Event::Ask(asked, retries) => self.ask(asked, retries),
             Event::Fault => self.fault(),
             Event::Restart(node) => {

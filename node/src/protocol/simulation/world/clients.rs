@@ -57,7 +57,7 @@ impl World {
                 self.try_again(hasty, retries);
             }
         }
-        let operation = self.referee.begin(asked, retries);
+        let operation = self.referee.begin(asked, retries, self.now);
         self.open.insert(id, (operation, to));
         let deadline = self.now + CLIENT_PATIENCE;
         let input = Input::Request { id, request, deadline };
@@ -78,6 +78,7 @@ impl World {
 
     pub(super) fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {
         let Some((operation, node)) = self.open.remove(&id) else { return Ok(()) };
+        self.lock_answer(node, &operation, &outcome)?;
         match outcome {
             Outcome::Done { answer, source } => {
                 self.note(|| format!("{node} answers {:?} {}", operation.request, source.index));
