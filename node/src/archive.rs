@@ -4,7 +4,8 @@
 //! is on disk before the cut is. Nothing reads it but people and tools.
 //!
 //! ```text
-//! {"epoch":1,"leader":"n1","index":17,"gtid":"n1@1:17","committed":true,
+//! {"epoch":1,"leader":"n1","index":17,"gtid":"n1@1:17",
+//!  "written":"2026-11-21T15:04:05.000123Z","committed":true,
 //!  "cut_for":{"epoch":2,"leader":"n2"},"command":{"put":{"key":"s/1","value":"7"}},
 //!  "idempotency_key":null}
 //! ```
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use crate::protocol::{Claim, Entry};
+use crate::protocol::{Claim, Entry, Gtid};
 use crate::state::Change;
 
 /// The folder.
@@ -62,13 +63,14 @@ fn write(path: &Path, cut: &[Entry], committed: u64, upstream: Claim) -> std::io
     let mut file = BufWriter::new(File::create(path)?);
     for entry in cut {
         let Claim { epoch, leader } = entry.id.claim;
-        let index = entry.id.index;
+        let (index, gtid) = (entry.id.index, Gtid(entry.id).to_string());
         let Change { command, key } = entry.change.decode();
         let line = json!({
             "epoch": epoch,
             "leader": leader.to_string(),
             "index": index,
-            "gtid": format!("{leader}@{epoch}:{index}"),
+            "gtid": gtid,
+            "written": entry.written.to_string(),
             "committed": index <= committed,
             "cut_for": {"epoch": upstream.epoch, "leader": upstream.leader.to_string()},
             "command": command,
@@ -82,7 +84,7 @@ fn write(path: &Path, cut: &[Entry], committed: u64, upstream: Claim) -> std::io
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Encoded, EntryId, NodeId};
+    use crate::protocol::{Encoded, EntryId, NodeId, WallTime};
     use crate::state::Command;
 
     #[test]
@@ -93,6 +95,7 @@ mod tests {
         let cut: Vec<Entry> = (5..8)
             .map(|index| Entry {
                 id: EntryId { claim, index },
+                written: WallTime(index),
                 change: Encoded::new(&Command::Delete { key: "k".into() }.into()),
             })
             .collect();
@@ -102,6 +105,7 @@ mod tests {
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
         assert_eq!(lines[1]["gtid"], "n1@1:6");
+        assert_eq!(lines[1]["written"], "1970-01-01T00:00:00.000006Z");
         assert_eq!(lines[1]["committed"], true);
         assert_eq!(lines[2]["committed"], false);
         assert_eq!(lines[2]["cut_for"]["leader"], "n2");

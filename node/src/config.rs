@@ -80,6 +80,9 @@ pub enum Fallback {
 pub enum Election {
     /// By votes, one per node and epoch (Raft, section 5.2), after a pre-vote.
     Raft,
+    /// A majority agrees on who leads in each epoch (Lamport, "Paxos made simple", 2001), after a
+    /// pre-vote.
+    Paxos,
     /// The freshest log among those that answer in time stands.
     MostRecent,
     /// Whoever has served longest of those that answer in time stands.

@@ -30,6 +30,7 @@ use crate::log::{self, Identity, Options, Record, Writer};
 use crate::peer::{Hello, Link, LinkState, Peer, listen};
 use crate::protocol::{
     Core, Effect, Input, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved, Token,
+    WallTime,
 };
 use crate::snapshot_file::{SnapshotFile, Written};
 
@@ -228,6 +229,7 @@ impl Node {
         flushed: &mut Vec<Token>,
     ) -> Result<()> {
         let now = self.now();
+        self.core.step(now, Input::Clock(WallTime::of_this_machine()));
         for input in inputs.drain(..) {
             self.core.step(now, input);
         }
@@ -435,6 +437,7 @@ fn print(report: &Report) {
         Report::FellBehind(node) => warn!("{node} fell behind and out of the in-sync set"),
         Report::SharedEpoch(one, other) => warn!("two leaders share an epoch: {one}, {other}"),
         Report::Saved(last, bytes) => info!("saved a snapshot of {bytes} bytes up to {last}"),
+        Report::CatchesUp(node, lacks) => info!("{node} lacks {lacks}, which the log has"),
         Report::Sends { last, to, bytes } => {
             info!("sends {to} a snapshot of {bytes} bytes up to {last}");
         }

@@ -149,7 +149,7 @@ fn read(path: &Path, identity: Identity) -> Result<Saved> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Claim, EntryId, NodeId};
+    use crate::protocol::{Claim, EntryId, Lineage, NodeId};
     use crate::state::{Change, Command, State};
 
     const US: Identity = Identity { cluster: 7, node: 2 };
@@ -161,7 +161,7 @@ mod tests {
             state.apply(index, Change { command, key: Some(index.to_string().into()) });
         }
         let claim = Claim { epoch: 1, leader: NodeId(2) };
-        Arc::new(Snapshot { last: EntryId { claim, index }, state })
+        Arc::new(Snapshot { last: EntryId { claim, index }, lineage: Lineage::default(), state })
     }
 
     fn open(dir: &Path, identity: Identity) -> Result<Saved> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::error::ApiError;
-use crate::protocol::{Acknowledgement, Source};
+use crate::protocol::{Acknowledgement, Gtid, Source};
 use crate::state::{Answer, LeaseView, LockAct};
 
 /// An answer with its source.
@@ -17,6 +17,8 @@ pub(super) struct Body {
     role: &'static str,
     epoch: u64,
     index: u64,
+    /// The GTID of that entry; `None` before the first.
+    gtid: Option<String>,
     leader: Option<String>,
     /// Only of a write: how it was acknowledged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,6 +93,7 @@ impl Body {
             role: source.role.name(),
             epoch: source.epoch,
             index: source.index,
+            gtid: source.gtid.map(|id| Gtid(id).to_string()),
             leader: source.leader.map(|leader| leader.to_string()),
             acknowledgement: source.acknowledgement.map(Acknowledgement::name),
             repeated,

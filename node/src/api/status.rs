@@ -11,6 +11,7 @@ use super::Shared;
 /// See `docs/http-api.md` for every field.
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
     let view = shared.view().clone();
+    let gtids = |after, upto| view.lineage.between(after, upto).to_string();
     let followers: Vec<Value> = view
         .followers
         .iter()
@@ -19,6 +20,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
                 "node": follower.node.to_string(),
                 "matched": follower.matched,
                 "lag_entries": follower.lag_entries,
+                "lacks": gtids(follower.matched, view.received),
                 "in_sync": follower.in_sync,
                 "silent_ms": u64::try_from(follower.silent.as_millis()).unwrap_or(u64::MAX),
             })
@@ -45,6 +47,9 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
             },
             "index": view.last_entry.index,
         },
+        "gtid_received": gtids(0, view.received),
+        "gtid_executed": gtids(0, view.applied),
+        "gtid_purged": gtids(0, view.released),
         "acknowledgement": view.acknowledgement.name(),
         "snapshot": view.snapshot,
         "released": view.released,

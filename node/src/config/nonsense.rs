@@ -60,9 +60,9 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 19] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 20] {
         let raft = self.election == Election::Raft;
-        let asks = !matches!(self.election, Election::Raft | Election::Manual);
+        let asks = !matches!(self.election, Election::Raft | Election::Paxos | Election::Manual);
         let replication = self.replication;
         let waits = matches!(replication, Replication::SemiSync | Replication::Sync);
         let isr = replication == Replication::Isr;
@@ -114,6 +114,13 @@ impl Settings {
                 raft && !self.majority,
                 &["election", "majority"],
                 "an election by votes is won with a majority or not at all",
+                "set majority=on, or election=most-recent",
+            ),
+            (
+                self.election == Election::Paxos && !self.majority,
+                &["election", "majority"],
+                "what a majority of acceptors has not accepted is not chosen, and two minorities \
+                 would choose twice",
                 "set majority=on, or election=most-recent",
             ),
             (
@@ -208,6 +215,7 @@ mod tests {
     fn nonsense_is_refused_with_the_reason() {
         let cases: &[(&str, &[&str], &str)] = &[
             ("raft", &["majority=off"], "election=raft with majority=off: "),
+            ("raft", &["election=paxos", "majority=off"], "election=paxos with majority=off: what"),
             ("async", &["reads=read-index"], "reads=read-index with majority=off: "),
             ("raft", &["demote=after 3s"], "fencing=on with demote=after 3s: "),
             ("raft", &["heartbeat=400ms"], "heartbeat=400ms with election-timeout=300ms: "),

@@ -188,11 +188,12 @@ pub static SWITCHES: &[Switch] = &[
     ),
     words!(
         "election", election,
-        "who stands when the leader is missed: whoever missed it first; of those that answer the \
-         freshest, the longest-serving or the highest; the highest on the ring; whom an operator \
-         promotes",
-        "raft, most-recent, seniority, bully, ring, manual",
-        "raft" => Election::Raft, "most-recent" => Election::MostRecent,
+        "who stands when the leader is missed: whoever missed it first; whom a majority agrees on; \
+         of those that answer the freshest, the longest-serving or the highest; the highest on the \
+         ring; whom an operator promotes",
+        "raft, paxos, most-recent, seniority, bully, ring, manual",
+        "raft" => Election::Raft, "paxos" => Election::Paxos,
+        "most-recent" => Election::MostRecent,
         "seniority" => Election::Seniority, "bully" => Election::Bully, "ring" => Election::Ring,
         "manual" => Election::Manual
     ),

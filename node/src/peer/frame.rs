@@ -23,7 +23,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 pub(super) const HELLO_BYTES_MAX: usize = 64;
 
 /// The version of frames and messages. Nodes of different versions do not talk.
-pub(crate) const PROTOCOL_VERSION: u16 = 4;
+pub(crate) const PROTOCOL_VERSION: u16 = 5;
 
 const MAGIC: [u8; 8] = *b"SPLITNET";
 const HEADER_BYTES: usize = 8;
@@ -147,7 +147,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{Claim, Encoded, Entry, EntryId};
+    use crate::protocol::{Claim, Encoded, Entry, EntryId, WallTime};
     use crate::state::Command;
 
     fn read_all(bytes: &[u8], limit: usize) -> Result<Vec<u8>, FrameError> {
@@ -161,7 +161,8 @@ mod tests {
         let claim = Claim { epoch: 3, leader: NodeId(2) };
         let command = Command::Put { key: "k".into(), value: "v".into() };
         let id = EntryId { claim, index: 1 };
-        let entries = vec![Entry { id, change: Encoded::new(&command.into()) }];
+        let entries =
+            vec![Entry { id, written: WallTime(5), change: Encoded::new(&command.into()) }];
         Message::Append { claim, round: 7, prev: EntryId::ORIGIN, entries, committed: 0 }
     }
 

@@ -10,14 +10,14 @@ use std::sync::Arc;
 
 use super::leader::{Leader, Origin, Progress};
 use super::message::Acknowledgement;
-use super::{Core, Effect, Message, NodeId, Outcome, Role, reached_by};
+use super::{Core, Effect, EntryId, Message, NodeId, Outcome, Role, Source, reached_by};
 use crate::config::{Level, Replication, Standbys, WaitPoint};
 use crate::state::{Answer, Command};
 
 /// A write that is visible and whose writer waits for followers.
 #[derive(Debug)]
 pub(super) struct Answered {
-    index: u64,
+    id: EntryId,
     pub(super) origin: Origin,
     answer: Answer,
 }
@@ -148,7 +148,7 @@ impl Core {
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)
                 && let Some((_, origin)) = leader.pending.pop_front()
             {
-                leader.answered.push_back(Answered { index: next, origin, answer });
+                leader.answered.push_back(Answered { id, origin, answer });
             }
         }
     }
@@ -157,11 +157,15 @@ impl Core {
     fn answer_acknowledged(&mut self) {
         let acknowledgement = self.acknowledgement();
         while let Role::Leader(leader) = &mut self.role
-            && leader.answered.front().is_some_and(|write| write.index <= leader.acknowledged)
-            && let Some(Answered { index, origin, answer }) = leader.answered.pop_front()
+            && leader.answered.front().is_some_and(|write| write.id.index <= leader.acknowledged)
+            && let Some(Answered { id, origin, answer }) = leader.answered.pop_front()
         {
-            let mut source = self.source(index);
-            source.acknowledgement = Some(acknowledgement);
+            let source = Source {
+                // A snapshot may stand for the entry by now.
+                gtid: Some(id),
+                acknowledgement: Some(acknowledgement),
+                ..self.source(id.index)
+            };
             self.reply(origin, Outcome::Done { answer, source });
         }
     }

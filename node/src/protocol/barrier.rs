@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::durable::Note;
+use super::durable::{Ballot, Note};
 use super::entry::{Claim, EntryId, NodeId};
 use super::message::Message;
 
@@ -25,6 +25,10 @@ pub(super) enum Held {
     Durable(EntryId),
     /// The node's vote for itself in this epoch counts.
     OwnVote(u64),
+    /// The node's promise to its own ballot in this epoch counts.
+    OwnPromise(u64, Ballot),
+    /// The node's acceptance of its own proposal in this epoch counts.
+    OwnAcceptance(u64, Ballot),
     /// The node's claim is on disk, so it may act on it.
     Claimed(Claim),
 }

@@ -15,7 +15,7 @@ use super::entry::{Claim, Entry, EntryId, NodeId};
 use super::snapshot::Snapshot;
 
 /// The version byte of every record's payload.
-pub const RECORD_VERSION: u8 = 4;
+pub const RECORD_VERSION: u8 = 5;
 
 /// What must survive a crash besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,11 +26,37 @@ pub struct HardState {
     pub voted_for: Option<NodeId>,
     /// The latest claim it has followed or made.
     pub claim: Claim,
+    /// What it has promised and accepted where a leader is agreed on.
+    pub acceptor: Acceptor,
+}
+
+/// An attempt to have a leader agreed on. The derived order, number first and proposer second, is
+/// the one by which a promise refuses.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Ballot {
+    /// Greater than that of every ballot its proposer had heard of in the epoch.
+    pub number: u64,
+    /// Who makes it, so that no two proposers have the same.
+    pub proposer: NodeId,
+}
+
+/// What a node holds as an acceptor of Paxos, in one epoch: with the next it is no longer needed,
+/// since nothing is promised or accepted in an earlier epoch than the one a node is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptor {
+    /// The epoch whose leader is chosen.
+    pub epoch: u64,
+    /// It refuses every earlier ballot.
+    pub promised: Ballot,
+    /// The latest ballot in which it accepted a leader, and whom.
+    pub accepted: Option<(Ballot, NodeId)>,
 }
 
 impl Default for HardState {
     fn default() -> Self {
-        HardState { epoch: 0, voted_for: None, claim: Claim::NONE }
+        HardState { epoch: 0, voted_for: None, claim: Claim::NONE, acceptor: Acceptor::default() }
     }
 }
 
@@ -220,6 +246,7 @@ impl Remembered {
             let (first, end) = (base.index + 1, entries.last_index());
             return Err(ReplayError::Apart { first, last: end, snapshot: last });
         }
+        entries.descend_from(&snapshot.lineage);
         Ok(Remembered { hard, snapshot, entries })
     }
 
@@ -241,7 +268,7 @@ fn unknown(index: u64) -> EntryId {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Encoded;
+    use super::super::{Encoded, Lineage, WallTime};
     use super::*;
     use crate::state::{Command, State};
 
@@ -250,13 +277,17 @@ mod tests {
     }
 
     fn entry(index: u64, epoch: u64) -> Note {
-        Note::Entry(Entry { id: id(index, epoch), change: Encoded::new(&Command::Noop.into()) })
+        let change = Encoded::new(&Command::Noop.into());
+        Note::Entry(Entry { id: id(index, epoch), written: WallTime(index), change })
     }
 
     fn saved(index: u64, epoch: u64, received: bool) -> Saved {
         let mut state = State::default();
         (1..=index).for_each(|index| drop(state.apply(index, Command::Noop.into())));
-        Saved { snapshot: Arc::new(Snapshot { last: id(index, epoch), state }), received }
+        let last = id(index, epoch);
+        let mut lineage = Lineage::default();
+        (1..=index).for_each(|index| lineage.push(id(index, epoch)));
+        Saved { snapshot: Arc::new(Snapshot { last, lineage, state }), received }
     }
 
     fn replay(saved: Saved, purged: bool, notes: &[Note]) -> Result<(u64, u64), ReplayError> {

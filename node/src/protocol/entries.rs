@@ -6,6 +6,7 @@
 //! there.
 
 use super::entry::{Claim, Entry, EntryId};
+use super::lineage::Lineage;
 
 /// The entries behind the base up to `last_index`, without holes.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub(super) struct Entries {
     base: EntryId,
     /// Bytes of commands up to and with the base, since the log was first in memory.
     base_end: u64,
+    /// Who appended what, from the first entry on.
+    lineage: Lineage,
     slots: Vec<Slot>,
 }
 
@@ -33,7 +36,20 @@ impl Default for Entries {
 impl Entries {
     /// No entries yet behind one that is not held.
     pub(super) fn behind(base: EntryId) -> Self {
-        Entries { base, base_end: 0, slots: Vec::new() }
+        Entries { base, base_end: 0, lineage: Lineage::default(), slots: Vec::new() }
+    }
+
+    /// The log up to the base was this one.
+    pub(super) fn descend_from(&mut self, lineage: &Lineage) {
+        self.lineage = lineage.upto(self.base.index);
+        for slot in &self.slots {
+            self.lineage.push(slot.entry.id);
+        }
+    }
+
+    /// Who appended what, from the first entry on, as far as is known.
+    pub(super) fn lineage(&self) -> &Lineage {
+        &self.lineage
     }
 
     /// The entry before the first that is held.
@@ -73,6 +89,7 @@ impl Entries {
     /// Adds the next entry. Its index must be the one after the last.
     pub(super) fn push(&mut self, entry: Entry) {
         debug_assert_eq!(entry.id.index, self.last_index() + 1, "a log has no holes");
+        self.lineage.push(entry.id);
         let end = self.bytes_upto(self.last_index()) + entry.change.0.len() as u64;
         self.slots.push(Slot { entry, end });
     }
@@ -80,6 +97,7 @@ impl Entries {
     /// Removes and returns all entries after an index.
     pub(super) fn cut_after(&mut self, index: u64) -> Vec<Entry> {
         let keep = self.held_upto(index);
+        self.lineage.cut_after(index.max(self.base.index));
         self.slots.split_off(keep).into_iter().map(|slot| slot.entry).collect()
     }
 
@@ -133,7 +151,7 @@ impl Entries {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Encoded, NodeId};
+    use super::super::{Encoded, NodeId, WallTime};
     use super::*;
     use crate::state::Command;
 
@@ -146,7 +164,7 @@ mod tests {
         let mut whole = Entries::default();
         for index in 1..=10 {
             let change = Encoded::new(&Command::Delete { key: index.to_string().into() }.into());
-            whole.push(Entry { id: id(index), change });
+            whole.push(Entry { id: id(index), written: WallTime(index), change });
         }
         let mut rest = whole.clone();
         rest.release(id(6));

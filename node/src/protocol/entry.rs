@@ -11,10 +11,13 @@ use std::sync::Arc;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::wall_time::WallTime;
 use crate::state::Change;
 
 /// One node of the cluster, counted from one and written `n1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct NodeId(pub u16);
 
 impl fmt::Display for NodeId {
@@ -82,6 +85,9 @@ impl fmt::Display for EntryId {
 pub struct Entry {
     /// Its identity.
     pub id: EntryId,
+    /// When its leader appended it, by the leader's wall clock. Clocks differ and step, so it may
+    /// be earlier than that of the entry before it.
+    pub written: WallTime,
     /// The change, encoded once by the leader; log, frames and followers copy the bytes.
     pub change: Encoded,
 }

@@ -81,7 +81,7 @@ impl Core {
         self.give_up_role("a later leader");
         let voted_for = self.hard.voted_for.filter(|_| claim.epoch == self.hard.epoch);
         let epoch = self.hard.epoch.max(claim.epoch);
-        self.write_hard(HardState { epoch, voted_for, claim });
+        self.write_hard(HardState { epoch, voted_for, claim, ..self.hard });
         self.role = Role::Follower { upstream: Some(claim), round: 0 };
         self.report(Report::Follows(claim));
         // What was forwarded to an earlier leader may have been lost with it.

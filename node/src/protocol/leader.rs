@@ -187,7 +187,7 @@ impl Core {
             _ => unreachable!("only a leader appends"),
         };
         let id = EntryId { claim, index: self.entries.last_index() + 1 };
-        let entry = Entry { id, change: Encoded::new(change) };
+        let entry = Entry { id, written: self.wall, change: Encoded::new(change) };
         self.entries.push(entry.clone());
         self.barrier.write(Note::Entry(entry));
         self.counters.appended += 1;

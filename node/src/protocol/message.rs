@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::durable::Ballot;
 use super::entry::{Claim, Encoded, Entry, EntryId, NodeId};
 use crate::state::{Answer, Change, Query};
 
@@ -198,6 +199,53 @@ pub enum Message {
         /// What came of it.
         outcome: Outcome,
     },
+    /// Promise to refuse earlier ballots on who leads in an epoch, and say what you have accepted
+    /// (Paxos, phase 1a).
+    Prepare {
+        /// The epoch whose leader is to be chosen.
+        epoch: u64,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// Answer to [`Message::Prepare`], sent when the promise is on disk (phase 1b).
+    Promise {
+        /// The epoch.
+        epoch: u64,
+        /// The ballot that was promised.
+        ballot: Ballot,
+        /// The sender's last entry.
+        last: EntryId,
+        /// The latest ballot in which the sender accepted a leader, and whom.
+        accepted: Option<(Ballot, NodeId)>,
+    },
+    /// Accept who leads in an epoch (phase 2a).
+    Accept {
+        /// The epoch.
+        epoch: u64,
+        /// The ballot.
+        ballot: Ballot,
+        /// Who is to lead.
+        leader: NodeId,
+    },
+    /// Answer to [`Message::Accept`], sent when the acceptance is on disk (phase 2b).
+    Accepted {
+        /// The epoch.
+        epoch: u64,
+        /// The ballot.
+        ballot: Ballot,
+    },
+    /// Refusal of a ballot: the sender has promised itself to a later one, or to a later epoch.
+    Outbid {
+        /// The highest epoch it has promised itself to.
+        epoch: u64,
+        /// The latest ballot it has promised itself to in that epoch.
+        ballot: Ballot,
+    },
+    /// A majority has accepted who leads in an epoch.
+    Chosen {
+        /// The epoch, and who.
+        claim: Claim,
+    },
 }
 
 /// What a client asks.
@@ -245,6 +293,8 @@ pub struct Source {
     pub epoch: u64,
     /// For a write the index of its entry, for a read the last applied index.
     pub index: u64,
+    /// The identity of that entry; none before the first.
+    pub gtid: Option<EntryId>,
     /// Whom it took for the leader.
     pub leader: Option<NodeId>,
     /// What the answer to a write stands for.

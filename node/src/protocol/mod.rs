@@ -57,9 +57,12 @@ mod election;
 mod entries;
 mod entry;
 mod fence;
+mod gtid;
+mod gtid_set;
 mod in_sync;
 mod leader;
 mod lease_timers;
+mod lineage;
 mod message;
 mod read;
 mod replicate;
@@ -71,6 +74,7 @@ mod semi_sync;
 mod simulation;
 mod snapshot;
 mod view;
+mod wall_time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -80,13 +84,19 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 pub use barrier::Token;
-pub use durable::{HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved};
+pub use durable::{
+    Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
+};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
+pub use gtid::Gtid;
+pub use gtid_set::GtidSet;
+pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
+pub use wall_time::WallTime;
 
 use crate::config::Settings;
 use crate::state::State;
@@ -133,6 +143,8 @@ pub enum Input {
     Unsent(RequestId),
     /// The connection to a node was lost, and with it perhaps what was sent last.
     LinkLost(NodeId),
+    /// What the wall clock says. It comes with every batch of inputs, and may step back.
+    Clock(WallTime),
     /// The last connection from a node was closed. A hint that it may be dead; safety never rests
     /// on it.
     Closed(NodeId),
@@ -240,6 +252,8 @@ pub enum Report {
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
     Saved(EntryId, u64),
+    /// A follower's place in its log is found, and the log has what it lacks.
+    CatchesUp(NodeId, GtidSet),
     /// It sends a follower a snapshot, since its log no longer has what the follower needs.
     Sends {
         /// The last entry in it.
@@ -270,6 +284,8 @@ pub struct Core {
     settings: Settings,
     random: Xoshiro256PlusPlus,
     now: Now,
+    /// The wall clock: for the times that entries carry, never for a decision.
+    wall: WallTime,
     /// When it started.
     born: Now,
     hard: HardState,
@@ -319,6 +335,7 @@ impl Core {
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
             now,
+            wall: WallTime::default(),
             born: now,
             hard: remembered.hard,
             hard_token: Token::default(),
@@ -354,6 +371,7 @@ impl Core {
             Input::Unsent(forward) => self.forward_unsent(forward),
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
+            Input::Clock(wall) => self.wall = wall,
             Input::Tick => self.tick(),
         }
     }
@@ -392,6 +410,16 @@ impl Core {
             }
             Message::RoundTaken { origin, ask } => self.on_round_taken(origin, ask),
             Message::Nominate { epoch } => self.on_nominate(epoch),
+            Message::Prepare { epoch, ballot } => self.on_prepare(from, epoch, ballot),
+            Message::Promise { epoch, ballot, last, accepted } => {
+                self.on_promise(from, (epoch, ballot), (last, accepted));
+            }
+            Message::Accept { epoch, ballot, leader } => {
+                self.on_accept(from, (epoch, ballot), leader);
+            }
+            Message::Accepted { epoch, ballot } => self.on_accepted(from, epoch, ballot),
+            Message::Outbid { epoch, ballot } => self.on_outbid(epoch, ballot),
+            Message::Chosen { claim } => self.on_chosen(claim),
             Message::Append { claim, round, prev, entries, committed } => {
                 if claim.leader == from {
                     self.on_append(claim, round, prev, entries, committed);
@@ -429,6 +457,8 @@ impl Core {
             }
             Held::Durable(_) => {}
             Held::OwnVote(epoch) => self.own_vote_is_durable(epoch),
+            Held::OwnPromise(epoch, ballot) => self.own_promise_is_durable(epoch, ballot),
+            Held::OwnAcceptance(epoch, ballot) => self.on_accepted(self.me, epoch, ballot),
             Held::Claimed(claim) => self.claim_is_durable(claim),
         }
     }
@@ -449,10 +479,13 @@ impl Core {
     }
 
     /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
-    /// voted.
+    /// voted, and what it promised and accepted.
     fn durable_hard(&self) -> HardState {
-        let voted_for = self.hard.voted_for.filter(|_| self.settings.durable_vote);
-        HardState { voted_for, ..self.hard }
+        if self.settings.durable_vote {
+            self.hard
+        } else {
+            HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }
+        }
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
@@ -506,6 +539,7 @@ impl Core {
             role: self.role_name(),
             epoch: self.epoch(),
             index,
+            gtid: self.entries.id_at(index).filter(|id| id.claim != Claim::NONE),
             leader: self.leader(),
             acknowledgement: None,
         }

@@ -7,7 +7,7 @@
 //! has the entries.
 
 use super::entry::{Claim, EntryId, NodeId};
-use super::{Core, Message, Role};
+use super::{Core, Message, Report, Role};
 
 /// Most entries in one message, so that a follower that catches up answers in between.
 const RUN_ENTRIES_MAX: usize = 4096;
@@ -119,14 +119,25 @@ impl Core {
         if progress.transfer.is_some() {
             return self.acknowledge();
         }
+        let found = progress.probing.then_some(progress.matched);
         if progress.probing {
             progress.probing = false;
             progress.next = progress.matched + 1;
         } else {
             progress.next = progress.next.max(progress.matched + 1);
         }
+        if let Some(matched) = found {
+            self.tell_what_it_lacks(from, matched);
+        }
         self.review_in_sync(from);
         self.acknowledge();
+    }
+
+    fn tell_what_it_lacks(&mut self, follower: NodeId, matched: u64) {
+        let lacks = self.entries.lineage().between(matched, self.entries.last_index());
+        if !lacks.is_empty() {
+            self.report(Report::CatchesUp(follower, lacks));
+        }
     }
 
     /// A follower has the leader's log up to an entry in memory.

@@ -2,7 +2,9 @@
 //! whose absence chance alone hardly ever punishes.
 
 mod acknowledge;
+mod carried;
 mod elections;
+mod paxos;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

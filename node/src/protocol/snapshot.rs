@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::entry::{Claim, Encoded, EntryId, NodeId};
 use super::leader::Transfer;
-use super::{Core, Effect, Held, Message, Note, Report, Role};
+use super::{Core, Effect, Held, Lineage, Message, Note, Report, Role};
 use crate::state::State;
 
 /// Bytes of a snapshot in one message: as with entries, heartbeats are not held up.
@@ -31,13 +31,15 @@ const IMAGE_BYTES_MAX: u64 = 1 << 30;
 const SNAPSHOT_BYTES: u64 = 8 << 20;
 
 /// The version byte of an image.
-const IMAGE_VERSION: u8 = 2;
+const IMAGE_VERSION: u8 = 3;
 
 /// The state machine after an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The last entry that was applied.
     pub last: EntryId,
+    /// Who appended what up to there.
+    pub lineage: Lineage,
     /// The state, idempotency keys included.
     pub state: State,
 }
@@ -59,7 +61,7 @@ pub enum ImageError {
 impl Default for Snapshot {
     /// Before the first entry.
     fn default() -> Self {
-        Snapshot { last: EntryId::ORIGIN, state: State::default() }
+        Snapshot { last: EntryId::ORIGIN, lineage: Lineage::default(), state: State::default() }
     }
 }
 
@@ -69,7 +71,8 @@ impl Snapshot {
     /// # Panics
     /// Never: encoding plain data into memory cannot fail.
     pub fn encode(&self) -> Vec<u8> {
-        let image = postcard::to_extend(&(self.last, &self.state), vec![IMAGE_VERSION, 0, 0, 0, 0]);
+        let image = vec![IMAGE_VERSION, 0, 0, 0, 0];
+        let image = postcard::to_extend(&(self.last, &self.lineage, &self.state), image);
         let mut image = image.expect("plain data encodes into memory");
         let sum = crc32c::crc32c(&image[5..]);
         image[1..5].copy_from_slice(&sum.to_le_bytes());
@@ -90,12 +93,12 @@ impl Snapshot {
         if crc32c::crc32c(body) != u32::from_le_bytes(*sum) {
             return Err(ImageError::Damaged);
         }
-        let (last, state): (EntryId, State) =
+        let (last, lineage, state): (EntryId, Lineage, State) =
             postcard::from_bytes(body).map_err(|_| ImageError::Damaged)?;
         if last.index != state.applied() {
             return Err(ImageError::Damaged);
         }
-        Ok(Snapshot { last, state })
+        Ok(Snapshot { last, lineage, state })
     }
 }
 
@@ -166,7 +169,8 @@ impl Core {
             return;
         }
         let Some(last) = self.entries.id_at(applied) else { return };
-        let snapshot = Arc::new(Snapshot { last, state: self.state.clone() });
+        let lineage = self.entries.lineage().upto(applied);
+        let snapshot = Arc::new(Snapshot { last, lineage, state: self.state.clone() });
         self.save(snapshot, None);
     }
 
@@ -256,7 +260,8 @@ impl Core {
             (newest.last, image.unwrap_or_else(|| Encoded(Arc::from(newest.encode()))))
         } else {
             let Some(last) = self.entries.id_at(self.state.applied()) else { return };
-            let now = Snapshot { last, state: self.state.clone() };
+            let lineage = self.entries.lineage().upto(last.index);
+            let now = Snapshot { last, lineage, state: self.state.clone() };
             (last, Encoded(Arc::from(now.encode())))
         };
         let size = image.0.len() as u64;
@@ -421,6 +426,7 @@ impl Core {
         self.archive_after(differ.saturating_sub(1));
         self.barrier.write(Note::Base(last));
         self.entries = super::Entries::behind(last);
+        self.entries.descend_from(&snapshot.lineage);
         self.state = snapshot.state.clone();
         self.committed = last.index;
         self.durable = 0;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Acknowledgement, Claim, Core, EntryId, NodeId, Role, RoleName};
+use super::{Acknowledgement, Claim, Core, EntryId, Lineage, NodeId, Role, RoleName};
 
 /// Counts since the node started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,8 @@ pub struct View {
     pub released: u64,
     /// Its last entry.
     pub last_entry: EntryId,
+    /// Who appended what to its log, so that every position is a set of GTIDs.
+    pub lineage: Lineage,
     /// What an acknowledgement that it gives now stands for.
     pub acknowledgement: Acknowledgement,
     /// If it leads, how far the others are.
@@ -118,6 +120,7 @@ impl Core {
             snapshot: self.snapshots.newest.last.index,
             released: self.entries.base().index,
             last_entry: self.entries.last(),
+            lineage: self.entries.lineage().clone(),
             acknowledgement: self.acknowledgement(),
             followers,
             counters: self.counters,

@@ -2,7 +2,7 @@
 //!
 //! Every client has a connection of its own and sends its next request when the last one was
 //! answered. An answer that is not a success ends the run: errors are not throughput. It is started
-//! by `scripts/bench-store.sh`, twice in every round: for the store and for etcd.
+//! by `scripts/bench-store.sh`, once for every cell of its table, and by `bench-footprint.sh`.
 //!
 //! ```text
 //! requests per second, p50 ms, p99 ms, load of other programs in percent of the machine
@@ -10,9 +10,11 @@
 
 mod etcd;
 mod foreign;
+mod gateway;
+mod http1;
 mod store;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -30,7 +32,7 @@ const VALUE_BYTES: usize = 256;
 
 #[derive(Parser)]
 struct Arguments {
-    /// Whom to ask, and in which language: the store's HTTP/JSON or etcd's gRPC
+    /// Whom to ask, and in which language
     #[arg(long)]
     target: Target,
     /// The client address of the leader
@@ -42,6 +44,9 @@ struct Arguments {
     /// How many clients, each with a connection
     #[arg(long)]
     clients: u64,
+    /// Write every key in turn, so many writes in all, instead of for a time; prints nothing
+    #[arg(long, conflicts_with_all = ["warm", "seconds"])]
+    count: Option<u64>,
     /// Seconds before anything is counted
     #[arg(long, default_value_t = 1.0)]
     warm: f64,
@@ -55,8 +60,12 @@ struct Arguments {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Target {
+    /// The built-in store, by HTTP/JSON.
     Store,
+    /// etcd, by gRPC.
     Etcd,
+    /// etcd, by its JSON gateway.
+    EtcdJson,
 }
 
 /// What a client asks for.
@@ -68,24 +77,28 @@ enum Operation {
     Get,
 }
 
-/// A connection of either kind.
+/// A connection of any kind.
 enum Connection {
-    Store(store::Connection),
+    Store(http1::Connection),
     Etcd(etcd::Connection),
+    EtcdJson(http1::Connection),
 }
 
 impl Connection {
     async fn open(target: Target, address: SocketAddr) -> Result<Self> {
         Ok(match target {
-            Target::Store => Connection::Store(store::Connection::open(address).await?),
+            Target::Store => Connection::Store(http1::Connection::open(address).await?),
             Target::Etcd => Connection::Etcd(etcd::Connection::open(address).await?),
+            Target::EtcdJson => Connection::EtcdJson(http1::Connection::open(address).await?),
         })
     }
 
     async fn ask(&mut self, operation: Operation, key: &str, value: &str) -> Result<()> {
         match (self, operation) {
-            (Connection::Store(store), Operation::Put) => store.put(key, value).await,
-            (Connection::Store(store), Operation::Get) => store.get(key).await,
+            (Connection::Store(store), Operation::Put) => store::put(store, key, value).await,
+            (Connection::Store(store), Operation::Get) => store::get(store, key).await,
+            (Connection::EtcdJson(etcd), Operation::Put) => gateway::put(etcd, key, value).await,
+            (Connection::EtcdJson(etcd), Operation::Get) => gateway::get(etcd, key).await,
             (Connection::Etcd(etcd), Operation::Put) => etcd.put(key, value).await,
             (Connection::Etcd(etcd), Operation::Get) => etcd.get(key).await,
         }
@@ -99,9 +112,13 @@ fn main() -> Result<()> {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { target, address, operation, clients, warm, seconds, mut pids } = arguments;
+    let Arguments { target, address, operation, clients, count, warm, seconds, mut pids } =
+        arguments;
     pids.push(std::process::id());
     let value: Rc<str> = "v".repeat(VALUE_BYTES).into();
+    if let Some(count) = count {
+        return fill(target, address, clients, count, &value).await;
+    }
     if operation == Operation::Get {
         let mut connection = Connection::open(target, address).await?;
         for number in 0..KEYS {
@@ -147,6 +164,36 @@ async fn run(arguments: Arguments) -> Result<()> {
     let rate = latencies.len() as f64 / seconds;
     let millis = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
     println!("{rate:.0} {:.3} {:.3} {foreign:.1}", millis(0.5), millis(0.99));
+    Ok(())
+}
+
+/// Writes all keys in turn until there were so many writes.
+async fn fill(
+    target: Target,
+    address: SocketAddr,
+    clients: u64,
+    count: u64,
+    value: &Rc<str>,
+) -> Result<()> {
+    let next = Rc::new(Cell::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..clients {
+        let (value, next) = (Rc::clone(value), Rc::clone(&next));
+        tasks.push(tokio::task::spawn_local(async move {
+            let mut connection = Connection::open(target, address).await?;
+            loop {
+                let number: u64 = next.get();
+                if number == count {
+                    return anyhow::Ok(());
+                }
+                next.set(number + 1);
+                connection.ask(Operation::Put, &key(number % KEYS), &value).await?;
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.context("a client panicked")??;
+    }
     Ok(())
 }
 

@@ -1,12 +1,13 @@
 //! Who may lead: suspicion of a silent leader, and what follows from it: `election`.
 //!
 //! A follower that has not heard its leader for a random time suspects it. What it does then is
-//! the election's business: in [`raft`] it stands itself, in [`ask`] and [`ring`] it finds out who
-//! should, and [`office`] turns that into a leader, with votes or without. The rest of the core
-//! does not know which.
+//! the election's business: in [`raft`] it stands itself, in [`paxos`] it has a majority choose, in
+//! [`ask`] and [`ring`] it finds out who should stand, and [`office`] turns that into a leader, with
+//! votes or without. The rest of the core does not know which.
 
 mod ask;
 mod office;
+pub(super) mod paxos;
 mod raft;
 pub(super) mod ring;
 
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Claim, Core, EntryId, NodeId, Now, Report, Role};
+use super::{Ballot, Claim, Core, EntryId, NodeId, Now, Report, Role};
 use crate::config::Election;
 
 /// When to suspect the leader.
@@ -49,6 +50,11 @@ pub(super) enum Candidate {
         mine: (EntryId, u64, NodeId),
         positions: BTreeMap<NodeId, ask::Position>,
     },
+    /// It asks for promises to its ballot in the epoch it is in. It counts its own when that is on
+    /// disk.
+    Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised> },
+    /// It proposes who leads in the epoch it is in, and counts who accepted.
+    Proposing { ballot: Ballot, leader: NodeId, by: BTreeSet<NodeId> },
     /// It has claimed leadership and waits for its disk.
     Claiming(Claim),
 }
@@ -111,7 +117,7 @@ impl Core {
         self.counters.elections_started += 1;
         self.report(Report::Suspects(suspected));
         match self.settings.election {
-            Election::Raft => self.start_pre_vote(),
+            Election::Raft | Election::Paxos => self.start_pre_vote(),
             Election::MostRecent | Election::Seniority | Election::Bully => self.ask_positions(),
             Election::Ring => self.start_ring(),
             Election::Manual => self.resume(),

@@ -49,7 +49,7 @@ impl Core {
     pub(super) fn insist(&mut self) {
         self.become_follower("stands against a leader");
         if self.settings.majority {
-            self.stand();
+            self.campaign();
         } else {
             self.claim(self.hard.epoch + 1);
         }
@@ -87,9 +87,9 @@ impl Core {
             && claim.leader < self.me
     }
 
-    fn claim(&mut self, epoch: u64) {
+    pub(super) fn claim(&mut self, epoch: u64) {
         let claim = Claim { epoch, leader: self.me };
-        self.write_hard(HardState { epoch, voted_for: None, claim });
+        self.write_hard(HardState { epoch, voted_for: None, claim, ..self.hard });
         self.role = Role::Candidate(Candidate::Claiming(claim));
         self.restart_suspicion();
         // Two leaderships under one claim would give two entries one identity, so a claim is on

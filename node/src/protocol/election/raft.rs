@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use super::super::barrier::Held;
 use super::super::{Claim, Core, EntryId, HardState, Message, NodeId, Role};
 use super::Candidate;
+use crate::config::Election;
 
 impl Core {
     /// Asks who would vote for this node, without changing anything anywhere.
     pub(super) fn start_pre_vote(&mut self) {
-        let epoch = self.hard.epoch + 1;
+        let epoch = self.contested_epoch();
         let granted = BTreeSet::from([self.me]);
         self.role = Role::Candidate(Candidate::PreVote { epoch, granted });
         self.restart_suspicion();
@@ -19,10 +20,20 @@ impl Core {
         self.count_pre_votes();
     }
 
+    /// The epoch in which this node would stand.
+    fn contested_epoch(&self) -> u64 {
+        match self.settings.election {
+            Election::Paxos => self.unsettled_epoch(),
+            _ => self.hard.epoch + 1,
+        }
+    }
+
     pub(in super::super) fn on_pre_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
         // Whoever hears a leader does not help to depose it.
         let content = self.hears_leader(self.settings.election_timeout).is_some();
-        let granted = epoch > self.hard.epoch && !content && self.is_complete(last);
+        // Whoever proposes may propose another, whose log is complete.
+        let eligible = self.settings.election == Election::Paxos || self.is_complete(last);
+        let granted = epoch >= self.contested_epoch() && !content && eligible;
         self.counters.election_messages += 1;
         let reply = Message::PreVoteReply { asked: epoch, epoch: self.hard.epoch, granted };
         self.send(from, reply);
@@ -35,7 +46,9 @@ impl Core {
         epoch: u64,
         granted: bool,
     ) {
-        self.observe(epoch);
+        if !granted {
+            self.observe(epoch);
+        }
         if let Role::Candidate(Candidate::PreVote { epoch, granted: by }) = &mut self.role
             && *epoch == asked
             && granted
@@ -50,14 +63,22 @@ impl Core {
             Role::Candidate(Candidate::PreVote { granted, .. })
                 if granted.len() >= self.votes_needed() =>
             {
-                self.stand();
+                self.campaign();
             }
             _ => {}
         }
     }
 
+    /// Asks for leadership, whatever that changes.
+    pub(super) fn campaign(&mut self) {
+        match self.settings.election {
+            Election::Paxos => self.prepare(),
+            _ => self.stand(),
+        }
+    }
+
     /// Stands for election in the next epoch, with a vote for itself.
-    pub(super) fn stand(&mut self) {
+    fn stand(&mut self) {
         let epoch = self.hard.epoch + 1;
         self.write_hard(HardState { epoch, voted_for: Some(self.me), ..self.hard });
         let granted = BTreeSet::new();
@@ -77,7 +98,7 @@ impl Core {
 
     /// A message that rests on a vote: with `durable-vote` the vote is on disk first, and so is
     /// the log that the vote was given for.
-    fn vote_message(&mut self, to: NodeId, message: Message) {
+    pub(super) fn vote_message(&mut self, to: NodeId, message: Message) {
         if self.settings.durable_vote {
             self.once_durable(Held::Send(to, message));
         } else {

@@ -39,7 +39,7 @@ fn election_messages(nodes: u16, method: &str) -> u64 {
 #[test]
 fn the_messages_of_an_election_per_method_and_size() {
     let mut table = String::new();
-    for method in ["raft", "most-recent", "seniority", "bully", "ring"] {
+    for method in ["raft", "paxos", "most-recent", "seniority", "bully", "ring"] {
         table += &format!("{method:>12}");
         for nodes in [3, 5, 9, 17] {
             table += &format!("{:>6}", election_messages(nodes, &format!("election={method}")));
@@ -48,6 +48,7 @@ fn the_messages_of_an_election_per_method_and_size() {
     }
     insta::assert_snapshot!(table, @"
         raft    18    70   300  1178
+       paxos    15    63   255  1023
  most-recent    16    66   262  1038
    seniority    16    66   262  1038
        bully    22   109   500  2244

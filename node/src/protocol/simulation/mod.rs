@@ -182,8 +182,10 @@ fn an_unclean_election_loses_what_a_shrunken_in_sync_set_acknowledged() {
     are_caught(&[&overrides[..], &["unclean-election=on"]].concat(), "lost");
 }
 
-const METHODS: [&str; 6] = [
+/// The first two elect with a majority or not at all; the last waits for an operator.
+const METHODS: [&str; 7] = [
     "election=raft",
+    "election=paxos",
     "election=most-recent",
     "election=seniority",
     "election=bully",
@@ -193,7 +195,7 @@ const METHODS: [&str; 6] = [
 
 #[test]
 fn every_election_with_a_majority_and_completeness_keeps_every_promise() {
-    for method in &METHODS[..5] {
+    for method in &METHODS[..6] {
         prove(&settings("raft", &[method]), 0..200);
     }
 }
@@ -218,7 +220,7 @@ fn a_manual_election_breaks_no_promise_while_it_waits_for_an_operator() {
 
 #[test]
 fn every_election_without_a_majority_ends_with_all_replicas_equal() {
-    for method in &METHODS[1..5] {
+    for method in &METHODS[2..6] {
         let settings = settings("async", &[method]);
         for seed in 0..100 {
             let verdict = World::new(seed, settings.clone(), Shape::of(seed)).run();
@@ -229,14 +231,14 @@ fn every_election_without_a_majority_ends_with_all_replicas_equal() {
 
 #[test]
 fn a_winner_whose_log_nobody_checks_erases_writes_though_a_majority_voted_for_it() {
-    for method in &METHODS[2..5] {
+    for method in METHODS[3..6].iter().chain([&METHODS[1]]) {
         are_caught(&[method, "completeness=off"], "lost");
     }
 }
 
 #[test]
 fn without_a_majority_every_election_loses_writes() {
-    for method in &METHODS[1..5] {
+    for method in &METHODS[2..6] {
         let without = [method, "majority=off", "completeness=off", "reads=leader"];
         are_caught(&without, "lost");
     }
@@ -288,6 +290,11 @@ fn without_completeness_a_leader_lacks_committed_entries() {
 #[test]
 fn without_durable_votes_two_leaders_share_an_epoch() {
     is_caught("durable-vote=off", "election safety");
+}
+
+#[test]
+fn without_durable_acceptances_two_leaders_of_one_epoch_are_agreed_on() {
+    are_caught(&["election=paxos", "durable-vote=off"], "election safety");
 }
 
 #[test]

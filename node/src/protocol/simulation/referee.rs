@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::{Claim, Core, Entry, EntryId, NodeId, Now, Role};
+use super::super::{Claim, Core, Entry, EntryId, GtidSet, NodeId, Now, Role};
 use crate::state::{Answer, Change, Command, Lease, Query, State};
 
 /// A broken promise, in words.
@@ -330,6 +330,22 @@ impl Referee {
             if self.refused.contains(&command) {
                 return Err(format!("{command:?} was definitely refused and happened"));
             }
+        }
+        Ok(())
+    }
+
+    /// Whether a node says that it executed exactly what was committed, whatever it let go of.
+    pub(super) fn executed(&self, core: &Core) -> Result<(), Violation> {
+        let mut expected = GtidSet::default();
+        for (entry, _) in self.committed.iter().take(core.state.applied() as usize) {
+            expected.insert(entry.id.claim, entry.id.index, entry.id.index);
+        }
+        let executed = core.entries.lineage().between(0, core.state.applied());
+        if executed != expected {
+            return Err(format!(
+                "{}: expected to have executed {expected}, got {executed}",
+                core.me
+            ));
         }
         Ok(())
     }

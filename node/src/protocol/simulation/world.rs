@@ -14,7 +14,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 use super::super::{
-    Core, Effect, Input, Message, NodeId, Note, Now, Remembered, Report, Saved, Token,
+    Core, Effect, Input, Message, NodeId, Note, Now, Remembered, Report, Saved, Token, WallTime,
 };
 use super::referee::{Asked, Operation, Referee, Violation};
 use crate::config::Settings;
@@ -61,6 +61,10 @@ const CLIENTS: u64 = 4;
 const CLIENT_PATIENCE: Duration = Duration::from_millis(900);
 /// How often a client sends a write again.
 const RETRIES_MAX: u32 = 3;
+
+/// The earliest wall clock, and by how many microseconds others are ahead of it at most.
+const CLOCK: u64 = 1_700_000_000_000_000;
+const CLOCK_SKEW: u64 = 10_000_000;
 
 /// What came of a schedule.
 pub(super) struct Verdict {
@@ -116,6 +120,9 @@ enum Event {
 
 struct Node {
     core: Option<Core>,
+    /// What its wall clock says at the beginning of the schedule. It is another one after every
+    /// restart.
+    clock: WallTime,
     /// Counts restarts, so that events of an earlier life are recognized.
     life: u32,
     paused_until: Now,
@@ -182,6 +189,7 @@ impl World {
         for id in (1..=shape.nodes).map(NodeId) {
             let node = Node {
                 core: None,
+                clock: WallTime::default(),
                 life: 0,
                 paused_until: Duration::ZERO,
                 disk: Vec::new(),
@@ -255,6 +263,9 @@ impl World {
             return Err("liveness: the healed cluster did not settle".to_string());
         }
         self.referee.refused_stays_refused()?;
+        for core in self.nodes.values().filter_map(|node| node.core.as_ref()) {
+            self.referee.executed(core)?;
+        }
         match self.lost() {
             0 => Ok(()),
             lost => Err(format!("{lost} acknowledged writes are lost")),
@@ -337,6 +348,7 @@ impl World {
             Remembered::replay(node.saved.clone(), node.purged, notes).expect("a disk replays");
         node.core =
             Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, self.now));
+        node.clock = WallTime(CLOCK + entropy % CLOCK_SKEW);
         node.timer = None;
         node.disk_busy_until = self.now;
         (node.saves_at, node.overtaken) = (self.now, 0);
@@ -393,6 +405,7 @@ impl World {
         let now = self.now;
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         let Some(core) = &mut node.core else { return Ok(()) };
+        core.step(now, Input::Clock(WallTime(node.clock.0 + now.as_micros() as u64)));
         core.step(now, input);
         if core.next_timer() <= now {
             core.step(now, Input::Tick);
