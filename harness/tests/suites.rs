@@ -40,7 +40,16 @@ fn kinds() -> Vec<TargetKind> {
         values: names("profiles"),
         meaning: String::new(),
     };
-    vec![kind("store", vec![profile], Some(names("switches"))), kind("etcd", Vec::new(), None)]
+    let plant = Setting {
+        name: "plant".to_string(),
+        default: String::new(),
+        values: names("plants"),
+        meaning: String::new(),
+    };
+    vec![
+        kind("store", vec![profile, plant], Some(names("switches"))),
+        kind("etcd", Vec::new(), None),
+    ]
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub struct Refusal {
 pub struct Setting {
     /// Its key.
     pub name: String,
-    /// What it is when a suite does not say.
+    /// What it is when a suite does not say; empty if it is then absent.
     pub default: String,
     /// What it may be; empty for anything.
     pub values: Vec<String>,
@@ -87,7 +87,8 @@ impl TargetSpec {
     /// targets are equal when they mean the same.
     pub fn with_defaults(&self, kinds: &[TargetKind]) -> TargetSpec {
         let mut full = self.clone();
-        for setting in self.kind_in(kinds).into_iter().flat_map(|kind| &kind.settings) {
+        let settings = self.kind_in(kinds).into_iter().flat_map(|kind| &kind.settings);
+        for setting in settings.filter(|setting| !setting.default.is_empty()) {
             full.settings.entry(setting.name.clone()).or_insert_with(|| setting.default.clone());
         }
         full

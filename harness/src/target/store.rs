@@ -27,6 +27,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_')
 /// The setting that names a point in the space of protections.
 const PROFILE: &str = "profile";
 
+/// The setting that breaks a protection in the store's code.
+const PLANT: &str = "plant";
+
 /// The built-in store.
 pub(super) struct Store {
     spec: TargetSpec,
@@ -37,8 +40,8 @@ pub(super) struct Store {
 
 /// What suites may say of the store, as the store itself describes it.
 pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
-    let Description { profiles, switches } = describe()?;
-    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect();
+    let Description { profiles, switches, plants } = describe()?;
+    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect::<Vec<_>>();
     Ok(TargetKind {
         name: name.to_string(),
         summary: "the built-in store: single-leader replication, every protection a switch"
@@ -49,12 +52,20 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::AtomicList,
             Capability::LocalRead,
         ],
-        settings: vec![Setting {
-            name: PROFILE.to_string(),
-            default: "raft".to_string(),
-            values: names(profiles),
-            meaning: "a named setting of all protections".to_string(),
-        }],
+        settings: vec![
+            Setting {
+                name: PROFILE.to_string(),
+                default: "raft".to_string(),
+                values: names(profiles),
+                meaning: "a named setting of all protections".to_string(),
+            },
+            Setting {
+                name: PLANT.to_string(),
+                default: String::new(),
+                values: names(plants),
+                meaning: "a bug planted in the store's code (splitbrain list plants)".to_string(),
+            },
+        ],
         switches: Some(names(switches)),
         refuses: vec![Refusal {
             fault: "wipe",
@@ -83,11 +94,19 @@ fn program() -> Result<PathBuf, Unusable> {
 struct Description {
     profiles: Vec<Named>,
     switches: Vec<Named>,
+    plants: Vec<Named>,
 }
 
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    meaning: String,
+}
+
+/// The bugs that can be planted in the store, by name, with what each one is.
+pub(crate) fn plants() -> Result<Vec<(String, String)>, Unusable> {
+    let plants = describe()?.plants.into_iter();
+    Ok(plants.map(|plant| (plant.name, plant.meaning)).collect())
 }
 
 fn describe() -> Result<Description, Unusable> {
@@ -145,6 +164,9 @@ impl Target for Store {
         option("--peer-listen", peer.to_string());
         if let Some(profile) = self.spec.settings.get(PROFILE) {
             option("--profile", profile.clone());
+        }
+        if let Some(plant) = self.spec.settings.get(PLANT) {
+            option("--plant", plant.clone());
         }
         for (other, address) in dial {
             option("--peer", format!("{other}={address}"));

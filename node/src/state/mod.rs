@@ -98,6 +98,16 @@ impl State {
         self.locks.iter()
     }
 
+    /// Carries a change out as if it had never been applied: `Plant::ApplyTwice`.
+    pub(crate) fn apply_uncounted(&mut self, change: Change) {
+        self.carry_out(self.applied, change.command);
+    }
+
+    /// Loses the idempotency keys: `Plant::SnapshotWithoutKeys`.
+    pub(crate) fn forget_keys(&mut self) {
+        self.idempotency = Idempotency::default();
+    }
+
     /// Looks at the map. `None` if a list would exceed [`LIST_ENTRIES_MAX`] or
     /// [`LIST_BYTES_MAX`].
     pub fn read(&self, query: &Query) -> Option<Answer> {

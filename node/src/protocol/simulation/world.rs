@@ -279,6 +279,8 @@ impl World {
 
     fn final_checks(&mut self, converged: bool) -> Result<(), Violation> {
         if !converged {
+            self.referee
+                .replicas_agree(self.nodes.values().filter_map(|node| node.core.as_ref()))?;
             return Err("liveness: the healed cluster did not settle".to_string());
         }
         self.referee.refused_stays_refused()?;
