@@ -96,6 +96,8 @@ pub enum Election {
     Ring,
     /// Nobody stands unless an operator says so.
     Manual,
+    /// Whoever holds a lock with a time to live in a lock service (Chubby, Kubernetes).
+    Lease,
 }
 
 /// When a leader gives way that has come into contact with a later claimant.
@@ -191,6 +193,10 @@ pub struct Settings {
     pub fsync: Fsync,
     /// After how many entries the state machine is saved and the log behind it let go.
     pub snapshot_entries: u64,
+    /// The time to live of the lock that a leader holds with `election=lease`.
+    pub lock_ttl: Duration,
+    /// How long before its lock runs out a leader stops serving; `None` is not at all.
+    pub lock_margin: Option<Duration>,
     /// How often a leader makes itself heard.
     pub heartbeat: Duration,
     /// The shortest silence after which a leader is suspected; the longest is twice this.

@@ -98,6 +98,8 @@ fn raft() -> Settings {
         resource_tokens: true,
         fsync: Fsync::Always,
         snapshot_entries: 20_000,
+        lock_ttl: Duration::from_secs(3),
+        lock_margin: Some(Duration::from_millis(500)),
         heartbeat: Duration::from_millis(50),
         election_timeout: Duration::from_millis(300),
         ask_window: Duration::from_millis(150),

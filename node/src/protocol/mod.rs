@@ -92,6 +92,7 @@ pub use barrier::Token;
 pub use durable::{
     Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
 };
+pub use election::lease::{LockAnswer, LockAsk};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
 pub use gtid_set::GtidSet;
@@ -107,6 +108,7 @@ pub use wall_time::WallTime;
 use crate::config::Settings;
 use crate::state::{Answer, State};
 use barrier::{Barrier, Held};
+use election::lease::Lease;
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
 use entries::Entries;
@@ -154,6 +156,13 @@ pub enum Input {
     /// The last connection from a node was closed. A hint that it may be dead; safety never rests
     /// on it.
     Closed(NodeId),
+    /// The lock service has answered, or will not.
+    Lock {
+        /// The number it had in [`Effect::Lock`].
+        number: u64,
+        /// What it answered.
+        answer: LockAnswer,
+    },
     /// Nothing but time passed.
     Tick,
 }
@@ -210,6 +219,13 @@ pub enum Effect {
         /// What came of it.
         outcome: Outcome,
     },
+    /// Ask the lock service, and report [`Input::Lock`].
+    Lock {
+        /// Its number.
+        number: u64,
+        /// What to ask.
+        ask: LockAsk,
+    },
     /// Something worth a line in the log for people.
     Report(Report),
 }
@@ -254,6 +270,13 @@ pub enum Report {
     InSync(NodeId),
     /// A follower has fallen behind and is no longer waited for.
     FellBehind(NodeId),
+    /// The lock service gave a token that cannot be an epoch any more.
+    StaleToken {
+        /// The token, which is given back.
+        token: u64,
+        /// The epoch that the node is in.
+        epoch: u64,
+    },
     /// Two leaders share one epoch.
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
@@ -305,6 +328,7 @@ pub struct Core {
     role: Role,
     suspicion: Suspicion,
     passing: Passing,
+    lease: Lease,
     forwards: Forwards,
     /// What was compared too early, with [`Plant::CompareBeforeReplication`].
     compared: BTreeMap<EntryId, Answer>,
@@ -357,6 +381,7 @@ impl Core {
             role: Role::Follower { upstream: None, round: 0 },
             suspicion: Suspicion::default(),
             passing: Passing::new(),
+            lease: Lease::default(),
             forwards: Forwards::new(first_forward),
             compared: BTreeMap::new(),
             barrier: Barrier::default(),
@@ -373,6 +398,7 @@ impl Core {
     /// Handles one input. What comes of it is gathered until [`Core::finish`].
     pub fn step(&mut self, now: Now, input: Input) {
         self.now = self.now.max(now);
+        self.mind_lease();
         match input {
             Input::Message { from, message } => self.receive(from, message),
             Input::Request { id, request, deadline } => self.request(id, request, deadline),
@@ -386,6 +412,7 @@ impl Core {
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
             Input::Clock(wall) => self.wall = wall,
+            Input::Lock { number, answer } => self.on_lock(number, answer),
             Input::Tick => self.tick(),
         }
     }
@@ -393,6 +420,7 @@ impl Core {
     /// Closes a batch of inputs: what the node must now do, in this order.
     pub fn finish(&mut self, now: Now) -> Vec<Effect> {
         self.now = self.now.max(now);
+        self.mind_lease();
         self.lead();
         self.consider_snapshot();
         if let Some((notes, token)) = self.barrier.submit() {

@@ -201,6 +201,37 @@ fn every_election_with_a_majority_and_completeness_keeps_every_promise() {
     }
 }
 
+/// A lease short enough to run out within a schedule.
+const SHORT_LEASE: [&str; 2] = ["election=lease", "lock-ttl=400ms"];
+
+#[test]
+fn an_election_by_lease_keeps_every_promise_also_when_a_leased_leader_alone_answers_reads() {
+    for reads in ["reads=read-index", "reads=leader"] {
+        let switches = [&SHORT_LEASE[..], &["lock-margin=20ms", reads]].concat();
+        let tally = prove_each(&settings("raft", &switches), 0..200, Shape::of);
+        assert!(tally.acknowledged > 1000, "only {} writes", tally.acknowledged);
+    }
+}
+
+/// A clock that is a fifth too slow takes 300 ms for 375.
+#[test]
+fn a_lease_with_a_margin_keeps_every_promise_while_clocks_drift() {
+    let switches = [&SHORT_LEASE[..], &["lock-margin=100ms", "reads=leader"]].concat();
+    prove_each(&settings("raft", &switches), 0..200, |seed| Shape::of(seed).with_drift(DRIFT));
+}
+
+#[test]
+fn a_leader_that_does_not_mind_its_lease_serves_stale_reads_after_it() {
+    let overrides = [&SHORT_LEASE[..], &["lock-margin=off", "reads=leader"]].concat();
+    are_caught(&overrides, "stale read");
+}
+
+#[test]
+fn a_lease_without_a_majority_loses_what_its_next_holder_lacks() {
+    let without = ["majority=off", "completeness=off", "reads=leader", "lock-margin=20ms"];
+    are_caught(&[&SHORT_LEASE[..], &without].concat(), "lost");
+}
+
 /// Whether it then leads again is the operator's business, and there is none.
 #[test]
 fn a_manual_election_breaks_no_promise_while_it_waits_for_an_operator() {
