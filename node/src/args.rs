@@ -1,7 +1,7 @@
 //! The command line of a node, for `splitbrain-node` and for `splitbrain node`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -13,6 +13,7 @@ use crate::config::{Election, Settings, describe};
 use crate::lock_service::Kind;
 use crate::peer::Peer;
 use crate::protocol::{NodeId, Plant, Plants};
+use crate::recording::replay;
 use crate::runtime::{NodeConfig, serve};
 
 /// Most nodes of a cluster. A leader sends every entry to each follower itself, and the state of
@@ -29,7 +30,7 @@ const NODES_MAX: usize = 31;
 #[command(verbatim_doc_comment)]
 pub struct NodeArgs {
     /// Name of this node: n1, n2, ...
-    #[arg(long, value_name = "NODE", required_unless_present = "describe")]
+    #[arg(long, value_name = "NODE", required_unless_present_any = ["describe", "replay_inputs"])]
     id: Option<NodeId>,
 
     /// Name of the cluster; nodes and data directories of another one are refused
@@ -37,11 +38,11 @@ pub struct NodeArgs {
     cluster: String,
 
     /// Where the node keeps its log, created when missing
-    #[arg(long, value_name = "DIR", required_unless_present = "describe")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["describe", "replay_inputs"])]
     data_dir: Option<PathBuf>,
 
     /// Where clients reach the node over HTTP
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "describe")]
+    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "replay_inputs"])]
     client_listen: Option<SocketAddr>,
 
     /// Where other nodes reach it; not needed in a cluster of one
@@ -72,6 +73,14 @@ pub struct NodeArgs {
     /// What kind of lock service that is: store (a cluster of this store) or etcd
     #[arg(long, value_name = "KIND", default_value = "store", requires = "lock_service")]
     lock_service_kind: Kind,
+
+    /// Write down all that the protocol core is fed and does, in DATA_DIR/recordings, a file a life
+    #[arg(long)]
+    record_inputs: bool,
+
+    /// Feed a recording to a fresh core, which must do the same byte for byte, and exit
+    #[arg(long, value_name = "FILE")]
+    replay_inputs: Option<PathBuf>,
 
     /// Allow addresses beyond this machine. There is no encryption and no authentication
     #[arg(long)]
@@ -111,6 +120,9 @@ pub fn run(args: NodeArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     log_to_stderr();
+    if let Some(path) = &args.replay_inputs {
+        return replayed(path);
+    }
     let config = match args.check() {
         Ok(config) => config,
         Err(error) => {
@@ -122,6 +134,20 @@ pub fn run(args: NodeArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("stopped: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn replayed(path: &Path) -> ExitCode {
+    match replay(path) {
+        #[expect(clippy::print_stdout, reason = "this is the command's output")]
+        Ok(replayed) => {
+            println!("{replayed}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!("not the same: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -212,6 +238,7 @@ impl NodeArgs {
             profile,
             settings,
             lock_service,
+            record_inputs: self.record_inputs,
         })
     }
 }

@@ -13,6 +13,7 @@ mod lock_service;
 pub mod log;
 mod peer;
 pub mod protocol;
+mod recording;
 mod runtime;
 mod snapshot_file;
 pub mod state;

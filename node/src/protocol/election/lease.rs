@@ -24,13 +24,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::{Core, Effect, Now, Report, Role};
 use super::Candidate;
 use crate::config::Election;
 
 /// What a node asks the lock service. Which lock, for whom and for how long is the runtime's
 /// business.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LockAsk {
     /// To hold the lock.
     Acquire,
@@ -47,7 +49,7 @@ pub enum LockAsk {
 }
 
 /// What the lock service answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LockAnswer {
     /// The asker holds the lock, from some moment after it asked.
     Held {
