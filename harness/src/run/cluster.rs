@@ -122,6 +122,11 @@ impl Cluster {
         Ok(self.network.client_lane(node).await?)
     }
 
+    /// Lets processes of others call nodes, over lanes.
+    pub fn open_to_strangers(&self) {
+        self.network.open_to_strangers();
+    }
+
     /// Ends every connection of every client; nothing of them reaches a node any more.
     ///
     /// # Errors

@@ -82,6 +82,7 @@ impl Core {
             self.report(Report::SharedEpoch(self.hard.claim, claim));
         }
         self.give_up_role("a later leader");
+        self.founding_is_over();
         let voted_for = self.hard.voted_for.filter(|_| claim.epoch == self.hard.epoch);
         let epoch = self.hard.epoch.max(claim.epoch);
         self.write_hard(HardState { epoch, voted_for, claim, ..self.hard });

@@ -5,6 +5,7 @@ mod acknowledge;
 mod carried;
 mod elections;
 mod lease;
+mod membership;
 mod paxos;
 mod planted;
 
@@ -42,7 +43,7 @@ impl Bench {
         let all = || (1..=nodes).map(NodeId);
         let core = |me: NodeId| {
             let peers = all().filter(|peer| *peer != me).collect();
-            let remembered = Remembered::default();
+            let remembered = Remembered::founder();
             Core::new(me, peers, settings.clone(), remembered, me.0.into(), Duration::ZERO)
         };
         Bench {

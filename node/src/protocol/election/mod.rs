@@ -77,6 +77,9 @@ impl Core {
         if matches!(self.role, Role::Leader(_)) {
             return self.tick_leader();
         }
+        if !self.votes() {
+            return self.tick_learner();
+        }
         if self.now < self.suspicion.deadline {
             return;
         }

@@ -6,7 +6,7 @@
 
 use super::super::barrier::Held;
 use super::super::leader::Origin;
-use super::super::{Claim, Core, HardState, Message, NodeId, Outcome, Role};
+use super::super::{Claim, Core, Failure, FailureKind, HardState, Message, NodeId, Outcome, Role};
 use super::Candidate;
 use crate::config::Election;
 use crate::state::Answer;
@@ -67,6 +67,11 @@ impl Core {
 
     /// An operator wants this node to lead. The answer says that it has begun to try.
     pub(in super::super) fn promote(&mut self, origin: Origin) {
+        if !self.votes() {
+            let message = "it has lost its disk or is new, and has not caught up";
+            let failure = Failure::definite(FailureKind::Learner, message);
+            return self.reply(origin, Outcome::Failed(failure));
+        }
         if !matches!(self.role, Role::Leader(_)) {
             self.counters.elections_started += 1;
             self.insist();

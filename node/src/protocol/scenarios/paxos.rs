@@ -29,7 +29,8 @@ impl Bench {
     fn restart(&mut self, node: NodeId) {
         let core = &self.cores[&node];
         let hard = core.durable_hard();
-        let remembered = Remembered { hard, entries: core.entries.clone(), ..Default::default() };
+        let remembered =
+            Remembered { hard, entries: core.entries.clone(), ..Remembered::founder() };
         let (peers, settings) = (core.peers.clone(), core.settings.clone());
         let core = Core::new(node, peers, settings, remembered, node.0.into(), self.now);
         self.cores.insert(node, core);
