@@ -96,6 +96,8 @@ pub enum Election {
     Ring,
     /// Nobody stands unless an operator says so.
     Manual,
+    /// Whoever holds a lock with a time to live in a lock service (Chubby, Kubernetes).
+    Lease,
 }
 
 /// How long a leader may be silent before it is suspected.
@@ -194,10 +196,17 @@ pub struct Settings {
     pub routing: Routing,
     /// Whether a write that is sent again under its idempotency key is done once.
     pub idempotency: bool,
+    /// Whether a protected resource refuses a write whose fencing token is smaller than one that
+    /// it has seen.
+    pub resource_tokens: bool,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
     /// After how many entries the state machine is saved and the log behind it let go.
     pub snapshot_entries: u64,
+    /// The time to live of the lock that a leader holds with `election=lease`.
+    pub lock_ttl: Duration,
+    /// How long before its lock runs out a leader stops serving; `None` is not at all.
+    pub lock_margin: Option<Duration>,
     /// How often a leader makes itself heard.
     pub heartbeat: Duration,
     /// The shortest silence after which a leader is suspected; the longest is twice this.

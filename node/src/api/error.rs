@@ -11,7 +11,7 @@ use serde_json::json;
 use super::redirect::LeaderAddress;
 use crate::peer::ClientAddresses;
 use crate::protocol::{Failure, FailureKind, NodeId};
-use crate::state::{RESULTS_BYTES_MAX, Refusal, VALUE_BYTES_MAX};
+use crate::state::{LOCKS_MAX, RESULTS_BYTES_MAX, Refusal, VALUE_BYTES_MAX};
 
 /// A request that did not end well.
 #[derive(Debug)]
@@ -123,6 +123,20 @@ impl From<Refusal> for ApiError {
                 );
                 (StatusCode::UNPROCESSABLE_ENTITY, "key-reused", message)
             }
+            Refusal::TooManyLocks => {
+                let message = format!(
+                    "expected at most {LOCKS_MAX} locks at a time; help: release one, or let one \
+                     run out"
+                );
+                (StatusCode::SERVICE_UNAVAILABLE, "too-many-locks", message)
+            }
+            Refusal::StaleToken { token, greatest } => {
+                let message = format!(
+                    "the resource has seen token {greatest}, got {token}; help: the lock has gone \
+                     to another holder; acquire it again"
+                );
+                (conflict, "stale-token", message)
+            }
         };
         ApiError { status, error, message, definite: true, leader: None }
     }
@@ -149,8 +163,8 @@ impl IntoResponse for ApiError {
 
 /// A path that does not exist.
 pub(super) async fn no_such_page() -> ApiError {
-    let message = "expected /kv, /compare-and-set, /increment, /append, /transaction, /promote, \
-                   /status, /metrics or /health"
+    let message = "expected /kv, /compare-and-set, /increment, /append, /transaction, /lock, \
+                   /resource, /promote, /status, /metrics or /health"
         .to_string();
     ApiError {
         status: StatusCode::NOT_FOUND,

@@ -52,7 +52,7 @@ struct CompareAndSetBody {
 }
 
 pub(super) type Key = Result<Path<String>, axum::extract::rejection::PathRejection>;
-type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
+pub(super) type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
 
 /// `GET /kv/{key}`
 pub(super) async fn get(
@@ -62,11 +62,7 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Answered {
     let key = checked_key(key)?;
-    let Parameters(parameters) = parameters.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    if parameters.prefix.is_some() {
-        return Err(ApiError::bad_request("prefix: expected with GET /kv only"));
-    }
-    ask(&shared, &headers, parameters.request(Query::Get { key })?).await
+    read(&shared, &headers, Query::Get { key }, parameters).await
 }
 
 /// `GET /kv?prefix=`
@@ -130,6 +126,20 @@ pub(super) async fn write(shared: &Shared, headers: &HeaderMap, command: Command
 /// `POST /promote`
 pub(super) async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Answered {
     ask(&shared, &headers, Request::Promote).await
+}
+
+/// Hands a query to the core, read as the parameters say.
+pub(super) async fn read(
+    shared: &Shared,
+    headers: &HeaderMap,
+    query: Query,
+    parameters: Checked<ReadParameters>,
+) -> Answered {
+    let Parameters(parameters) = parameters.map_err(|e| ApiError::bad_request(e.body_text()))?;
+    if parameters.prefix.is_some() {
+        return Err(ApiError::bad_request("prefix: expected with GET /kv only"));
+    }
+    ask(shared, headers, parameters.request(query)?).await
 }
 
 /// Hands a request to the core and waits for its outcome, or for the deadline.

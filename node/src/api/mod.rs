@@ -1,4 +1,4 @@
-//! HTTP/1.1 with JSON for clients: keys, status, metrics. `docs/http-api.md` describes it.
+//! HTTP/1.1 with JSON for clients: keys, locks, status, metrics. `docs/http-api.md` describes it.
 //!
 //! The API decides nothing. It checks what a client sent, hands it to the core, waits for the
 //! outcome or the deadline, and says of every failure whether it is definite.
@@ -7,6 +7,7 @@ mod answer;
 mod consistency;
 mod error;
 mod kv;
+mod lock;
 mod metrics;
 mod operations;
 mod redirect;
@@ -89,6 +90,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/increment/{*key}", post(operations::increment))
         .route("/append/{*key}", post(operations::append))
         .route("/transaction", post(operations::transaction))
+        .route(
+            "/lock/{*name}",
+            get(lock::look).post(lock::acquire).put(lock::renew).delete(lock::release),
+        )
+        .route("/resource/{*name}", get(lock::read_resource).put(lock::write_resource))
         .route("/promote", post(kv::promote))
         .route("/health", get(async || "ok\n"))
         .route("/status", get(status::status))

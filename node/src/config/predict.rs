@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::{Fallback, Fsync, Level, Reads, Replication, Settings, Standbys, WaitPoint};
+use super::{Election, Fallback, Fsync, Level, Reads, Replication, Settings, Standbys, WaitPoint};
 
 /// An anomaly that may occur.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,6 +57,15 @@ pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
             "duplicate",
             &["idempotency"],
             "a write whose answer was lost is sent again by its client, and is done again"
+                .to_string(),
+        );
+    }
+    if !settings.resource_tokens {
+        may(
+            "lost-update",
+            &["resource-tokens"],
+            "a holder that was paused until its lock had gone to another overwrites what the \
+             other wrote to the resource"
                 .to_string(),
         );
     }
@@ -165,7 +174,20 @@ fn reads(
     may: &mut impl FnMut(&'static str, &[&'static str], String),
 ) {
     // If every node must confirm a write, nothing newer exists while an old leader is left out.
-    if settings.reads == Reads::Leader && holders < nodes {
+    // And whoever stops serving before its lock can go to another never answers beside another.
+    let leased = settings.election == Election::Lease;
+    if settings.reads == Reads::Leader && holders < nodes && leased {
+        if settings.lock_margin.is_none_or(|margin| margin < settings.lock_ttl / 100) {
+            may(
+                "stale-read",
+                &["reads", "election", "lock-margin"],
+                "a leader that was paused or cut off for longer than its lease does not look at \
+                 its clock, or has one that runs slow, and answers from its own old state while \
+                 another leads"
+                    .to_string(),
+            );
+        }
+    } else if settings.reads == Reads::Leader && holders < nodes {
         may(
             "stale-read",
             &["reads"],
@@ -228,6 +250,7 @@ mod tests {
             "fencing=off",
             "reads=leader",
             "reads=any",
+            "resource-tokens=ignored",
             "fsync=never",
         ] {
             assert!(!anomalies("raft", &[switch]).is_empty(), "{switch}");

@@ -190,12 +190,12 @@ pub static SWITCHES: &[Switch] = &[
         "election", election,
         "who stands when the leader is missed: whoever missed it first; whom a majority agrees on; \
          of those that answer the freshest, the longest-serving or the highest; the highest on the \
-         ring; whom an operator promotes",
-        "raft, paxos, most-recent, seniority, bully, ring, manual",
+         ring; whom an operator promotes; whoever gets a lock in a lock service",
+        "raft, paxos, most-recent, seniority, bully, ring, manual, lease",
         "raft" => Election::Raft, "paxos" => Election::Paxos,
         "most-recent" => Election::MostRecent,
         "seniority" => Election::Seniority, "bully" => Election::Bully, "ring" => Election::Ring,
-        "manual" => Election::Manual
+        "manual" => Election::Manual, "lease" => Election::Lease
     ),
     on_off!(
         "majority",
@@ -262,6 +262,13 @@ pub static SWITCHES: &[Switch] = &[
         "a write that is sent again under its idempotency key is done once"
     ),
     words!(
+        "resource-tokens", resource_tokens,
+        "a protected resource refuses a writer whose fencing token is smaller than one it has \
+         seen, or lets everybody write",
+        "checked, ignored",
+        "checked" => true, "ignored" => false
+    ),
+    words!(
         "fsync", fsync,
         "whether the log waits for the disk before anything depends on a record",
         "always, never",
@@ -274,6 +281,23 @@ pub static SWITCHES: &[Switch] = &[
         read: |settings| settings.snapshot_entries.to_string(),
         write: |settings, text| {
             settings.snapshot_entries = text.parse().ok()?;
+            Some(())
+        },
+    },
+    span!(
+        "lock-ttl",
+        lock_ttl,
+        "the time to live of the lock that a leader holds with election=lease; it renews after a \
+         third"
+    ),
+    Switch {
+        name: "lock-margin",
+        meaning: "how long before its lock runs out, by its own clock, a leader of election=lease \
+                  stops serving; off: it serves until it is told that it lost the lock",
+        values: "off, or a duration such as 50ms or 3s",
+        read: |settings| settings.lock_margin.map_or("off".to_string(), duration_text),
+        write: |settings, text| {
+            settings.lock_margin = if text == "off" { None } else { Some(duration(text)?) };
             Some(())
         },
     },

@@ -6,11 +6,13 @@
 //! part them: with `wait-point=after-commit` a write is visible before followers have confirmed
 //! it, and with `level=applied` followers can only apply what is committed already.
 
+use std::sync::Arc;
+
 use super::leader::{Leader, Origin, Progress};
 use super::message::Acknowledgement;
 use super::{Core, Effect, EntryId, Message, NodeId, Outcome, Plant, Role, Source, reached_by};
 use crate::config::{Level, Replication, Standbys, WaitPoint};
-use crate::state::Answer;
+use crate::state::{Answer, Command};
 
 /// A write that is visible and whose writer waits for followers.
 #[derive(Debug)]
@@ -139,8 +141,17 @@ impl Core {
                 return;
             };
             let id = entry.id;
-            let answer = self.state.apply(next, entry.change.decode());
+            let change = entry.change.decode();
+            let lock = match &change.command {
+                Command::Lock(command) => Some(Arc::clone(command.name())),
+                _ => None,
+            };
+            let mut answer = self.state.apply(next, change);
             self.counters.applied += 1;
+            if let Some(name) = lock {
+                self.count_lease(&name);
+                self.tell_time_left(&name, &mut answer);
+            }
             let answer = self.compared.remove(&id).unwrap_or(answer);
             let Role::Leader(leader) = &mut self.role else { continue };
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)

@@ -135,6 +135,7 @@ impl Core {
     /// Answers whoever waits at a leader that stops leading. What it has appended may still be
     /// committed by another leader, so the answers are not definite.
     fn give_up_role(&mut self, why: &'static str) {
+        self.give_up_lock();
         let nobody = Role::Follower { upstream: None, round: 0 };
         if !matches!(self.role, Role::Leader(_)) {
             return;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::acknowledge::Answered;
 use super::contact::Contact;
+use super::lease_timers::LeaseTimers;
 use super::membership::Known;
 use super::read::Reads;
 use super::{
@@ -44,6 +45,8 @@ pub(super) struct Leader {
     pub(super) goes_alone: bool,
     /// The last entry that was announced to the barrier.
     pub(super) announced: u64,
+    /// The time to live of every lock.
+    pub(super) leases: LeaseTimers,
 }
 
 /// What a leader knows of one follower.
@@ -156,7 +159,9 @@ impl Core {
             waits_since: None,
             goes_alone: false,
             announced: next - 1,
+            leases: LeaseTimers::default(),
         }));
+        self.count_leases();
         self.suspicion.settled = true;
         self.counters.elections_won += 1;
         self.report(Report::Leads(claim));
@@ -175,7 +180,7 @@ impl Core {
 
     /// Appends a client's change and remembers who waits for it. Whether it was already carried
     /// out is found out where it is applied, behind everything that was appended before it:
-    /// `idempotency`.
+    /// `idempotency`. So it is with the token of a write to a resource: `resource-tokens`.
     pub(super) fn append_for(&mut self, origin: Origin, mut change: Change) {
         if self.entries.last_index() - self.committed >= UNCOMMITTED_MAX {
             let message = "too many writes wait for other nodes";
@@ -189,6 +194,11 @@ impl Core {
         }
         if !self.settings.idempotency {
             change.key = None;
+        }
+        if let Command::Resource(write) = &mut change.command
+            && !self.settings.resource_tokens
+        {
+            write.token = None;
         }
         let id = self.append(&change);
         if self.plant(Plant::CompareBeforeReplication) {
@@ -249,6 +259,7 @@ impl Core {
             return self.become_follower("gives way to a later claimant");
         }
         self.tick_semi_sync();
+        self.tick_leases();
         let Role::Leader(leader) = &mut self.role else { return };
         if self.now < leader.heartbeat_at {
             return;
@@ -304,7 +315,7 @@ impl Core {
 
     /// When a leader's next timer is due.
     pub(super) fn leader_timer(&self, leader: &Leader) -> Now {
-        let others = [leader.demote_at, self.fallback_at(leader)];
+        let others = [leader.demote_at, self.fallback_at(leader), leader.leases.next()];
         others.into_iter().flatten().fold(leader.heartbeat_at, Now::min)
     }
 

@@ -24,6 +24,8 @@
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
+//! | whether a resource sees the tokens of its writers: `resource-tokens` | `leader.rs` |
+//! | when a lock has run out | `lease_timers.rs` |
 //!
 //! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
 //!
@@ -65,6 +67,7 @@ mod gtid;
 mod gtid_set;
 mod in_sync;
 mod leader;
+mod lease_timers;
 mod lineage;
 mod membership;
 mod message;
@@ -95,6 +98,7 @@ pub use barrier::Token;
 pub use durable::{
     Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
 };
+pub use election::lease::{LockAnswer, LockAsk};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
 pub use gtid_set::GtidSet;
@@ -112,6 +116,7 @@ pub use wall_time::WallTime;
 use crate::config::Settings;
 use crate::state::{Answer, State};
 use barrier::{Barrier, Held};
+use election::lease::Lease;
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
 use entries::Entries;
@@ -161,6 +166,13 @@ pub enum Input {
     /// The last connection from a node was closed. A hint that it may be dead; safety never rests
     /// on it.
     Closed(NodeId),
+    /// The lock service has answered, or will not.
+    Lock {
+        /// The number it had in [`Effect::Lock`].
+        number: u64,
+        /// What it answered.
+        answer: LockAnswer,
+    },
     /// Nothing but time passed.
     Tick,
 }
@@ -217,6 +229,13 @@ pub enum Effect {
         /// What came of it.
         outcome: Outcome,
     },
+    /// Ask the lock service, and report [`Input::Lock`].
+    Lock {
+        /// Its number.
+        number: u64,
+        /// What to ask.
+        ask: LockAsk,
+    },
     /// Something worth a line in the log for people.
     Report(Report),
 }
@@ -261,6 +280,13 @@ pub enum Report {
     InSync(NodeId),
     /// A follower has fallen behind and is no longer waited for.
     FellBehind(NodeId),
+    /// The lock service gave a token that cannot be an epoch any more.
+    StaleToken {
+        /// The token, which is given back.
+        token: u64,
+        /// The epoch that the node is in.
+        epoch: u64,
+    },
     /// Two leaders share one epoch.
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
@@ -324,6 +350,7 @@ pub struct Core {
     membership: Membership,
     suspicion: Suspicion,
     passing: Passing,
+    lease: Lease,
     forwards: Forwards,
     /// What was compared too early, with [`Plant::CompareBeforeReplication`].
     compared: BTreeMap<EntryId, Answer>,
@@ -381,6 +408,7 @@ impl Core {
             membership: Membership::default(),
             suspicion: Suspicion::default(),
             passing: Passing::new(),
+            lease: Lease::default(),
             forwards: Forwards::new(first_forward),
             compared: BTreeMap::new(),
             barrier: Barrier::default(),
@@ -398,6 +426,7 @@ impl Core {
     /// Handles one input. What comes of it is gathered until [`Core::finish`].
     pub fn step(&mut self, now: Now, input: Input) {
         self.now = self.now.max(now);
+        self.mind_lease();
         match input {
             Input::Message { from, message } => self.receive(from, message),
             Input::Request { id, request, deadline } => self.request(id, request, deadline),
@@ -411,6 +440,7 @@ impl Core {
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
             Input::Clock(wall) => self.wall = wall,
+            Input::Lock { number, answer } => self.on_lock(number, answer),
             Input::Tick => self.tick(),
         }
     }
@@ -418,6 +448,7 @@ impl Core {
     /// Closes a batch of inputs: what the node must now do, in this order.
     pub fn finish(&mut self, now: Now) -> Vec<Effect> {
         self.now = self.now.max(now);
+        self.mind_lease();
         self.lead();
         self.review_sessions();
         self.consider_snapshot();

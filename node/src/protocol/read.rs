@@ -123,7 +123,12 @@ impl Core {
     /// Answers a read from what is applied here and now.
     pub(super) fn answer_read(&mut self, origin: Origin, query: &Query) {
         match self.state.read(query) {
-            Some(answer) => self.reply_done(origin, answer, self.state.applied()),
+            Some(mut answer) => {
+                if let Query::Lock { name } = query {
+                    self.tell_time_left(name, &mut answer);
+                }
+                self.reply_done(origin, answer, self.state.applied());
+            }
             None => {
                 let message = format!(
                     "the list has more than {LIST_ENTRIES_MAX} entries or {LIST_BYTES_MAX} bytes; \

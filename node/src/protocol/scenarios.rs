@@ -4,6 +4,7 @@
 mod acknowledge;
 mod carried;
 mod elections;
+mod lease;
 mod membership;
 mod paxos;
 mod planted;
@@ -23,6 +24,8 @@ struct Bench {
     unflushed: VecDeque<(NodeId, Token)>,
     /// Snapshots on their way to disk.
     unsaved: VecDeque<(NodeId, u64)>,
+    /// What was asked of the lock service.
+    locks: Vec<(NodeId, u64, LockAsk)>,
     replies: BTreeMap<RequestId, Outcome>,
     now: Now,
 }
@@ -50,6 +53,7 @@ impl Bench {
             wires: VecDeque::new(),
             unflushed: VecDeque::new(),
             unsaved: VecDeque::new(),
+            locks: Vec::new(),
             replies: BTreeMap::new(),
             now: Duration::ZERO,
         }
@@ -64,6 +68,7 @@ impl Bench {
                 Effect::Persist { token, .. } => self.unflushed.push_back((node, token)),
                 Effect::Reply { id, outcome } => drop(self.replies.insert(id, outcome)),
                 Effect::Save { number, .. } => self.unsaved.push_back((node, number)),
+                Effect::Lock { number, ask } => self.locks.push((node, number, ask)),
                 Effect::Archive { .. } | Effect::Purge { .. } | Effect::Report(_) => {}
             }
         }

@@ -31,7 +31,7 @@ const IMAGE_BYTES_MAX: u64 = 1 << 30;
 const SNAPSHOT_BYTES: u64 = 8 << 20;
 
 /// The version byte of an image.
-const IMAGE_VERSION: u8 = 2;
+const IMAGE_VERSION: u8 = 3;
 
 /// The state machine after an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]

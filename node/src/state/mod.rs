@@ -1,5 +1,5 @@
-//! The state machine: an ordered map from key to value, changed by commands in log order, and the
-//! idempotency keys of the changes that were carried out.
+//! The state machine: an ordered map from key to value, changed by commands in log order, beside it
+//! locks and protected resources, and the idempotency keys of the changes that were carried out.
 //!
 //! It is deterministic and pure. Every node that applies the same entries holds the same map, and
 //! the reply to a command is computed where it is applied. A snapshot holds all of it
@@ -7,7 +7,9 @@
 
 mod command;
 mod idempotency;
+mod lock;
 mod operation;
+mod resource;
 
 use std::ops::Bound;
 use std::sync::Arc;
@@ -20,14 +22,22 @@ pub use command::{
     Transaction, VALUE_BYTES_MAX,
 };
 pub use idempotency::{IDEMPOTENCY_BYTES, IDEMPOTENCY_ENTRIES};
+pub use lock::{
+    LOCKS_MAX, Lease, LeaseView, LockAct, LockCommand, NAME_BYTES_MAX, TTL_MAX, TTL_MIN,
+};
+pub use resource::ResourceWrite;
 
 use idempotency::{Idempotency, fingerprint_of};
+use lock::Locks;
 use operation::{Values, carry_out};
+use resource::Resources;
 
 /// The map after some prefix of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     values: Values,
+    locks: Locks,
+    resources: Resources,
     idempotency: Idempotency,
     applied: u64,
 }
@@ -59,20 +69,38 @@ impl State {
         self.applied = index;
         self.idempotency.forget_before(index);
         let Change { command, key: Some(key) } = change else {
-            return carry_out(&mut self.values, change.command);
+            return self.carry_out(index, change.command);
         };
         if let Some(answer) = self.idempotency.recall(&key, &command) {
             return answer;
         }
         let fingerprint = fingerprint_of(&command);
-        let answer = carry_out(&mut self.values, command);
+        let answer = self.carry_out(index, command);
         self.idempotency.remember(key, fingerprint, index, answer.clone());
         answer
     }
 
+    fn carry_out(&mut self, index: u64, command: Command) -> Answer {
+        match command {
+            Command::Lock(command) => self.locks.carry_out(index, command),
+            Command::Resource(write) => self.resources.write(write),
+            command => carry_out(&mut self.values, command),
+        }
+    }
+
+    /// A lock that is held.
+    pub fn lease(&self, name: &str) -> Option<&Lease> {
+        self.locks.get(name)
+    }
+
+    /// Every lock that is held, by name.
+    pub fn leases(&self) -> impl Iterator<Item = (&Arc<str>, &Lease)> {
+        self.locks.iter()
+    }
+
     /// Carries a change out as if it had never been applied: `Plant::ApplyTwice`.
     pub(crate) fn apply_uncounted(&mut self, change: Change) {
-        carry_out(&mut self.values, change.command);
+        self.carry_out(self.applied, change.command);
     }
 
     /// Loses the idempotency keys: `Plant::SnapshotWithoutKeys`.
@@ -101,6 +129,8 @@ impl State {
                 }
                 Some(Answer::Entries(entries))
             }
+            Query::Lock { name } => Some(Answer::Lock { done: None, held: self.locks.view(name) }),
+            Query::Resource { name } => Some(self.resources.read(name)),
         }
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn carry_out(values: &mut Values, command: Command) -> Answer {
         Command::Transaction(transaction) => {
             transact(values, transaction).unwrap_or_else(Answer::Refused)
         }
+        Command::Lock(_) | Command::Resource(_) => unreachable!("they have maps of their own"),
     }
 }
 

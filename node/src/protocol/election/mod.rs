@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod ask;
+pub(super) mod lease;
 mod office;
 pub(super) mod paxos;
 mod raft;
@@ -62,6 +63,8 @@ pub(super) enum Candidate {
     Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised>, insists: bool },
     /// It proposes who leads in the epoch it is in, and counts who accepted.
     Proposing { ballot: Ballot, leader: NodeId, by: BTreeSet<NodeId> },
+    /// It has asked for the lock.
+    Locking,
     /// It has claimed leadership and waits for its disk.
     Claiming(Claim),
 }
@@ -75,6 +78,7 @@ impl Core {
     pub(super) fn tick(&mut self) {
         self.forget_forwards();
         self.tick_ring();
+        self.tick_lease();
         if matches!(self.role, Role::Leader(_)) {
             return self.tick_leader();
         }
@@ -110,6 +114,7 @@ impl Core {
             Role::Leader(leader) => self.leader_timer(leader),
             _ => self.suspicion.deadline,
         };
+        let due = self.lease_timer().map_or(due, |lease| lease.min(due));
         self.ring_timer().map_or(due, |ring| ring.min(due))
     }
 
@@ -122,12 +127,14 @@ impl Core {
             Role::Follower { upstream, .. } => *upstream,
             _ => None,
         };
+        self.give_up_lock();
         self.suspicion.suspected = suspected.or(self.suspicion.suspected);
         self.suspicion.heard = None;
         self.counters.elections_started += 1;
         self.report(Report::Suspects(suspected));
         match self.settings.election {
             Election::Raft | Election::Paxos => self.start_pre_vote(),
+            Election::Lease => self.take_office(0),
             Election::MostRecent | Election::Seniority | Election::Bully => self.ask_positions(),
             Election::Ring => self.start_ring(),
             Election::Manual => self.resume(),

@@ -92,6 +92,22 @@ fn with_snapshots_all_the_time_the_raft_profile_keeps_every_promise() {
 }
 
 #[test]
+fn a_lock_has_one_holder_at_a_time_and_every_holder_a_greater_token() {
+    let mut grants = 0;
+    for seed in 0..400 {
+        let settings = settings("raft", &["snapshot-entries=50"]);
+        let shape = Shape::of(seed);
+        let verdict = World::new(seed, settings.clone(), shape).with_lock_clients().run();
+        if let Err(violation) = verdict.safety {
+            let again = World::new(seed, settings, shape).with_lock_clients().traced().run();
+            panic!("seed {seed}: {violation}\n{}", again.schedule.join("\n"));
+        }
+        grants += verdict.grants;
+    }
+    assert!(grants > 1000, "only {grants} grants");
+}
+
+#[test]
 fn with_snapshots_all_the_time_the_async_profile_ends_with_all_replicas_equal() {
     let mut installed = 0;
     for seed in 0..300 {
@@ -255,6 +271,37 @@ fn every_election_with_a_majority_and_completeness_keeps_every_promise() {
 #[test]
 fn with_adaptive_suspicion_every_promise_is_kept() {
     prove(&settings("raft", &["suspicion=adaptive", "suspicion-max=1s"]), 0..200);
+}
+
+/// A lease short enough to run out within a schedule.
+const SHORT_LEASE: [&str; 2] = ["election=lease", "lock-ttl=400ms"];
+
+#[test]
+fn an_election_by_lease_keeps_every_promise_also_when_a_leased_leader_alone_answers_reads() {
+    for reads in ["reads=read-index", "reads=leader"] {
+        let switches = [&SHORT_LEASE[..], &["lock-margin=20ms", reads]].concat();
+        let tally = prove_each(&settings("raft", &switches), 0..200, Shape::of);
+        assert!(tally.acknowledged > 1000, "only {} writes", tally.acknowledged);
+    }
+}
+
+/// A clock that is a fifth too slow takes 300 ms for 375.
+#[test]
+fn a_lease_with_a_margin_keeps_every_promise_while_clocks_drift() {
+    let switches = [&SHORT_LEASE[..], &["lock-margin=100ms", "reads=leader"]].concat();
+    prove_each(&settings("raft", &switches), 0..200, |seed| Shape::of(seed).with_drift(DRIFT));
+}
+
+#[test]
+fn a_leader_that_does_not_mind_its_lease_serves_stale_reads_after_it() {
+    let overrides = [&SHORT_LEASE[..], &["lock-margin=off", "reads=leader"]].concat();
+    are_caught(&overrides, "stale read");
+}
+
+#[test]
+fn a_lease_without_a_majority_loses_what_its_next_holder_lacks() {
+    let without = ["majority=off", "completeness=off", "reads=leader", "lock-margin=20ms"];
+    are_caught(&[&SHORT_LEASE[..], &without].concat(), "lost");
 }
 
 /// Whether it then leads again is the operator's business, and there is none.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{Claim, Core, Entry, EntryId, GtidSet, NodeId, Now, Role};
-use crate::state::{Answer, Change, Command, Query, State};
+use crate::state::{Answer, Change, Command, Lease, Query, State};
 
 /// A broken promise, in words.
 pub(super) type Violation = String;
@@ -24,6 +24,8 @@ pub(super) struct Operation {
     pub(super) floor: u64,
     /// How often it was sent before, under the same idempotency key.
     pub(super) retries: u32,
+    /// When it was sent.
+    pub(super) begun: Now,
 }
 
 /// What begins the keys that are each incremented by one client, once.
@@ -69,16 +71,29 @@ pub(super) struct Referee {
     refused: Vec<Command>,
     /// How far each node's log was looked at, as its last entry.
     seen: BTreeMap<NodeId, (EntryId, u64)>,
+    /// What clients were told of locks, by lock and token.
+    grants: BTreeMap<(Arc<str>, u64), Grant>,
+}
+
+/// What a client may believe because of the answers it got.
+#[derive(Clone, Debug)]
+struct Grant {
+    holder: Arc<str>,
+    /// When it was first told that it holds the lock.
+    told: Now,
+    /// Until when it may believe it: a time to live after it sent its last request.
+    until: Now,
+    given_up: bool,
 }
 
 impl Referee {
-    pub(super) fn begin(&self, request: Asked, retries: u32, now: Now) -> Operation {
+    pub(super) fn begin(&self, request: Asked, retries: u32, begun: Now) -> Operation {
         let floor = match &request {
-            Asked::Write(_) | Asked::Read(_) => self.newest,
-            Asked::Bounded(_, bound) => self.newest_at(now.saturating_sub(*bound)),
+            Asked::Bounded(_, bound) => self.newest_at(begun.saturating_sub(*bound)),
             Asked::After(_, id) => id.index,
+            _ => self.newest,
         };
-        Operation { request, floor, retries }
+        Operation { request, floor, retries, begun }
     }
 
     /// The greatest index of any answer that was given before a moment.
@@ -251,7 +266,12 @@ impl Referee {
         if entry.change.decode().command != *command {
             return Err(format!("acknowledged write {index} is another entry: lost"));
         }
-        if self.answers[at] != *answer {
+        let mut answer = answer.clone();
+        if let Answer::Lock { held: Some(view), .. } = &mut answer {
+            // Only a leader counts time, the model does not.
+            view.left_ms = None;
+        }
+        if self.answers[at] != answer {
             return Err(format!("write {index}: expected {:?}, got {answer:?}", self.answers[at]));
         }
         if index <= floor {
@@ -280,11 +300,60 @@ impl Referee {
         Ok(())
     }
 
+    /// A client is about to give a lock back and relies on it no longer.
+    pub(super) fn gives_up(&mut self, name: &Arc<str>, token: u64) {
+        if let Some(grant) = self.grants.get_mut(&(Arc::clone(name), token)) {
+            grant.given_up = true;
+        }
+    }
+
+    /// How many grants clients were told of.
+    pub(super) fn grants(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// A client was told that it holds a lock, by an answer to what it sent at `begun`. Nobody may
+    /// be told so of a greater token while it may still rely on a smaller one.
+    pub(super) fn granted(
+        &mut self,
+        name: &Arc<str>,
+        lease: &Lease,
+        begun: Now,
+        now: Now,
+    ) -> Result<(), Violation> {
+        let until = begun + lease.ttl();
+        let grant = self.grants.entry((Arc::clone(name), lease.token)).or_insert(Grant {
+            holder: Arc::clone(&lease.holder),
+            told: now,
+            until,
+            given_up: false,
+        });
+        grant.until = grant.until.max(until);
+        if grant.holder != lease.holder {
+            let (one, other) = (&grant.holder, &lease.holder);
+            return Err(format!("token {} of {name} is {one}'s and {other}'s", lease.token));
+        }
+        let all = (Arc::clone(name), 0)..=(Arc::clone(name), u64::MAX);
+        let grants: Vec<(&u64, &Grant)> =
+            self.grants.range(all).map(|((_, token), grant)| (token, grant)).collect();
+        for pair in grants.windows(2) {
+            let [(older, before), (newer, after)] = pair else { continue };
+            if !before.given_up && after.told < before.until {
+                return Err(format!(
+                    "{name}: {} was told of token {newer} while {} could rely on token {older}",
+                    after.holder, before.holder
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A client was told that something did not work. If that was definite, its command must be in
     /// no log, now or ever.
     pub(super) fn failed(&mut self, operation: &Operation, definite: bool) {
-        // One with a key may be sent again, and happen then.
+        // One with a key may be sent again, and happen then; so may one about a lock.
         if let (Asked::Write(Change { command, key: None }), true) = (&operation.request, definite)
+            && !matches!(command, Command::Lock(_))
         {
             self.refused.push(command.clone());
         }

@@ -4,8 +4,11 @@ mod clients;
 mod clock;
 mod disk;
 mod faults;
+mod lock_clients;
+mod lock_service;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -13,11 +16,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 use super::super::{
-    Core, Effect, Input, Message, NodeId, Note, Now, Remembered, Report, Saved, Token, WallTime,
+    Core, Effect, Input, LockAnswer, LockAsk, Message, NodeId, Note, Now, Remembered, Report,
+    Saved, Token, WallTime,
 };
 use super::referee::{Asked, Operation, Referee, Violation};
 use crate::config::Settings;
 use clock::Clock;
+use lock_service::LockService;
 
 /// What a schedule is like. Drawn from the seed, so that some schedules are calm and slow, others
 /// wild.
@@ -125,6 +130,8 @@ pub(super) struct Verdict {
     pub(super) installed: usize,
     /// How many reads with a bound or after an entry were answered by followers.
     pub(super) read_at_followers: usize,
+    /// How many times clients were told that they had got a lock.
+    pub(super) grants: usize,
     /// How many disks were lost.
     pub(super) wiped: usize,
     pub(super) schedule: Vec<String>,
@@ -158,8 +165,24 @@ enum Event {
         saved: Saved,
     },
     Client(u64),
+    /// The same of one that wants locks.
+    LockClient(u64),
     /// A client asks for something that it may have asked for before.
     Ask(Asked, u32),
+    /// A question reaches the lock service.
+    LockAsked {
+        from: NodeId,
+        life: u32,
+        number: u64,
+        ask: LockAsk,
+    },
+    /// Its answer reaches the node.
+    LockAnswered {
+        to: NodeId,
+        life: u32,
+        number: u64,
+        answer: LockAnswer,
+    },
     Fault,
     Restart(NodeId),
     Heal,
@@ -201,9 +224,13 @@ pub(super) struct World {
     /// Whether cut links keep what was sent and deliver it late, instead of losing it.
     holds: bool,
     held: Vec<(NodeId, NodeId, Message)>,
+    lock_service: LockService,
+    held_locks: Vec<Event>,
     referee: Referee,
     open: BTreeMap<u64, (Operation, NodeId)>,
     next_request: u64,
+    /// The token of each lock that a client was last told, by lock and holder.
+    tokens: BTreeMap<(Arc<str>, Arc<str>), u64>,
     faults_over: bool,
     installed: usize,
     read_at_followers: usize,
@@ -225,9 +252,12 @@ impl World {
             cuts: BTreeSet::new(),
             holds: false,
             held: Vec::new(),
+            lock_service: LockService::default(),
+            held_locks: Vec::new(),
             referee: Referee::default(),
             open: BTreeMap::new(),
             next_request: 0,
+            tokens: BTreeMap::new(),
             faults_over: false,
             installed: 0,
             read_at_followers: 0,
@@ -287,6 +317,7 @@ impl World {
         }
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
+        let grants = self.referee.grants();
         let World { installed, wiped, read_at_followers, schedule, .. } = self;
         Verdict {
             safety,
@@ -294,6 +325,7 @@ impl World {
             acknowledged,
             lost,
             installed,
+            grants,
             wiped,
             read_at_followers,
             schedule,
@@ -358,7 +390,9 @@ impl World {
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
         let target = match &event {
-            Event::Deliver { to, .. } | Event::Notice { to, .. } => Some(*to),
+            Event::Deliver { to, .. }
+            | Event::Notice { to, .. }
+            | Event::LockAnswered { to, .. } => Some(*to),
             Event::Flushed { node, .. }
             | Event::Timer { node, .. }
             | Event::Written { node, .. } => Some(*node),
@@ -382,7 +416,16 @@ impl World {
             Event::Written { node, life, number, saved } => self.written(node, life, number, saved),
             Event::Timer { node, life } => self.timer(node, life),
             Event::Client(client) => self.client(client),
+            Event::LockClient(client) => self.lock_client(client),
             Event::Ask(asked, retries) => self.ask(asked, retries),
+            Event::LockAsked { from, life, number, ask } => {
+                self.lock_asked(from, life, number, ask);
+                Ok(())
+            }
+            Event::LockAnswered { to, life, number, answer } if self.nodes[&to].life == life => {
+                self.step(to, Input::Lock { number, answer })
+            }
+            Event::LockAnswered { .. } => Ok(()),
             Event::Fault => self.fault(),
             Event::Restart(node) => {
                 self.restart(node);
@@ -490,6 +533,7 @@ impl World {
                 return self.save(id, number, saved, at_once);
             }
             Effect::Purge { upto } => self.purge(id, upto),
+            Effect::Lock { number, ask } => self.ask_lock_service(id, number, ask),
             Effect::Archive { entries, .. } => return self.referee.cut(&entries, id),
             Effect::Reply { id, outcome } => return self.answer(id, outcome),
             Effect::Report(report) => {

@@ -105,6 +105,7 @@ impl World {
 
     pub(super) fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {
         let Some((operation, node)) = self.open.remove(&id) else { return Ok(()) };
+        self.lock_answer(node, &operation, &outcome)?;
         match outcome {
             Outcome::Done { answer, source } => {
                 self.note(|| format!("{node} answers {:?} {}", operation.request, source.index));
