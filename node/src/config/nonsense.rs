@@ -60,7 +60,7 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 23] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 25] {
         let raft = self.election == Election::Raft;
         let asks = !matches!(self.election, Election::Raft | Election::Paxos | Election::Manual);
         let replication = self.replication;
@@ -69,6 +69,18 @@ impl Settings {
         let lease = self.reads == Reads::Lease;
         let day = Duration::from_secs(24 * 3600);
         [
+            (
+                self.level == Level::Applied && !self.apply_delay.is_zero(),
+                &["level", "apply-delay"],
+                "every write would wait for the delay",
+                "set level=durable, or apply-delay=0ms",
+            ),
+            (
+                self.apply_delay > day,
+                &["apply-delay"],
+                "what waits to be applied is kept in memory",
+                "set it below 24 hours",
+            ),
             (
                 replication == Replication::Async && self.level != Level::Durable,
                 &["replication", "level"],
@@ -253,6 +265,8 @@ mod tests {
             ("raft", &["unclean-election=on"], "unclean-election=on with replication=quorum: "),
             ("async", &["replication=isr"], "replication=isr with unclean-election=off with maj"),
             ("raft", &["replication=isr", "replica-lag=50ms"], "replica-lag=50ms with heartbeat"),
+            ("raft", &["level=applied", "apply-delay=1s"], "level=applied with apply-delay=1s: "),
+            ("raft", &["apply-delay=90000s"], "apply-delay=90000s: "),
             ("raft", &["standbys=n2,m3"], "--set standbys: expected all, or nodes such as n1,n2"),
             ("raft", &["fencing"], "--set: expected name=value, got \"fencing\""),
             ("raft", &["fence=off"], "--set: no switch is named \"fence\""),

@@ -20,6 +20,7 @@
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | who counts, and who only learns: founders, learners, admission | `membership.rs` |
+//! | when a follower applies, and what a winner does with the rest: `apply-delay`, `promote-by` | `relay.rs` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
@@ -69,6 +70,7 @@ mod message;
 mod plants;
 mod read;
 mod read_lease;
+mod relay;
 mod replicate;
 mod route;
 #[cfg(test)]
@@ -113,6 +115,7 @@ use election::{Candidate, Suspicion};
 use entries::Entries;
 use leader::Leader;
 use membership::Membership;
+use relay::Relay;
 use route::Forwards;
 use snapshot::Snapshots;
 
@@ -310,6 +313,7 @@ pub struct Core {
     committed: u64,
     state: State,
     snapshots: Snapshots,
+    relay: Relay,
     role: Role,
     membership: Membership,
     suspicion: Suspicion,
@@ -364,6 +368,7 @@ impl Core {
             committed: remembered.snapshot.last.index,
             state: remembered.snapshot.state.clone(),
             snapshots: Snapshots::new(remembered.snapshot),
+            relay: Relay::default(),
             role: Role::Follower { upstream: None, round: 0 },
             membership: Membership::default(),
             suspicion: Suspicion::default(),

@@ -7,6 +7,7 @@ mod elections;
 mod membership;
 mod paxos;
 mod planted;
+mod relay;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -69,6 +69,7 @@ impl Core {
     /// Time passed.
     pub(super) fn tick(&mut self) {
         self.forget_forwards();
+        self.apply_due();
         self.tick_ring();
         if matches!(self.role, Role::Leader(_)) {
             return self.tick_leader();
@@ -105,7 +106,8 @@ impl Core {
             Role::Leader(leader) => self.leader_timer(leader),
             _ => self.suspicion.deadline,
         };
-        self.ring_timer().map_or(due, |ring| ring.min(due))
+        let others = [self.ring_timer(), self.relay.timer()];
+        others.into_iter().flatten().fold(due, Now::min)
     }
 
     fn rings(&self) -> bool {
