@@ -110,6 +110,15 @@ pub enum Suspicion {
     Adaptive,
 }
 
+/// What the winner of an election begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromoteBy {
+    /// All that it has received.
+    Received,
+    /// What it has applied; the rest is cut.
+    Applied,
+}
+
 /// When a leader gives way that has come into contact with a later claimant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demote {
@@ -188,6 +197,10 @@ pub struct Settings {
     pub fencing: bool,
     /// When a leader gives way to a later claimant.
     pub demote: Demote,
+    /// How long after its leader wrote an entry a follower applies it.
+    pub apply_delay: Duration,
+    /// What the winner of an election begins with.
+    pub promote_by: PromoteBy,
     /// Where the strongest reads are served.
     pub reads: Reads,
     /// By how much a lease is shorter than the time for which followers promise their votes.

@@ -61,7 +61,7 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 26] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 28] {
         let raft = self.election == Election::Raft;
         let lone = [Election::Raft, Election::Paxos, Election::Manual, Election::Lease];
         let asks = !lone.contains(&self.election);
@@ -72,6 +72,18 @@ impl Settings {
         let lease = self.reads == Reads::Lease;
         let day = Duration::from_secs(24 * 3600);
         [
+            (
+                self.level == Level::Applied && !self.apply_delay.is_zero(),
+                &["level", "apply-delay"],
+                "every write would wait for the delay",
+                "set level=durable, or apply-delay=0ms",
+            ),
+            (
+                self.apply_delay > day,
+                &["apply-delay"],
+                "what waits to be applied is kept in memory",
+                "set it below 24 hours",
+            ),
             (
                 replication == Replication::Async && self.level != Level::Durable,
                 &["replication", "level"],
@@ -284,6 +296,8 @@ mod tests {
             ("raft", &["election=lease", "lock-margin=2s"], "lock-margin=2s with lock-ttl=3s: "),
             ("raft", &["election=lease", "lock-ttl=20ms"], "election=lease with lock-ttl=20ms: "),
             ("raft", &["election=lease", "majority=off"], "completeness=on with majority=off: "),
+            ("raft", &["level=applied", "apply-delay=1s"], "level=applied with apply-delay=1s: "),
+            ("raft", &["apply-delay=90000s"], "apply-delay=90000s: "),
             ("raft", &["standbys=n2,m3"], "--set standbys: expected all, or nodes such as n1,n2"),
             ("raft", &["fencing"], "--set: expected name=value, got \"fencing\""),
             ("raft", &["fence=off"], "--set: no switch is named \"fence\""),

@@ -7,7 +7,9 @@
 
 use serde::Serialize;
 
-use super::{Election, Fallback, Fsync, Level, Reads, Replication, Settings, Standbys, WaitPoint};
+use super::{
+    Election, Fallback, Fsync, Level, PromoteBy, Reads, Replication, Settings, Standbys, WaitPoint,
+};
 
 /// An anomaly that may occur.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +48,15 @@ pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
             &["fencing"],
             "a follower that voted for a successor still confirms writes of the deposed leader, \
              and the successor erases them"
+                .to_string(),
+        );
+    }
+    if settings.promote_by == PromoteBy::Applied {
+        may(
+            "lost-write",
+            &["promote-by", "apply-delay"],
+            "a follower applies an entry after it has learned that it is committed, later still \
+             with apply-delay; a winner drops what it has received and not applied"
                 .to_string(),
         );
     }
@@ -246,6 +257,7 @@ mod tests {
             "completeness=off",
             "durable-vote=off",
             "log-matching=off",
+            "promote-by=applied",
             "commit-own-epoch=off",
             "fencing=off",
             "reads=leader",

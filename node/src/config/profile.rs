@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings, Standbys,
-    Suspicion, WaitPoint,
+    Demote, Election, Fallback, Fsync, Level, PromoteBy, Reads, Replication, Routing, Settings,
+    Standbys, Suspicion, WaitPoint,
 };
 use crate::protocol::Plants;
 
@@ -91,6 +91,8 @@ fn raft() -> Settings {
         commit_own_epoch: true,
         fencing: true,
         demote: Demote::OnContact,
+        apply_delay: Duration::ZERO,
+        promote_by: PromoteBy::Received,
         reads: Reads::ReadIndex,
         lease_margin: Duration::from_millis(100),
         routing: Routing::Forward,

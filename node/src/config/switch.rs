@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    ConfigError, Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings,
-    Standbys, Suspicion, WaitPoint,
+    ConfigError, Demote, Election, Fallback, Fsync, Level, PromoteBy, Reads, Replication, Routing,
+    Settings, Standbys, Suspicion, WaitPoint,
 };
 
 /// One switch.
@@ -236,6 +236,18 @@ pub static SWITCHES: &[Switch] = &[
             Some(())
         },
     },
+    span!(
+        "apply-delay",
+        apply_delay,
+        "how long after its leader wrote an entry a follower applies it"
+    ),
+    words!(
+        "promote-by", promote_by,
+        "what the winner of an election begins with: all that it has received, or what it has \
+         applied, cutting the rest",
+        "received, applied",
+        "received" => PromoteBy::Received, "applied" => PromoteBy::Applied
+    ),
     words!(
         "reads", reads,
         "the strongest reads: at the leader after a majority has confirmed it, or while it holds a \

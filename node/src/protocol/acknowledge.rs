@@ -127,13 +127,8 @@ impl Core {
         }
     }
 
-    /// Commits up to an index that is in the log, and applies.
-    pub(super) fn commit(&mut self, index: u64) {
-        if index <= self.committed {
-            return;
-        }
-        self.committed = index;
-        self.counters.committed += index - self.state.applied();
+    /// Applies what is committed up to an index, and remembers the answers that somebody waits for.
+    pub(super) fn apply(&mut self, index: u64) {
         while self.state.applied() < index {
             let next = self.state.applied() + 1;
             let Some(entry) = self.entries.get(next) else {

@@ -117,8 +117,9 @@ impl Core {
     }
 
     /// Cuts everything after an index, archives it first, and takes back what was applied of it.
-    fn cut_after(&mut self, index: u64, upstream: Claim) {
+    pub(super) fn cut_after(&mut self, index: u64, upstream: Claim) {
         self.snapshots_cut_after(index);
+        self.relay.cut_after(index);
         let committed = self.committed;
         let cut = self.entries.cut_after(index);
         let count = cut.len() as u64;

@@ -138,6 +138,7 @@ pub(super) const UNCOMMITTED_MAX: u64 = 65_536;
 impl Core {
     /// Takes the lead. The claim must be on disk, or the votes for it must.
     pub(super) fn become_leader(&mut self, claim: Claim) {
+        self.promote_log(claim);
         let next = self.entries.last_index() + 1;
         // Most likely a follower has what the leader has.
         let progress =

@@ -21,6 +21,7 @@
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | who counts, and who only learns: founders, learners, admission | `membership.rs` |
+//! | when a follower applies, and what a winner does with the rest: `apply-delay`, `promote-by` | `relay.rs` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
@@ -74,6 +75,7 @@ mod message;
 mod plants;
 mod read;
 mod read_lease;
+mod relay;
 mod replicate;
 mod route;
 #[cfg(test)]
@@ -123,6 +125,7 @@ use entries::Entries;
 use fresh::Freshness;
 use leader::Leader;
 use membership::Membership;
+use relay::Relay;
 use route::Forwards;
 use snapshot::Snapshots;
 
@@ -343,6 +346,7 @@ pub struct Core {
     committed: u64,
     state: State,
     snapshots: Snapshots,
+    relay: Relay,
     role: Role,
     freshness: Freshness,
     /// Reads that wait until an entry is applied.
@@ -402,6 +406,7 @@ impl Core {
             committed: remembered.snapshot.last.index,
             state: remembered.snapshot.state.clone(),
             snapshots: Snapshots::new(remembered.snapshot),
+            relay: Relay::default(),
             role: Role::Follower { upstream: None, round: 0 },
             freshness: Freshness::default(),
             sessions: Vec::new(),

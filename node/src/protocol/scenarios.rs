@@ -9,6 +9,7 @@ mod membership;
 mod paxos;
 mod planted;
 mod reads;
+mod relay;
 mod suspicion;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -437,6 +437,7 @@ impl Core {
         self.entries.descend_from(&snapshot.lineage);
         self.state = snapshot.state.clone();
         self.committed = last.index;
+        self.relay.cut_after(0);
         self.durable = 0;
         self.snapshots.base = Arc::clone(&snapshot);
         self.snapshots.newest = snapshot;

@@ -77,6 +77,7 @@ impl Core {
     /// Time passed.
     pub(super) fn tick(&mut self) {
         self.forget_forwards();
+        self.apply_due();
         self.tick_ring();
         self.tick_lease();
         if matches!(self.role, Role::Leader(_)) {
@@ -114,8 +115,8 @@ impl Core {
             Role::Leader(leader) => self.leader_timer(leader),
             _ => self.suspicion.deadline,
         };
-        let due = self.lease_timer().map_or(due, |lease| lease.min(due));
-        self.ring_timer().map_or(due, |ring| ring.min(due))
+        let others = [self.ring_timer(), self.lease_timer(), self.relay.timer()];
+        others.into_iter().flatten().fold(due, Now::min)
     }
 
     fn rings(&self) -> bool {

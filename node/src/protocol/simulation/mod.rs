@@ -157,6 +157,16 @@ fn with_disks_lost_the_other_settings_end_with_all_replicas_equal() {
     }
 }
 
+#[test]
+fn with_followers_that_apply_late_the_raft_profile_keeps_every_promise() {
+    prove(&settings("raft", &["apply-delay=150ms", "snapshot-entries=20"]), 0..SCHEDULES / 10);
+}
+
+#[test]
+fn a_winner_that_drops_what_it_has_not_applied_loses_acknowledged_writes() {
+    is_caught("promote-by=applied", "lost");
+}
+
 /// How many schedules an ordinary test run tries.
 const SCHEDULES: u64 = 2000;
 
