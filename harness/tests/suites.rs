@@ -34,13 +34,18 @@ fn kinds() -> Vec<TargetKind> {
         let named = described[what].as_array().unwrap().iter();
         named.map(|named| named["name"].as_str().unwrap().to_string()).collect()
     };
-    let profile = Setting {
-        name: "profile".to_string(),
-        default: "raft".to_string(),
-        values: names("profiles"),
+    let setting = |name: &str, default: Option<&str>, values| Setting {
+        name: name.to_string(),
+        default: default.map(str::to_string),
+        values,
         meaning: String::new(),
     };
-    vec![kind("store", vec![profile], Some(names("switches"))), kind("etcd", Vec::new(), None)]
+    let profile = setting("profile", Some("raft"), names("profiles"));
+    let writes = setting("writes", None, vec!["timed-statements".to_string()]);
+    vec![
+        kind("store", vec![profile, writes], Some(names("switches"))),
+        kind("etcd", Vec::new(), None),
+    ]
 }
 
 #[test]

@@ -123,6 +123,18 @@ pub enum Routing {
     Redirect,
 }
 
+/// What the log holds of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The statement: every node finds out for itself what it writes (MySQL
+    /// `binlog_format=STATEMENT`).
+    Statement,
+    /// What it wrote at the leader (`ROW`).
+    Row,
+    /// The statement if that comes to the same everywhere, otherwise the row (`MIXED`).
+    Mixed,
+}
+
 /// Whether the log waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
@@ -175,6 +187,8 @@ pub struct Settings {
     pub routing: Routing,
     /// Whether a write that is sent again under its idempotency key is done once.
     pub idempotency: bool,
+    /// What the log holds of a statement.
+    pub log_format: LogFormat,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
     /// After how many entries the state machine is saved and the log behind it let go.

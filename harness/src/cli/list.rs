@@ -62,7 +62,8 @@ fn targets() -> Result<Rows, Failure> {
         rows.push((kind.name.clone(), kind.summary.clone()));
         for setting in &kind.settings {
             let values = setting.values.join(", ");
-            let text = format!("{}: {values} (default {})", setting.meaning, setting.default);
+            let default = setting.default.as_deref().unwrap_or("none");
+            let text = format!("{}: {values} (default {default})", setting.meaning);
             rows.push((format!("  {}", setting.name), text));
         }
         if let Some(switches) = &kind.switches {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -26,6 +26,10 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_')
 
 /// The setting that names a point in the space of protections.
 const PROFILE: &str = "profile";
+
+/// The setting that says how a write is sent.
+const WRITES: &str = "writes";
+const TIMED_STATEMENTS: &str = "timed-statements";
 
 /// The built-in store.
 pub(super) struct Store {
@@ -49,12 +53,21 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::AtomicList,
             Capability::LocalRead,
         ],
-        settings: vec![Setting {
-            name: PROFILE.to_string(),
-            default: "raft".to_string(),
-            values: names(profiles),
-            meaning: "a named setting of all protections".to_string(),
-        }],
+        settings: vec![
+            Setting {
+                name: PROFILE.to_string(),
+                default: Some("raft".to_string()),
+                values: names(profiles),
+                meaning: "a named setting of all protections".to_string(),
+            },
+            Setting {
+                name: WRITES.to_string(),
+                default: None,
+                values: vec![TIMED_STATEMENTS.to_string()],
+                meaning: "every write is sent as a statement that holds until its client gives up"
+                    .to_string(),
+            },
+        ],
         switches: Some(names(switches)),
         refuses: vec![Refusal {
             fault: "wipe",
@@ -177,6 +190,12 @@ impl Target for Store {
             client: http::client(limit),
             base: format!("http://{address}"),
             deadline: limit.as_millis().to_string(),
+            timed: self
+                .spec
+                .settings
+                .get(WRITES)
+                .is_some_and(|writes| writes == TIMED_STATEMENTS)
+                .then_some(limit),
         })
     }
 }
@@ -195,6 +214,8 @@ struct StoreClient {
     client: reqwest::Client,
     base: String,
     deadline: String,
+    /// With timed statements, for how long one holds.
+    timed: Option<Duration>,
 }
 
 /// Every answer the store gives to an operation, good or bad.
@@ -221,10 +242,19 @@ impl StoreClient {
                 self.key_url("kv", key),
                 word(*consistency)
             )),
-            Op::Write { key, value } => self
-                .client
-                .put(self.key_url("kv", key))
-                .json(&json!({ "value": value.to_string() })),
+            Op::Write { key, value } => match self.timed {
+                None => self
+                    .client
+                    .put(self.key_url("kv", key))
+                    .json(&json!({ "value": value.to_string() })),
+                Some(limit) => {
+                    let end = micros_after(limit);
+                    let statement = format!("set {key} = {value} where now() < {end}");
+                    self.client
+                        .post(format!("{}/statement", self.base))
+                        .json(&json!({ "statement": statement }))
+                }
+            },
             Op::CompareAndSet { key, expect, value } => {
                 let expect = expect.map(|expect| expect.to_string());
                 self.client
@@ -252,6 +282,10 @@ impl Client for StoreClient {
         };
         let Some(body) = answer.body else { return http::unexpected() };
         if answer.success {
+            if self.timed.is_some() && matches!(op, Op::Write { .. }) && body.value.is_none() {
+                // Evaluated when the client had given up already: nothing was written.
+                return Outcome::Fail(Reason::new("too-late"));
+            }
             return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);
         }
         let reason = Reason::new(body.error.as_deref().unwrap_or("unexpected-answer"));
@@ -285,6 +319,12 @@ fn optional(text: &Option<String>) -> Option<Option<Value>> {
 
 fn number(text: &str) -> Option<Value> {
     text.parse().ok().map(Value)
+}
+
+/// The moment so long from now, as `now()` of a statement counts.
+fn micros_after(limit: Duration) -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since + limit).as_micros()
 }
 
 fn word(consistency: Consistency) -> &'static str {

@@ -109,9 +109,10 @@ impl IntoResponse for ApiError {
 
 /// A path that does not exist.
 pub(super) async fn no_such_page() -> ApiError {
-    let message = "expected /kv, /compare-and-set, /increment, /append, /transaction, /promote, \
+    let message =
+        "expected /kv, /compare-and-set, /increment, /append, /transaction, /statement, /promote, \
                    /status, /metrics or /health"
-        .to_string();
+            .to_string();
     ApiError { status: StatusCode::NOT_FOUND, error: "not-found", message, definite: true }
 }
 

@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use super::{Fallback, Fsync, Level, Reads, Replication, Settings, Standbys, WaitPoint};
+use super::{Fallback, Fsync, Level, LogFormat, Reads, Replication, Settings, Standbys, WaitPoint};
 
 /// An anomaly that may occur.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,6 +52,15 @@ pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
     quiet_rules(settings, &mut may);
     disks(settings, holders, &mut may);
     reads(settings, nodes, holders, &mut may);
+    if settings.log_format == LogFormat::Statement {
+        may(
+            "divergence",
+            &["log-format"],
+            "a statement with now(), rand() or uuid() is evaluated by every node for itself, and \
+             comes to something else at each"
+                .to_string(),
+        );
+    }
     if !settings.idempotency {
         may(
             "duplicate",
@@ -209,6 +218,7 @@ mod tests {
             "commit-own-epoch=off",
             "fencing=off",
             "reads=leader",
+            "log-format=statement",
             "fsync=never",
         ] {
             assert!(!anomalies("raft", &[switch]).is_empty(), "{switch}");

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings, Standbys,
-    WaitPoint,
+    Demote, Election, Fallback, Fsync, Level, LogFormat, Reads, Replication, Routing, Settings,
+    Standbys, WaitPoint,
 };
 
 /// The named rows of values.
@@ -93,6 +93,7 @@ fn raft() -> Settings {
         reads: Reads::ReadIndex,
         routing: Routing::Forward,
         idempotency: true,
+        log_format: LogFormat::Row,
         fsync: Fsync::Always,
         snapshot_entries: 20_000,
         heartbeat: Duration::from_millis(50),

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    ConfigError, Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings,
-    Standbys, WaitPoint,
+    ConfigError, Demote, Election, Fallback, Fsync, Level, LogFormat, Reads, Replication, Routing,
+    Settings, Standbys, WaitPoint,
 };
 
 /// One switch.
@@ -252,6 +252,13 @@ pub static SWITCHES: &[Switch] = &[
         "idempotency",
         idempotency,
         "a write that is sent again under its idempotency key is done once"
+    ),
+    words!(
+        "log-format", log_format,
+        "what the log holds of a statement: the statement, for every node to evaluate; what it \
+         wrote at the leader; or the statement where that comes to the same",
+        "statement, row, mixed",
+        "statement" => LogFormat::Statement, "row" => LogFormat::Row, "mixed" => LogFormat::Mixed
     ),
     words!(
         "fsync", fsync,

@@ -10,7 +10,7 @@ use super::leader::{Leader, Origin, Progress};
 use super::message::Acknowledgement;
 use super::{Core, Effect, EntryId, Message, NodeId, Outcome, Role, Source, reached_by};
 use crate::config::{Level, Replication, Standbys, WaitPoint};
-use crate::state::Answer;
+use crate::state::{Answer, Surroundings};
 
 /// A write that is visible and whose writer waits for followers.
 #[derive(Debug)]
@@ -131,7 +131,8 @@ impl Core {
                 return;
             };
             let id = entry.id;
-            let answer = self.state.apply(next, entry.change.decode());
+            let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+            let answer = self.state.apply_in(next, entry.change.decode(), surroundings);
             self.counters.applied += 1;
             let Role::Leader(leader) = &mut self.role else { continue };
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)

@@ -9,6 +9,7 @@
 use super::entry::{Claim, Entry, EntryId};
 use super::{Core, Effect, Held, Message, Note, Report, Role};
 use crate::config::Level;
+use crate::state::Surroundings;
 
 impl Core {
     /// Entries, or a heartbeat, from somebody who claims to lead.
@@ -129,7 +130,8 @@ impl Core {
     fn rebuild(&mut self, index: u64) {
         let mut state = self.snapshots.base.state.clone();
         for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
-            state.apply(entry.id.index, entry.change.decode());
+            let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+            state.apply_in(entry.id.index, entry.change.decode(), surroundings);
         }
         self.state = state;
     }

@@ -15,7 +15,7 @@ use super::entry::{Claim, Entry, EntryId, NodeId};
 use super::snapshot::Snapshot;
 
 /// The version byte of every record's payload.
-pub const RECORD_VERSION: u8 = 4;
+pub const RECORD_VERSION: u8 = 5;
 
 /// What must survive a crash besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

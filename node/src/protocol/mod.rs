@@ -22,6 +22,7 @@
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
+//! | where a statement finds out what it writes: `log-format` | `leader.rs` |
 //!
 //! # How it is used
 //!
@@ -280,6 +281,8 @@ pub struct Core {
     peers: Vec<NodeId>,
     settings: Settings,
     random: Xoshiro256PlusPlus,
+    /// The randomness that statements see. It moves no time-out.
+    dice: Xoshiro256PlusPlus,
     now: Now,
     /// The wall clock: for the times that entries carry, never for a decision.
     wall: WallTime,
@@ -317,7 +320,7 @@ enum Role {
 
 impl Core {
     /// A node that remembers what its log says, as a follower of nobody. `entropy` seeds the
-    /// randomness of its timeouts. Everything in `remembered` must be on disk.
+    /// randomness of its timeouts and of statements. Everything in `remembered` must be on disk.
     pub fn new(
         me: NodeId,
         peers: Vec<NodeId>,
@@ -331,6 +334,7 @@ impl Core {
             peers,
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
+            dice: Xoshiro256PlusPlus::seed_from_u64(entropy.rotate_left(32)),
             now,
             wall: WallTime::default(),
             born: now,

@@ -1,8 +1,11 @@
 //! What the state machine can be told and asked, and what it answers; with the limits on each.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use super::statement::{Row, Statement};
 
 /// Longest key in bytes. Keys are compared on every descent of the map and stand in URLs, whose
 /// length clients and proxies limit to about twice this.
@@ -89,6 +92,25 @@ pub enum Command {
     },
     /// Compares, and then does one thing or another, all of it or nothing.
     Transaction(Transaction),
+    /// Says how a value comes about; whoever applies it finds out the value.
+    Statement(Statement),
+    /// A statement with what it really writes, found out by the leader.
+    Row {
+        /// What was asked.
+        statement: Statement,
+        /// What it writes.
+        row: Row,
+    },
+}
+
+impl Command {
+    /// The command as the client sent it: a row's statement.
+    pub(crate) fn as_asked(&self) -> Cow<'_, Command> {
+        match self {
+            Command::Row { statement, .. } => Cow::Owned(Command::Statement(statement.clone())),
+            command => Cow::Borrowed(command),
+        }
+    }
 }
 
 /// Several comparisons and what follows from them, as one change: etcd's transaction.
@@ -208,7 +230,8 @@ pub enum Answer {
         /// Whether there was something to remove.
         existed: bool,
     },
-    /// To [`Query::Get`], `None` is absent; to [`Command::Increment`] the new value.
+    /// To [`Query::Get`], `None` is absent; to [`Command::Increment`] the new value; to
+    /// [`Command::Statement`] too, `None` if its condition did not hold.
     Value(Option<Arc<str>>),
     /// To [`Query::List`].
     Entries(Vec<(Arc<str>, Arc<str>)>),

@@ -1,17 +1,21 @@
 //! The state machine: an ordered map from key to value, changed by commands in log order, and the
 //! idempotency keys of the changes that were carried out.
 //!
-//! It is deterministic and pure. Every node that applies the same entries holds the same map, and
-//! the reply to a command is computed where it is applied. A snapshot holds all of it
+//! It is deterministic and pure: every node that applies the same entries holds the same map. The
+//! one exception is on purpose, a statement that was logged as such (`statement.rs`), which looks
+//! at the [`Surroundings`] that come with it. The reply to a command is computed where it is applied. A snapshot holds all of it
 //! (`protocol/snapshot.rs`); values are shared, so a clone costs a few dozen bytes per key.
 
 mod command;
 mod idempotency;
 mod operation;
+mod statement;
 
 use std::ops::Bound;
 use std::sync::Arc;
 
+#[cfg(test)]
+use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
 pub use command::{
@@ -20,6 +24,7 @@ pub use command::{
     Transaction, VALUE_BYTES_MAX,
 };
 pub use idempotency::{IDEMPOTENCY_BYTES, IDEMPOTENCY_ENTRIES};
+pub use statement::{Expression, Row, Statement, Surroundings};
 
 use idempotency::{Idempotency, fingerprint_of};
 use operation::{Values, carry_out};
@@ -53,21 +58,34 @@ impl State {
         self.idempotency.len()
     }
 
-    /// Applies the change of the next entry and computes its reply.
-    pub fn apply(&mut self, index: u64, change: Change) -> Answer {
+    /// Applies the change of the next entry and computes its reply. A statement looks at the
+    /// surroundings of whoever applies it; everything else comes out the same everywhere.
+    pub fn apply_in(
+        &mut self,
+        index: u64,
+        change: Change,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Answer {
         debug_assert_eq!(index, self.applied + 1, "entries are applied in order, each once");
         self.applied = index;
         self.idempotency.forget_before(index);
         let Change { command, key: Some(key) } = change else {
-            return carry_out(&mut self.values, change.command);
+            return carry_out(&mut self.values, change.command, surroundings);
         };
         if let Some(answer) = self.idempotency.recall(&key, &command) {
             return answer;
         }
         let fingerprint = fingerprint_of(&command);
-        let answer = carry_out(&mut self.values, command);
+        let answer = carry_out(&mut self.values, command, surroundings);
         self.idempotency.remember(key, fingerprint, index, answer.clone());
         answer
+    }
+
+    /// The same in 1970 and with dice that always fall the same, for changes that do not look.
+    #[cfg(test)]
+    pub(crate) fn apply(&mut self, index: u64, change: Change) -> Answer {
+        let mut dice = Xoshiro256PlusPlus::seed_from_u64(0);
+        self.apply_in(index, change, &mut Surroundings { now: 0, dice: &mut dice })
     }
 
     /// Looks at the map. `None` if a list would exceed [`LIST_ENTRIES_MAX`] or

@@ -152,6 +152,8 @@ pub(super) struct World {
     next_request: u64,
     faults_over: bool,
     installed: usize,
+    /// Whether clients send statements where others put.
+    statements: bool,
     trace: bool,
     schedule: Vec<String>,
 }
@@ -174,6 +176,7 @@ impl World {
             next_request: 0,
             faults_over: false,
             installed: 0,
+            statements: false,
             trace: false,
             schedule: Vec::new(),
         };
@@ -200,6 +203,12 @@ impl World {
         }
         world.at(Duration::from_millis(700), Event::Fault);
         world
+    }
+
+    /// Lets clients send statements too.
+    pub(super) fn with_statements(mut self) -> Self {
+        self.statements = true;
+        self
     }
 
     /// Writes down what happens.
@@ -250,6 +259,9 @@ impl World {
 
     fn final_checks(&mut self, converged: bool) -> Result<(), Violation> {
         if !converged {
+            if let Some(nodes) = self.diverged() {
+                return Err(format!("divergence: {nodes} hold one log and different states"));
+            }
             return Err("liveness: the healed cluster did not settle".to_string());
         }
         self.referee.refused_stays_refused()?;
@@ -282,6 +294,17 @@ impl World {
             && cores
                 .iter()
                 .all(|core| core.leader() == Some(leader.me) && core.state == leader.state)
+    }
+
+    /// The first two nodes that have applied the same entries and hold different states.
+    fn diverged(&self) -> Option<String> {
+        let cores: Vec<&Core> = self.nodes.values().filter_map(|node| node.core.as_ref()).collect();
+        let applied = |core: &Core| core.entries.id_at(core.state.applied());
+        cores.windows(2).find_map(|pair| {
+            let [one, other] = pair else { return None };
+            let same = applied(one).is_some() && applied(one) == applied(other);
+            (same && one.state != other.state).then(|| format!("{} and {}", one.me, other.me))
+        })
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
