@@ -110,8 +110,13 @@ pub enum Demote {
 pub enum Reads {
     /// At the leader, after a majority has confirmed it since the read arrived (Raft, section 8).
     ReadIndex,
+    /// At the leader, without asking while a majority has confirmed it so recently that nobody
+    /// else can have been elected (Raft thesis, section 6.4.1); with a round otherwise.
+    Lease,
     /// At whoever takes itself for the leader.
     Leader,
+    /// At whatever node is asked, from what it has applied (MySQL and Redis replicas).
+    Any,
 }
 
 /// What a follower does with a request for the leader.
@@ -183,6 +188,8 @@ pub struct Settings {
     pub demote: Demote,
     /// Where the strongest reads are served.
     pub reads: Reads,
+    /// By how much a lease is shorter than the time for which followers promise their votes.
+    pub lease_margin: Duration,
     /// What a follower does with a request for the leader.
     pub routing: Routing,
     /// Whether a write that is sent again under its idempotency key is done once.
@@ -281,6 +288,12 @@ impl Settings {
         }
         settings.check()?;
         Ok(settings)
+    }
+
+    /// By how much two clocks may come to differ while an election timeout passes: one part in a
+    /// hundred, ten times what a kernel lets a clock be slewed or a bad quartz drifts.
+    pub fn clocks_differ_by(&self) -> Duration {
+        self.election_timeout / 100
     }
 
     /// The longest silence of a leader before it is suspected, and of a majority before a leader

@@ -11,15 +11,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::time::{ClockId, clock_gettime};
 use rustc_hash::FxHashMap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
-use tokio::time::sleep_until;
+use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::api::{self, Job, Shared};
@@ -113,7 +114,7 @@ impl axum::serve::Listener for NoDelay {
 /// The core with everything it acts on.
 struct Node {
     core: Core,
-    started: Instant,
+    clock: Clock,
     writer: Writer,
     written: Marks,
     snapshots: SnapshotFile,
@@ -146,6 +147,7 @@ impl Node {
             remembered.snapshot_index(),
             archive.entries()
         );
+        let clock = Clock::start()?;
         let (inbox, inputs) = mpsc::channel(INBOX);
         let (links, link_states) = start_links(config, cluster, &inbox);
         let peers = config.peers.iter().map(|peer| peer.node).collect();
@@ -165,7 +167,7 @@ impl Node {
         });
         let node = Node {
             core,
-            started: Instant::now(),
+            clock,
             writer,
             written,
             snapshots,
@@ -187,7 +189,7 @@ impl Node {
     async fn run(mut self) -> Result<()> {
         let (mut inputs, mut jobs, mut flushed) = (Vec::new(), Vec::new(), Vec::new());
         loop {
-            let timer = tokio::time::Instant::from_std(self.started + self.core.next_timer());
+            let timer = sleep(self.core.next_timer().saturating_sub(self.clock.now()?));
             // Messages come before the timer: a leader that was heard is not suspected.
             tokio::select! {
                 biased;
@@ -205,7 +207,7 @@ impl Node {
                     let (number, bytes) = saved.context("cannot save a snapshot")?;
                     inputs.push(Input::Saved { number, bytes });
                 }
-                () = sleep_until(timer) => {}
+                () = timer => {}
             }
             gather(&mut self.inputs, &mut inputs);
             while flushed.len() < BATCH
@@ -228,7 +230,9 @@ impl Node {
         jobs: &mut Vec<Job>,
         flushed: &mut Vec<Token>,
     ) -> Result<()> {
-        let now = self.now();
+        // Read after everything in the batch has arrived: a lease that holds at this moment held
+        // while each request in the batch was waiting (`protocol/read_lease.rs`).
+        let now = self.clock.now()?;
         self.core.step(now, Input::Clock(WallTime::of_this_machine()));
         for input in inputs.drain(..) {
             self.core.step(now, input);
@@ -296,10 +300,28 @@ impl Node {
         }
         Ok(unsent)
     }
+}
 
-    fn now(&self) -> Now {
-        self.started.elapsed()
+/// Time since the node started, on a clock that goes on while the machine is suspended: leases and
+/// promises of votes would otherwise be longer than they are.
+#[derive(Clone, Copy, Debug)]
+struct Clock {
+    started: Now,
+}
+
+impl Clock {
+    fn start() -> Result<Self> {
+        Ok(Clock { started: since_boot()? })
     }
+
+    fn now(self) -> Result<Now> {
+        Ok(since_boot()?.saturating_sub(self.started))
+    }
+}
+
+fn since_boot() -> Result<Now> {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).context("cannot read the clock")?;
+    Ok(time.into())
 }
 
 fn gather(receiver: &mut mpsc::Receiver<Input>, inputs: &mut Vec<Input>) {

@@ -60,12 +60,13 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 20] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 23] {
         let raft = self.election == Election::Raft;
         let asks = !matches!(self.election, Election::Raft | Election::Paxos | Election::Manual);
         let replication = self.replication;
         let waits = matches!(replication, Replication::SemiSync | Replication::Sync);
         let isr = replication == Replication::Isr;
+        let lease = self.reads == Reads::Lease;
         let day = Duration::from_secs(24 * 3600);
         [
             (
@@ -143,6 +144,24 @@ impl Settings {
                 "set reads=leader, or majority=on",
             ),
             (
+                lease && !self.majority,
+                &["reads", "majority"],
+                "a lease is the promise of a majority to elect nobody else, and here nobody asks it",
+                "set reads=leader, or majority=on",
+            ),
+            (
+                lease && !self.fencing,
+                &["reads", "fencing"],
+                "followers that have voted for a successor would go on confirming the old leader",
+                "set fencing=on, or reads=leader",
+            ),
+            (
+                lease && self.election_timeout < self.lease_margin + 2 * self.heartbeat,
+                &["reads", "election-timeout", "lease-margin", "heartbeat"],
+                "the lease would be over before the next heartbeat renews it",
+                "set the election timeout above lease-margin by several heartbeats",
+            ),
+            (
                 self.fencing && self.demote != Demote::OnContact,
                 &["fencing", "demote"],
                 "a leader that is fenced off is refused at once and has nothing to go on with",
@@ -217,6 +236,9 @@ mod tests {
             ("raft", &["majority=off"], "election=raft with majority=off: "),
             ("raft", &["election=paxos", "majority=off"], "election=paxos with majority=off: what"),
             ("async", &["reads=read-index"], "reads=read-index with majority=off: "),
+            ("async", &["reads=lease"], "reads=lease with majority=off: "),
+            ("raft", &["reads=lease", "fencing=off"], "reads=lease with fencing=off: "),
+            ("raft", &["reads=lease", "lease-margin=250ms"], "reads=lease with election-timeout=3"),
             ("raft", &["demote=after 3s"], "fencing=on with demote=after 3s: "),
             ("raft", &["heartbeat=400ms"], "heartbeat=400ms with election-timeout=300ms: "),
             ("async", &["completeness=on"], "completeness=on with majority=off: "),

@@ -182,6 +182,24 @@ fn reads(
                 .to_string(),
         );
     }
+    if settings.reads == Reads::Any && nodes > 1 {
+        may(
+            "stale-read",
+            &["reads"],
+            "a follower answers from what it has applied, which is as old as its last contact with \
+             a leader"
+                .to_string(),
+        );
+    }
+    if settings.reads == Reads::Lease && settings.lease_margin < settings.clocks_differ_by() {
+        may(
+            "stale-read",
+            &["reads", "lease-margin"],
+            "a follower whose clock runs a little faster votes for a successor before the leader's \
+             lease is over"
+                .to_string(),
+        );
+    }
     if settings.wait_point == WaitPoint::AfterCommit {
         may(
             "stale-read",
@@ -218,11 +236,14 @@ mod tests {
             "commit-own-epoch=off",
             "fencing=off",
             "reads=leader",
+            "reads=any",
             "log-format=statement",
             "fsync=never",
         ] {
             assert!(!anomalies("raft", &[switch]).is_empty(), "{switch}");
         }
+        assert!(anomalies("raft", &["reads=lease"]).is_empty());
+        assert!(!anomalies("raft", &["reads=lease", "lease-margin=0ms"]).is_empty());
     }
 
     #[test]

@@ -91,6 +91,7 @@ fn raft() -> Settings {
         fencing: true,
         demote: Demote::OnContact,
         reads: Reads::ReadIndex,
+        lease_margin: Duration::from_millis(100),
         routing: Routing::Forward,
         idempotency: true,
         log_format: LogFormat::Row,

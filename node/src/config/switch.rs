@@ -238,9 +238,17 @@ pub static SWITCHES: &[Switch] = &[
     },
     words!(
         "reads", reads,
-        "the strongest reads: confirmed by a majority, or by whoever takes itself for the leader",
-        "read-index, leader",
-        "read-index" => Reads::ReadIndex, "leader" => Reads::Leader
+        "the strongest reads: at the leader after a majority has confirmed it, or while it holds a \
+         lease from a majority; at whoever takes itself for the leader; at any node",
+        "read-index, lease, leader, any",
+        "read-index" => Reads::ReadIndex, "lease" => Reads::Lease, "leader" => Reads::Leader,
+        "any" => Reads::Any
+    ),
+    span!(
+        "lease-margin",
+        lease_margin,
+        "by how much the lease of reads=lease is shorter than election-timeout, for clocks that \
+         run at different rates"
     ),
     words!(
         "routing", routing,

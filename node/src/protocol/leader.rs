@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::acknowledge::Answered;
+use super::contact::Contact;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
@@ -24,6 +25,7 @@ pub(super) struct Leader {
     /// The number of the last round of messages to all followers.
     pub(super) round: u64,
     pub(super) heartbeat_at: Now,
+    pub(super) contact: Contact,
     /// When to give way to a later claimant that was met.
     pub(super) demote_at: Option<Now>,
     pub(super) reads: Reads,
@@ -122,6 +124,7 @@ impl Core {
             followers: self.peers.iter().map(|peer| (*peer, progress.clone())).collect(),
             round: 0,
             heartbeat_at: self.now,
+            contact: Contact::default(),
             demote_at: None,
             reads: Reads::default(),
             pending: VecDeque::new(),

@@ -15,7 +15,7 @@
 //! | when to stop waiting for followers: `fallback` | `semi_sync.rs` |
 //! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
-//! | what a read must wait for | `read.rs` |
+//! | what a read must wait for: `reads` | `read.rs`, `read_lease.rs` |
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
@@ -51,6 +51,7 @@
 mod acknowledge;
 mod barrier;
 mod catch_up;
+mod contact;
 mod durable;
 mod election;
 mod entries;
@@ -63,6 +64,7 @@ mod leader;
 mod lineage;
 mod message;
 mod read;
+mod read_lease;
 mod replicate;
 mod route;
 #[cfg(test)]

@@ -2,11 +2,13 @@
 //!
 //! With `read-index` a read is answered when a majority has confirmed, after the read arrived, that
 //! this node still leads (Raft, section 8; Raft thesis, section 6.4). One round of messages serves
-//! all reads that were waiting when it was sent, and none that came later. With `leader` a read is
+//! all reads that were waiting when it was sent, and none that came later. With `lease` a leader
+//! that a majority has confirmed recently needs no round (`read_lease.rs`). With `leader` a read is
 //! answered at once by whoever takes itself for the leader.
 //!
-//! In both cases a new leader first commits the entry that begins its epoch: before that it does
-//! not know how far its predecessors had committed.
+//! In all these cases a new leader first commits the entry that begins its epoch: before that it
+//! does not know how far its predecessors had committed. With `any` whatever node is asked answers
+//! from what it has applied; such a read never gets here.
 
 use std::collections::VecDeque;
 
@@ -43,10 +45,9 @@ impl Core {
     /// cannot serve them: it may have been answered before they arrived.
     pub(super) fn start_round(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        if self.settings.reads == Rule::ReadIndex
+        if self.needs_round()
             && !leader.reads.waiting.is_empty()
             && leader.reads.confirming.is_empty()
-            && self.knows_committed()
         {
             self.heartbeat();
         }
@@ -55,9 +56,9 @@ impl Core {
     /// The round whose number was just taken, and whose messages are sent next, will serve all
     /// reads that have arrived.
     pub(super) fn confirm_with_next_round(&mut self) {
-        let ready = self.settings.reads == Rule::ReadIndex && self.knows_committed();
+        let needed = self.needs_round();
         let Role::Leader(leader) = &mut self.role else { return };
-        if ready && !leader.reads.waiting.is_empty() {
+        if needed && !leader.reads.waiting.is_empty() {
             let reads = std::mem::take(&mut leader.reads.waiting);
             leader.reads.confirming.push_back((leader.round, reads));
         }
@@ -82,13 +83,28 @@ impl Core {
 
     /// Serves the reads that need no confirmation.
     pub(super) fn serve_reads(&mut self) {
-        if self.settings.reads != Rule::Leader || !self.knows_committed() {
+        let at_once = match self.settings.reads {
+            Rule::ReadIndex => false,
+            Rule::Lease => self.holds_lease(),
+            Rule::Leader | Rule::Any => true,
+        };
+        if !at_once || !self.knows_committed() {
             return;
         }
         let Role::Leader(leader) = &mut self.role else { return };
         for (origin, query) in std::mem::take(&mut leader.reads.waiting) {
             self.answer_read(origin, &query);
         }
+    }
+
+    /// Whether reads that could be served now must be confirmed by a round first.
+    fn needs_round(&self) -> bool {
+        let rule = match self.settings.reads {
+            Rule::ReadIndex => true,
+            Rule::Lease => !self.holds_lease(),
+            Rule::Leader | Rule::Any => false,
+        };
+        rule && self.knows_committed()
     }
 
     /// Whether this leader has committed in its own epoch, and so knows what its predecessors had.

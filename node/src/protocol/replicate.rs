@@ -28,10 +28,12 @@ impl Core {
         leader.round += 1;
         leader.told = self.committed;
         leader.heartbeat_at = self.now + self.settings.heartbeat;
+        leader.contact.round_begins(leader.round, self.now);
         self.confirm_with_next_round();
         for at in 0..self.peers.len() {
             self.send_entries(self.peers[at], true);
         }
+        self.review_contact();
         self.confirm_reads();
     }
 
@@ -94,6 +96,7 @@ impl Core {
         let Some(progress) = leader.followers.get_mut(&from) else { return };
         progress.heard = now;
         progress.round = progress.round.max(round);
+        self.review_contact();
         self.confirm_reads();
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::leader::Origin;
 use super::{Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Request, RequestId, Role};
-use crate::config::Routing;
+use crate::config::{Reads, Routing};
 
 /// The requests that were passed on and are not answered yet.
 #[derive(Debug)]
@@ -41,8 +41,12 @@ impl Core {
     /// A client of this node asks for something.
     pub(super) fn request(&mut self, id: RequestId, request: Request, deadline: Now) {
         let origin = Origin::Client(id);
-        if let Request::ReadLocal(query) = &request {
-            return self.answer_read(origin, query);
+        match &request {
+            Request::ReadLocal(query) => return self.answer_read(origin, query),
+            Request::Read(query) if self.settings.reads == Reads::Any => {
+                return self.answer_read(origin, query);
+            }
+            _ => {}
         }
         if request == Request::Promote || matches!(self.role, Role::Leader(_)) {
             return self.carry_out(origin, request);

@@ -30,6 +30,8 @@ pub(super) struct Suspicion {
     pub(super) suspected: Option<Claim>,
     /// Whether a bully has met a lower leader, which it is about to depose.
     pub(super) insists: bool,
+    /// When a leader was last heard, whatever became of its connection: a promise to it begins.
+    pub(super) promised: Now,
     /// Whether a leader has been met since the start.
     pub(super) settled: bool,
 }
@@ -132,6 +134,7 @@ impl Core {
         // Several messages may come before the tick that acts on it.
         let bullies = self.suspicion.insists || self.bullies(claim);
         self.suspicion.heard = Some(self.now);
+        self.suspicion.promised = self.now;
         self.suspicion.settled = true;
         self.restart_suspicion();
         if bullies {
@@ -156,7 +159,8 @@ impl Core {
             return;
         }
         self.suspicion.heard = None;
-        let soon = self.now + HASTE.mul_f64(self.random.random_range(0.1..1.0));
+        let earliest = self.promised_until().unwrap_or(self.now);
+        let soon = earliest + HASTE.mul_f64(self.random.random_range(0.1..1.0));
         self.suspicion.deadline = self.suspicion.deadline.min(soon);
     }
 }

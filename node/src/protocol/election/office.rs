@@ -48,7 +48,13 @@ impl Core {
     /// Stands although a leader may be alive.
     pub(super) fn insist(&mut self) {
         self.become_follower("stands against a leader");
-        if self.settings.majority {
+        if let Some(until) = self.promised_until() {
+            // The leader that it has promised its vote to is refused from now on, and when the
+            // promise is over this node stands.
+            self.observe(self.hard.epoch + 1);
+            self.suspicion.insists = true;
+            self.suspicion.deadline = until;
+        } else if self.settings.majority {
             self.campaign();
         } else {
             self.claim(self.hard.epoch + 1);

@@ -73,7 +73,9 @@ impl Core {
 
     /// Phase 1b.
     pub(in super::super) fn on_prepare(&mut self, from: NodeId, epoch: u64, ballot: Ballot) {
-        if !self.admits_ballot(from, epoch, ballot) {
+        // Who has promised itself to a ballot confirms no earlier leader any more, so this is
+        // where a lease is respected; acceptances need not ask again.
+        if self.carries_a_lease() || !self.admits_ballot(from, epoch, ballot) {
             return;
         }
         let acceptor = Acceptor { promised: ballot, ..self.acceptor(epoch) };

@@ -31,9 +31,10 @@ impl Core {
     pub(in super::super) fn on_pre_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
         // Whoever hears a leader does not help to depose it.
         let content = self.hears_leader(self.settings.election_timeout).is_some();
+        let free = !content && self.promised_until().is_none();
         // Whoever proposes may propose another, whose log is complete.
         let eligible = self.settings.election == Election::Paxos || self.is_complete(last);
-        let granted = epoch >= self.contested_epoch() && !content && eligible;
+        let granted = epoch >= self.contested_epoch() && free && eligible;
         self.counters.election_messages += 1;
         let reply = Message::PreVoteReply { asked: epoch, epoch: self.hard.epoch, granted };
         self.send(from, reply);
@@ -71,6 +72,12 @@ impl Core {
 
     /// Asks for leadership, whatever that changes.
     pub(super) fn campaign(&mut self) {
+        if let Some(until) = self.promised_until() {
+            // Its own vote is one of those that it has promised not to give.
+            self.become_follower("has promised its vote to a leader");
+            self.suspicion.deadline = until;
+            return;
+        }
         match self.settings.election {
             Election::Paxos => self.prepare(),
             _ => self.stand(),
@@ -107,6 +114,12 @@ impl Core {
     }
 
     pub(in super::super) fn on_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
+        if self.carries_a_lease() {
+            // As if nobody had asked.
+            let reply = Message::VoteReply { epoch: self.hard.epoch, granted: false };
+            self.counters.election_messages += 1;
+            return self.send(from, reply);
+        }
         self.observe(epoch);
         let free = epoch > self.hard.epoch
             || (epoch == self.hard.epoch && self.hard.voted_for.is_none_or(|node| node == from));

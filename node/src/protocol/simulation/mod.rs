@@ -291,6 +291,53 @@ fn reads_at_whoever_takes_itself_for_the_leader_are_stale() {
     is_caught("reads=leader", "stale read");
 }
 
+/// By how many percent clocks are off, either way. The rates of two differ by up to 44 percent,
+/// less than the half that the default margin allows for.
+const DRIFT: u32 = 18;
+
+#[test]
+fn leases_with_a_margin_keep_every_promise_while_clocks_drift() {
+    let drifting = |seed| Shape::of(seed).with_drift(DRIFT);
+    let settings = settings("raft", &["reads=lease"]);
+    let tally = prove_each(&settings, 0..SCHEDULES / 2, drifting);
+    assert!(tally.acknowledged > 10 * SCHEDULES, "only {}", tally.acknowledged);
+    prove_each(&slow_leases("200ms"), 0..SCHEDULES / 2, quiet_and_drifting);
+}
+
+/// The longer the time-out, the longer the time by which clocks come to differ.
+fn slow_leases(margin: &str) -> Settings {
+    let margin = format!("lease-margin={margin}");
+    settings("raft", &["reads=lease", "election-timeout=600ms", &margin])
+}
+
+fn quiet_and_drifting(seed: u64) -> Shape {
+    Shape::of(seed).with_nodes(3).with_rare_faults().with_drift(DRIFT)
+}
+
+#[test]
+fn leases_keep_every_promise_with_every_election() {
+    for method in &METHODS[1..6] {
+        let settings = settings("raft", &["reads=lease", method]);
+        prove_each(&settings, 0..200, |seed| Shape::of(seed).with_drift(DRIFT));
+    }
+}
+
+#[test]
+fn a_lease_without_a_margin_serves_stale_reads_when_clocks_drift() {
+    let settings = slow_leases("0ms");
+    assert!(!predict(&settings, 3).is_empty(), "nothing was predicted");
+    let caught = (0..2 * SCHEDULES).any(|seed| {
+        let verdict = World::new(seed, settings.clone(), quiet_and_drifting(seed)).run();
+        verdict.safety.is_err_and(|violation| violation.contains("stale read"))
+    });
+    assert!(caught, "no schedule showed a stale read");
+}
+
+#[test]
+fn reads_at_any_node_are_stale() {
+    is_caught("reads=any", "stale read");
+}
+
 #[test]
 fn asynchronous_replication_under_a_raft_election_loses_writes() {
     is_caught("replication=async", "lost");

@@ -1,6 +1,7 @@
 //! Simulated time, network, disks, faults and clients around real cores.
 
 mod clients;
+mod clock;
 mod disk;
 mod faults;
 
@@ -16,6 +17,7 @@ use super::super::{
 };
 use super::referee::{Asked, Operation, Referee, Violation};
 use crate::config::Settings;
+use clock::Clock;
 
 /// What a schedule is like. Drawn from the seed, so that some schedules are calm and slow, others
 /// wild.
@@ -28,6 +30,8 @@ pub(super) struct Shape {
     fault_every: Duration,
     /// The longest flush of a disk.
     flush_max: Duration,
+    /// By how much clocks run too fast or too slow, in percent.
+    drift: u32,
 }
 
 impl Shape {
@@ -38,6 +42,7 @@ impl Shape {
             loss: [0, 1, 5, 15][random.random_range(0..4)],
             fault_every: Duration::from_millis(random.random_range(100..600)),
             flush_max: Duration::from_millis([1, 5, 80][random.random_range(0..3)]),
+            drift: 0,
         }
     }
 }
@@ -49,6 +54,17 @@ impl Shape {
 
     pub(super) fn with_nodes(self, nodes: u16) -> Self {
         Shape { nodes, ..self }
+    }
+
+    /// Few faults, in a network and on disks that are quick: for what takes a quiet second to show.
+    pub(super) fn with_rare_faults(self) -> Self {
+        let (fault_every, flush_max) = (Duration::from_secs(1), Duration::from_millis(1));
+        Shape { loss: 0, fault_every, flush_max, ..self }
+    }
+
+    /// Every node with a clock of its own, right, or so many percent too fast or too slow, by turns.
+    pub(super) fn with_drift(self, drift: u32) -> Self {
+        Shape { drift, ..self }
     }
 }
 
@@ -116,10 +132,11 @@ struct Node {
     core: Option<Core>,
     /// What its wall clock says at the beginning of the schedule. It is another one after every
     /// restart.
-    clock: WallTime,
+    wall: WallTime,
     /// Counts restarts, so that events of an earlier life are recognized.
     life: u32,
     paused_until: Now,
+    clock: Clock,
     disk: Vec<Note>,
     /// The snapshot on disk, and whether records before those on disk were let go.
     saved: Saved,
@@ -183,9 +200,10 @@ impl World {
         for id in (1..=shape.nodes).map(NodeId) {
             let node = Node {
                 core: None,
-                clock: WallTime::default(),
+                wall: WallTime::default(),
                 life: 0,
                 paused_until: Duration::ZERO,
+                clock: Clock::TRUE,
                 disk: Vec::new(),
                 saved: Saved::default(),
                 purged: false,
@@ -196,6 +214,7 @@ impl World {
                 timer: None,
             };
             world.nodes.insert(id, node);
+            world.drift(id);
             world.restart(id);
         }
         for client in 0..CLIENTS {
@@ -355,12 +374,12 @@ impl World {
         if node.core.is_some() {
             return;
         }
+        let now = node.clock.shows(self.now);
         let notes = node.disk.iter().cloned();
         let remembered =
             Remembered::replay(node.saved.clone(), node.purged, notes).expect("a disk replays");
-        node.core =
-            Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, self.now));
-        node.clock = WallTime(CLOCK + entropy % CLOCK_SKEW);
+        node.core = Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, now));
+        node.wall = WallTime(CLOCK + entropy % CLOCK_SKEW);
         node.timer = None;
         node.disk_busy_until = self.now;
         (node.saves_at, node.overtaken) = (self.now, 0);
@@ -403,7 +422,7 @@ impl World {
     fn arm(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let Some(core) = &node.core else { return };
-        let due = core.next_timer().max(self.now + Duration::from_micros(1));
+        let due = node.clock.when(core.next_timer()).max(self.now + Duration::from_micros(1));
         if node.timer.is_some_and(|at| at <= due && at > self.now) {
             return;
         }
@@ -414,10 +433,10 @@ impl World {
 
     /// One input into one core, its effects, and a look at what came of it.
     fn step(&mut self, id: NodeId, input: Input) -> Result<(), Violation> {
-        let now = self.now;
         let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
+        let now = node.clock.shows(self.now);
         let Some(core) = &mut node.core else { return Ok(()) };
-        core.step(now, Input::Clock(WallTime(node.clock.0 + now.as_micros() as u64)));
+        core.step(now, Input::Clock(WallTime(node.wall.0 + now.as_micros() as u64)));
         core.step(now, input);
         if core.next_timer() <= now {
             core.step(now, Input::Tick);

@@ -70,7 +70,7 @@ impl World {
         }
         let operation = self.referee.begin(asked, retries);
         self.open.insert(id, (operation, to));
-        let deadline = self.now + CLIENT_PATIENCE;
+        let deadline = self.nodes[&to].clock.shows(self.now) + CLIENT_PATIENCE;
         let input = Input::Request { id, request, deadline };
         if node_is_paused {
             self.at(self.now, Event::Notice { to, input });

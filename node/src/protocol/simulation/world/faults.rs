@@ -17,6 +17,7 @@ impl World {
         let next = every.mul_f64(self.random.random_range(0.2..1.8));
         self.at(self.now + next, Event::Fault);
         let victim = self.victim();
+        self.drift(victim);
         match self.random.random_range(0..10) {
             0..3 => self.crash(victim),
             3..5 => {
@@ -69,6 +70,23 @@ impl World {
         self.note(|| format!("CUT {cuts:?} holds={holds}"));
         let span = Duration::from_millis(self.random.random_range(100..1500));
         self.at(self.now + span, Event::Heal);
+    }
+
+    /// A node's clock runs at another rate from now on.
+    pub(super) fn drift(&mut self, victim: NodeId) {
+        let drift = f64::from(self.shape.drift) / 100.0;
+        if drift == 0.0 {
+            return;
+        }
+        // The ends of what is allowed teach most.
+        let rate = 1.0 + [-drift, 0.0, drift][self.random.random_range(0..3)];
+        self.note(|| format!("the clock of {victim} runs at {rate:.3}"));
+        let now = self.now;
+        if let Some(node) = self.nodes.get_mut(&victim) {
+            node.clock.change_rate(now, rate);
+        }
+        // What its timers were set to is another moment now.
+        self.arm(victim);
     }
 
     pub(super) fn heal(&mut self) {
