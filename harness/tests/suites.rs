@@ -34,16 +34,17 @@ fn kinds() -> Vec<TargetKind> {
         let named = described[what].as_array().unwrap().iter();
         named.map(|named| named["name"].as_str().unwrap().to_string()).collect()
     };
-    let setting = |name: &str, default: Option<&str>, values| Setting {
+    let setting = |name: &str, default: &str, values| Setting {
         name: name.to_string(),
-        default: default.map(str::to_string),
+        default: default.to_string(),
         values,
         meaning: String::new(),
     };
-    let profile = setting("profile", Some("raft"), names("profiles"));
-    let writes = setting("writes", None, vec!["timed-statements".to_string()]);
+    let profile = setting("profile", "raft", names("profiles"));
+    let plant = setting("plant", "", names("plants"));
+    let writes = setting("writes", "", vec!["timed-statements".to_string()]);
     vec![
-        kind("store", vec![profile, writes], Some(names("switches"))),
+        kind("store", vec![profile, plant, writes], Some(names("switches"))),
         kind("etcd", Vec::new(), None),
     ]
 }

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::config::{Settings, describe};
 use crate::peer::Peer;
-use crate::protocol::NodeId;
+use crate::protocol::{NodeId, Plant, Plants};
 use crate::runtime::{NodeConfig, serve};
 
 /// Most nodes of a cluster. A leader sends every entry to each follower itself, and the state of
@@ -58,11 +58,15 @@ pub struct NodeArgs {
     #[arg(long = "set", value_name = "NAME=VALUE")]
     overrides: Vec<String>,
 
+    /// Break one protection in its code, so that a judge can be tested; may be repeated
+    #[arg(long = "plant", value_name = "NAME")]
+    plants: Vec<Plant>,
+
     /// Allow addresses beyond this machine. There is no encryption and no authentication
     #[arg(long)]
     allow_remote: bool,
 
-    /// Print every profile and switch as JSON and exit
+    /// Print every profile, switch and plant as JSON and exit
     #[arg(long)]
     describe: bool,
 }
@@ -132,7 +136,8 @@ fn log_to_stderr() {
 
 impl NodeArgs {
     fn check(self) -> Result<NodeConfig> {
-        let settings = Settings::resolve(&self.profile, &self.overrides)?;
+        let mut settings = Settings::resolve(&self.profile, &self.overrides)?;
+        settings.plants = self.plants.into_iter().fold(Plants::NONE, Plants::with);
         let id = self.id.context("--id: expected a node such as n1, got nothing")?;
         let data_dir = self.data_dir.context("--data-dir: expected a folder, got nothing")?;
         let client_listen =

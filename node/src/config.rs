@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::protocol::Plants;
+
 pub use describe::describe;
 pub use predict::{Prediction, predict};
 pub use profile::{PROFILES, Profile};
@@ -209,6 +211,8 @@ pub struct Settings {
     /// The same for a node that has met no leader since it started, so that a cluster that is
     /// being started waits for its slower half.
     pub start_grace: Duration,
+    /// Mistakes planted on purpose, for whoever tests a judge. No profile has any.
+    pub plants: Plants,
 }
 
 /// Why a configuration is refused.

@@ -76,6 +76,9 @@ async fn serve_locally(config: NodeConfig) -> Result<()> {
         "{} serves clients at {} with profile {}",
         config.id, config.client_listen, config.profile
     );
+    for row in config.settings.plants.rows() {
+        warn!("PLANTED BUG {}: {}; this node is broken on purpose", row.name, row.meaning);
+    }
     let told = tokio::select! {
         result = api.into_future() => return result.context("the client API ended"),
         result = node.run() => return result,
@@ -159,6 +162,7 @@ impl Node {
             cluster: config.cluster.clone(),
             profile: config.profile.clone(),
             settings: config.settings.values(),
+            plants: config.settings.plants,
             links: link_states,
             flushes: Default::default(),
             archived_before: archive.entries(),
@@ -383,7 +387,7 @@ fn open_log(config: &NodeConfig, identity: Identity, saved: Saved) -> Result<Ope
         config::Fsync::Never => log::Fsync::Never,
     };
     let dir = config.data_dir.join("log");
-    let options = Options { fsync, ..Options::default() };
+    let options = Options { fsync, plants: config.settings.plants, ..Options::default() };
     let (log, recovered) = log::open(&dir, identity, &options)?;
     if recovered.torn_bytes > 0 {
         warn!("the log had a torn tail of {} bytes, which was cut", recovered.torn_bytes);

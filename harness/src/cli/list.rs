@@ -9,10 +9,11 @@ use crate::result::ExitCode;
 use crate::suite::gates::Metric;
 use crate::target;
 
-const EVERYTHING: [Listed; 6] = [
+const EVERYTHING: [Listed; 7] = [
     Listed::Faults,
     Listed::Workloads,
     Listed::Targets,
+    Listed::Plants,
     Listed::Anomalies,
     Listed::Gates,
     Listed::ExitCodes,
@@ -38,6 +39,7 @@ fn rows(what: Listed) -> Result<(&'static str, Rows), Failure> {
         Listed::Faults => ("faults", KINDS.iter().map(|k| row(k.name, k.summary)).collect()),
         Listed::Workloads => ("workloads", WORKLOADS.iter().map(|(n, m)| row(n, m)).collect()),
         Listed::Targets => ("targets", targets()?),
+        Listed::Plants => ("plants", target::store::plants()?),
         Listed::Anomalies => (
             "anomalies",
             AnomalyKind::ALL.iter().map(|kind| row(kind.name(), kind.meaning())).collect(),
@@ -62,7 +64,10 @@ fn targets() -> Result<Rows, Failure> {
         rows.push((kind.name.clone(), kind.summary.clone()));
         for setting in &kind.settings {
             let values = setting.values.join(", ");
-            let default = setting.default.as_deref().unwrap_or("none");
+            let default = match setting.default.as_str() {
+                "" => "absent",
+                default => default,
+            };
             let text = format!("{}: {values} (default {default})", setting.meaning);
             rows.push((format!("  {}", setting.name), text));
         }

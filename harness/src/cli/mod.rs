@@ -90,7 +90,7 @@ enum Command {
     Plan(PlanArgs),
     /// Check suites without running them; every error at once, with its line
     Validate(ValidateArgs),
-    /// List faults, workloads, targets, anomalies, gates or exit codes
+    /// List faults, workloads, targets, planted bugs, anomalies, gates or exit codes
     List(ListArgs),
     /// Explain a fault, an anomaly or a gate
     Explain(ExplainArgs),
@@ -339,6 +339,7 @@ enum Listed {
     Faults,
     Workloads,
     Targets,
+    Plants,
     Anomalies,
     Gates,
     ExitCodes,

@@ -59,8 +59,8 @@ pub struct Refusal {
 pub struct Setting {
     /// Its key.
     pub name: String,
-    /// What it is when a suite does not say, if it is then anything.
-    pub default: Option<String>,
+    /// What it is when a suite does not say; empty if it is then absent.
+    pub default: String,
     /// What it may be; empty for anything.
     pub values: Vec<String>,
     /// One line for `list`.
@@ -87,10 +87,9 @@ impl TargetSpec {
     /// targets are equal when they mean the same.
     pub fn with_defaults(&self, kinds: &[TargetKind]) -> TargetSpec {
         let mut full = self.clone();
-        for setting in self.kind_in(kinds).into_iter().flat_map(|kind| &kind.settings) {
-            if let Some(default) = &setting.default {
-                full.settings.entry(setting.name.clone()).or_insert_with(|| default.clone());
-            }
+        let settings = self.kind_in(kinds).into_iter().flat_map(|kind| &kind.settings);
+        for setting in settings.filter(|setting| !setting.default.is_empty()) {
+            full.settings.entry(setting.name.clone()).or_insert_with(|| setting.default.clone());
         }
         full
     }

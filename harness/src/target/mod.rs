@@ -9,7 +9,7 @@
 
 mod etcd;
 mod http;
-mod store;
+pub(crate) mod store;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

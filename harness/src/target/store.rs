@@ -31,6 +31,9 @@ const PROFILE: &str = "profile";
 const WRITES: &str = "writes";
 const TIMED_STATEMENTS: &str = "timed-statements";
 
+/// The setting that breaks a protection in the store's code.
+const PLANT: &str = "plant";
+
 /// The built-in store.
 pub(super) struct Store {
     spec: TargetSpec,
@@ -41,8 +44,8 @@ pub(super) struct Store {
 
 /// What suites may say of the store, as the store itself describes it.
 pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
-    let Description { profiles, switches } = describe()?;
-    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect();
+    let Description { profiles, switches, plants } = describe()?;
+    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect::<Vec<_>>();
     Ok(TargetKind {
         name: name.to_string(),
         summary: "the built-in store: single-leader replication, every protection a switch"
@@ -56,13 +59,19 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
         settings: vec![
             Setting {
                 name: PROFILE.to_string(),
-                default: Some("raft".to_string()),
+                default: "raft".to_string(),
                 values: names(profiles),
                 meaning: "a named setting of all protections".to_string(),
             },
             Setting {
+                name: PLANT.to_string(),
+                default: String::new(),
+                values: names(plants),
+                meaning: "a bug planted in the store's code (splitbrain list plants)".to_string(),
+            },
+            Setting {
                 name: WRITES.to_string(),
-                default: None,
+                default: String::new(),
                 values: vec![TIMED_STATEMENTS.to_string()],
                 meaning: "every write is sent as a statement that holds until its client gives up"
                     .to_string(),
@@ -96,11 +105,19 @@ fn program() -> Result<PathBuf, Unusable> {
 struct Description {
     profiles: Vec<Named>,
     switches: Vec<Named>,
+    plants: Vec<Named>,
 }
 
 #[derive(Deserialize)]
 struct Named {
     name: String,
+    meaning: String,
+}
+
+/// The bugs that can be planted in the store, by name, with what each one is.
+pub(crate) fn plants() -> Result<Vec<(String, String)>, Unusable> {
+    let plants = describe()?.plants.into_iter();
+    Ok(plants.map(|plant| (plant.name, plant.meaning)).collect())
 }
 
 fn describe() -> Result<Description, Unusable> {
@@ -158,6 +175,9 @@ impl Target for Store {
         option("--peer-listen", peer.to_string());
         if let Some(profile) = self.spec.settings.get(PROFILE) {
             option("--profile", profile.clone());
+        }
+        if let Some(plant) = self.spec.settings.get(PLANT) {
+            option("--plant", plant.clone());
         }
         for (other, address) in dial {
             option("--peer", format!("{other}={address}"));

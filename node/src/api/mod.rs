@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::peer::LinkState;
-use crate::protocol::{NodeId, Outcome, Request, View};
+use crate::protocol::{NodeId, Outcome, Plants, Request, View};
 
 /// Most requests of clients that this node works on at a time. Beyond it they are turned away,
 /// definitely not done, instead of waiting in memory for a deadline.
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     pub(crate) profile: String,
     /// Every switch with its value.
     pub(crate) settings: Map<String, Value>,
+    /// What is broken in it on purpose.
+    pub(crate) plants: Plants,
     /// The links from this node.
     pub(crate) links: BTreeMap<NodeId, Arc<LinkState>>,
     /// Batches that the log reported to be on disk.

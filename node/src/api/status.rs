@@ -32,6 +32,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "cluster": shared.cluster,
         "profile": shared.profile,
         "settings": shared.settings,
+        "plants": shared.plants.rows().map(|row| row.name).collect::<Vec<_>>(),
         "role": view.role.name(),
         "epoch": view.epoch,
         "leader": view.leader.map(|leader| leader.to_string()),

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{PROFILES, SWITCHES, Settings, predict};
+use crate::protocol::PLANTS;
 
 /// The version of the JSON that [`describe`] returns.
 const DESCRIBE_VERSION: u32 = 1;
@@ -10,14 +11,15 @@ const DESCRIBE_VERSION: u32 = 1;
 /// Of how many nodes the predictions of a description speak.
 const DESCRIBED_NODES: u16 = 3;
 
-/// Every profile with its meaning and values, and every switch with its meaning and possible
-/// values:
+/// Every profile with its meaning and values, every switch with its meaning and possible values,
+/// and every bug that can be planted:
 ///
 /// ```json
 /// {"describe": 1,
 ///  "profiles": [{"name": "raft", "meaning": "...", "settings": {"fencing": "on"},
 ///                "may_show": [{"anomaly": "stale-read", "switches": ["reads"], "why": "..."}]}],
-///  "switches": [{"name": "fencing", "meaning": "...", "values": "on, off"}]}
+///  "switches": [{"name": "fencing", "meaning": "...", "values": "on, off"}],
+///  "plants": [{"name": "vote-twice", "meaning": "...", "place": "...", "anomaly": "lost-write"}]}
 /// ```
 pub fn describe() -> Value {
     let profiles: Vec<Value> = PROFILES
@@ -38,11 +40,23 @@ pub fn describe() -> Value {
             json!({"name": switch.name, "meaning": switch.meaning, "values": switch.values})
         })
         .collect();
+    let plants: Vec<Value> = PLANTS
+        .iter()
+        .map(|row| {
+            json!({
+                "name": row.name,
+                "meaning": row.meaning,
+                "place": row.place,
+                "anomaly": row.anomaly,
+            })
+        })
+        .collect();
     json!({
         "describe": DESCRIBE_VERSION,
         "version": env!("CARGO_PKG_VERSION"),
         "profiles": profiles,
         "switches": switches,
+        "plants": plants,
     })
 }
 

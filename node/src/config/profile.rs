@@ -8,6 +8,7 @@ use super::{
     Demote, Election, Fallback, Fsync, Level, LogFormat, Reads, Replication, Routing, Settings,
     Standbys, WaitPoint,
 };
+use crate::protocol::Plants;
 
 /// The named rows of values.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +102,7 @@ fn raft() -> Settings {
         election_timeout: Duration::from_millis(300),
         ask_window: Duration::from_millis(150),
         start_grace: Duration::from_secs(2),
+        plants: Plants::NONE,
     }
 }
 

@@ -80,6 +80,8 @@ use std::thread::{self, JoinHandle};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::protocol::{Plant, Plants};
+
 mod error;
 mod first;
 mod frame;
@@ -151,12 +153,14 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Whether to wait for the disk.
     pub fsync: Fsync,
+    /// Mistakes planted on purpose.
+    pub plants: Plants,
 }
 
 impl Default for Options {
-    /// 16 MiB, [`Fsync::Always`].
+    /// 16 MiB, [`Fsync::Always`], nothing planted.
     fn default() -> Self {
-        Options { segment_bytes: 16 << 20, fsync: Fsync::Always }
+        Options { segment_bytes: 16 << 20, fsync: Fsync::Always, plants: Plants::NONE }
     }
 }
 
@@ -199,7 +203,7 @@ pub fn open(
         });
     }
     let lock = lock(dir)?;
-    let (tail, recovered) = recovery::recover(dir, identity)?;
+    let (tail, recovered) = recovery::recover(dir, identity, options.plants)?;
     let tail = match tail {
         Some(tail) => tail,
         None => {
@@ -367,6 +371,10 @@ impl Log {
         self.sync()?;
         while self.frame.len() as u64 > self.active.bytes - self.end {
             self.change_segment().map_err(|error| self.fail("continue in the next", error))?;
+            if self.options.plants.has(Plant::LoseEntryAtSegmentEnd) {
+                frame::begin(&mut self.frame);
+                return Ok(());
+            }
         }
         let place = Place { segment: self.active.number, offset: self.end };
         frame::seal(&mut self.frame, place, self.sequence + 1);

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use super::*;
 
 const US: Identity = Identity { cluster: 0xC0FFEE, node: 2 };
-const SMALL: Options = Options { segment_bytes: MIN_SEGMENT_BYTES, fsync: Fsync::Always };
+const SMALL: Options =
+    Options { segment_bytes: MIN_SEGMENT_BYTES, fsync: Fsync::Always, plants: Plants::NONE };
 /// Where the first frame of a segment begins.
 const START: usize = PAGE_BYTES as usize;
 
@@ -500,4 +501,69 @@ proptest! {
         prop_assert_eq!(recovered.records, expected);
         prop_assert_eq!(recovered.torn_bytes, 0);
     }
+}
+
+/// Writes batches into small segments under a plant and reads them back without it, as the next
+/// version of the program would.
+fn written_under(plant: Plant, batches: &[Vec<Record>]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let options = Options { plants: Plants::NONE.with(plant), ..SMALL };
+    let (mut log, _) = open(dir.path(), US, &options).expect("a new log");
+    for batch in batches {
+        log.append(batch).and_then(|()| log.sync()).expect("a healthy disk");
+    }
+    dir
+}
+
+#[test]
+fn a_planted_loss_at_the_end_of_a_segment_is_found() {
+    let batches: Vec<Vec<Record>> = (1..=8).map(|kind| vec![record(kind, 1500)]).collect();
+    let kinds = |dir: &TempDir| -> Vec<u8> {
+        let recovered = reopen(dir.path()).expect("every frame that is there is in order");
+        recovered.records.iter().map(|record| record.kind).collect()
+    };
+    assert_eq!(kinds(&written(&batches)), (1..=8).collect::<Vec<_>>());
+    let planted = kinds(&written_under(Plant::LoseEntryAtSegmentEnd, &batches));
+    assert_eq!(planted, [1, 2, 4, 5, 7, 8], "every third frame does not fit");
+}
+
+/// Cuts the last frame behind its first record, as a loss of power may, or turns a bit of it.
+fn reopened_with(
+    plants: Plants,
+    harm: impl Fn(&mut Vec<u8>, usize),
+) -> Result<Vec<Record>, LogError> {
+    let batches = [vec![record(1, 40)], vec![record(2, 40), record(3, 40)]];
+    let dir = written(&batches);
+    let path = segment::path_of(dir.path(), 1);
+    let mut bytes = fs::read(&path).expect("the first segment");
+    let last = START + frame_bytes(&batches[0]);
+    harm(&mut bytes, last);
+    fs::write(&path, bytes).expect("a healthy disk");
+    let options = Options { plants, ..SMALL };
+    open(dir.path(), US, &options).map(|(_, recovered)| recovered.records)
+}
+
+#[test]
+fn a_planted_resurrection_of_a_torn_tail_is_found() {
+    let torn = |bytes: &mut Vec<u8>, last: usize| {
+        let end = last + frame_bytes(&[record(2, 40), record(3, 40)]);
+        bytes[end - 40..end].fill(0);
+    };
+    let honest = reopened_with(Plants::NONE, torn).expect("a torn tail is ordinary");
+    assert_eq!(honest, [record(1, 40)]);
+    let plants = Plants::NONE.with(Plant::ResurrectTornTail);
+    let planted = reopened_with(plants, torn).expect("it does not notice");
+    assert_eq!(planted[1], record(2, 40), "a record that nobody was told was written is back");
+    assert!(planted[2] != record(3, 40), "and so is one that was never written");
+}
+
+#[test]
+fn a_planted_blindness_for_checksums_is_found() {
+    // The first frame has one behind it, so it had been synced.
+    let flipped = |bytes: &mut Vec<u8>, last: usize| bytes[last - 1] ^= 1;
+    let honest = reopened_with(Plants::NONE, flipped);
+    assert!(matches!(honest, Err(LogError::Damaged { .. })));
+    let plants = Plants::NONE.with(Plant::SkipChecksum);
+    let planted = reopened_with(plants, flipped).expect("it does not notice");
+    assert_ne!(planted[0], record(1, 40), "another record than was written");
 }

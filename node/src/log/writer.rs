@@ -178,11 +178,12 @@ mod tests {
     use std::sync::{Arc, Barrier, Mutex};
 
     use super::super::tests::full_disk;
-    use super::super::{Fsync, Identity, Options, open};
+    use super::super::{Fsync, Identity, Options, Plants, open};
     use super::*;
 
     const US: Identity = Identity { cluster: 1, node: 1 };
-    const OPTIONS: Options = Options { segment_bytes: 64 * 1024, fsync: Fsync::Always };
+    const OPTIONS: Options =
+        Options { segment_bytes: 64 * 1024, fsync: Fsync::Always, plants: Plants::NONE };
     /// Set for the child processes of this file; its value is the folder of the log.
     const CHILD: &str = "SPLITBRAIN_LOG_TEST_CHILD";
 

@@ -8,7 +8,7 @@
 
 use super::leader::{Leader, Origin, Progress};
 use super::message::Acknowledgement;
-use super::{Core, Effect, EntryId, Message, NodeId, Outcome, Role, Source, reached_by};
+use super::{Core, Effect, EntryId, Message, NodeId, Outcome, Plant, Role, Source, reached_by};
 use crate::config::{Level, Replication, Standbys, WaitPoint};
 use crate::state::{Answer, Surroundings};
 
@@ -55,7 +55,7 @@ impl Core {
         // never saw it (Raft, section 5.4.2, figure 8). Only an entry of the leader's own epoch
         // settles what stands before it.
         let own = |index| self.entries.id_at(index).is_some_and(|id| id.claim == leader.claim);
-        let counts = |index| !self.settings.commit_own_epoch || own(index);
+        let counts = |index| !self.commits_own_epoch() || own(index);
         let (confirmed_counts, committed_counts) = (counts(confirmed), counts(committed));
         if let Role::Leader(leader) = &mut self.role
             && confirmed_counts
@@ -70,10 +70,16 @@ impl Core {
         self.answer_acknowledged();
     }
 
+    /// Whether a leader begins with an entry of its own and commits earlier ones only through it.
+    pub(super) fn commits_own_epoch(&self) -> bool {
+        self.settings.commit_own_epoch && !self.plant(Plant::CommitOlderEpoch)
+    }
+
     /// How far the leader's log has got wherever the settings wait for it.
     fn confirmed(&self, leader: &Leader, level: Level) -> u64 {
         let followers = leader.followers.values().map(|progress| progress.confirmed(level));
         match self.settings.replication {
+            _ if self.plant(Plant::AcknowledgeBeforeReplication) => self.durable,
             // The leader's own disk is one of the majority, not a condition.
             Replication::Quorum => reached_by(self.majority(), self.durable, followers),
             Replication::Async => self.durable,
@@ -134,6 +140,7 @@ impl Core {
             let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
             let answer = self.state.apply_in(next, entry.change.decode(), surroundings);
             self.counters.applied += 1;
+            let answer = self.compared.remove(&id).unwrap_or(answer);
             let Role::Leader(leader) = &mut self.role else { continue };
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)
                 && let Some((_, origin)) = leader.pending.pop_front()

@@ -33,6 +33,13 @@ pub(super) enum Held {
     Claimed(Claim),
 }
 
+impl Held {
+    /// Whether it says that entries are on this disk.
+    pub(super) fn acknowledges(&self) -> bool {
+        matches!(self, Held::Durable(_) | Held::Send(_, Message::Matched { .. }))
+    }
+}
+
 /// Notes on their way to disk and what waits for them.
 #[derive(Debug, Default)]
 pub(super) struct Barrier {

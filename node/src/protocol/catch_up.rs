@@ -7,9 +7,9 @@
 //! is left.
 
 use super::entry::{Claim, Entry, EntryId};
-use super::{Core, Effect, Held, Message, Note, Report, Role};
+use super::{Core, Effect, Held, Message, Note, Plant, Report, Role};
 use crate::config::Level;
-use crate::state::Surroundings;
+use crate::state::{State, Surroundings};
 
 impl Core {
     /// Entries, or a heartbeat, from somebody who claims to lead.
@@ -42,6 +42,9 @@ impl Core {
         }
         self.once_durable(Held::Durable(self.entries.last()));
         self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, upto }));
+        if self.plant(Plant::CommitUnmatched) {
+            self.commit(committed.min(self.entries.last_index()));
+        }
         self.commit(committed.min(matched));
         let applied = self.state.applied().min(matched);
         if self.settings.level == Level::Applied
@@ -95,7 +98,9 @@ impl Core {
                 return;
             }
             match self.entries.id_at(index) {
-                Some(id) if id == entry.id => continue,
+                Some(id) if id == entry.id && !self.plant(Plant::TruncateWithoutConflict) => {
+                    continue;
+                }
                 Some(_) => self.cut_after(index - 1, upstream),
                 None => {}
             }
@@ -122,17 +127,17 @@ impl Core {
         self.durable = self.durable.min(index);
         self.committed = self.committed.min(index);
         if self.state.applied() > index {
-            self.rebuild(index);
+            self.state = self.state_at(index);
         }
     }
 
-    /// Rebuilds the state machine from the snapshot before the log and the log, up to an index.
-    fn rebuild(&mut self, index: u64) {
+    /// The state after an index, from the snapshot before the log and the log.
+    pub(super) fn state_at(&mut self, index: u64) -> State {
         let mut state = self.snapshots.base.state.clone();
         for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
             let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
             state.apply_in(entry.id.index, entry.change.decode(), surroundings);
         }
-        self.state = state;
+        state
     }
 }

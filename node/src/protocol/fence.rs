@@ -7,7 +7,7 @@
 //! disk before its first acknowledgement in the epoch.
 
 use super::leader::Leader;
-use super::{Claim, Core, HardState, Message, NodeId, Report, Role};
+use super::{Claim, Core, HardState, Message, NodeId, Plant, Report, Role};
 use crate::config::Demote;
 
 /// How a leader's claim stands to what a node knows.
@@ -23,6 +23,9 @@ pub(super) enum Standing {
 
 impl Core {
     fn standing(&self, claim: Claim) -> Standing {
+        if self.plant(Plant::AcceptLowerEpoch) && claim < self.hard.claim {
+            return Standing::Later;
+        }
         if self.settings.fencing && claim.epoch < self.hard.epoch {
             return Standing::Stale;
         }

@@ -8,7 +8,7 @@
 //! was allowed to acknowledge (see [`Core::votes_needed`]).
 
 use super::leader::Leader;
-use super::{Core, NodeId, Report, Role};
+use super::{Core, NodeId, Plant, Report, Role};
 use crate::config::Replication;
 
 impl Core {
@@ -81,7 +81,9 @@ impl Core {
         let smallest = usize::from(self.settings.min_in_sync);
         let clean =
             self.settings.replication == Replication::Isr && !self.settings.unclean_election;
-        if clean {
+        if self.plant(Plant::ElectByHalf) {
+            self.peers.len().div_ceil(2)
+        } else if clean {
             let nodes = self.peers.len() + 1;
             self.majority().max(nodes + 1 - smallest.min(nodes))
         } else {

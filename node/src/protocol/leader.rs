@@ -7,7 +7,7 @@ use super::contact::Contact;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
-    Note, Now, Outcome, PerFollower, Report, RequestId, Role,
+    Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role,
 };
 use crate::config::{Level, LogFormat};
 use crate::state::{Change, Command, Surroundings};
@@ -139,7 +139,7 @@ impl Core {
         self.counters.elections_won += 1;
         self.report(Report::Leads(claim));
         self.forwards_lost(None);
-        if self.settings.commit_own_epoch {
+        if self.commits_own_epoch() {
             // An entry of its own settles what it found: followers learn where to cut, and once it
             // is committed the leader knows how far its predecessors had committed.
             let start = self.append(&Command::Noop.into()).index;
@@ -170,6 +170,9 @@ impl Core {
         }
         change.command = self.as_logged(change.command);
         let id = self.append(&change);
+        if self.plant(Plant::CompareBeforeReplication) {
+            self.compared.extend(self.compare_early(&change).map(|answer| (id, answer)));
+        }
         if let Role::Leader(leader) = &mut self.role {
             leader.pending.push_back((id, origin));
         }
@@ -288,7 +291,7 @@ impl Core {
     pub(super) fn leadership_lost(&mut self, origin: Origin, is_write: bool) {
         let message = "the leader lost its leadership before the request was confirmed";
         let failure = Failure {
-            definite: !is_write,
+            definite: !is_write || self.plant(Plant::DefiniteWhenUnknown),
             ..Failure::indefinite(FailureKind::LeadershipLost, message)
         };
         self.reply(origin, Outcome::Failed(failure));

@@ -24,6 +24,8 @@
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
 //! | where a statement finds out what it writes: `log-format` | `leader.rs` |
 //!
+//! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
+//!
 //! # How it is used
 //!
 //! The core is pure: no clock, no I/O, no threads, no randomness of its own. [`Input`]s go in with
@@ -63,6 +65,7 @@ mod in_sync;
 mod leader;
 mod lineage;
 mod message;
+mod plants;
 mod read;
 mod read_lease;
 mod replicate;
@@ -94,12 +97,13 @@ pub use lineage::Lineage;
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
+pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
 pub use wall_time::WallTime;
 
 use crate::config::Settings;
-use crate::state::State;
+use crate::state::{Answer, State};
 use barrier::{Barrier, Held};
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
@@ -302,6 +306,8 @@ pub struct Core {
     suspicion: Suspicion,
     passing: Passing,
     forwards: Forwards,
+    /// What was compared too early, with [`Plant::CompareBeforeReplication`].
+    compared: BTreeMap<EntryId, Answer>,
     barrier: Barrier,
     effects: Vec<Effect>,
     counters: Counters,
@@ -331,6 +337,8 @@ impl Core {
         entropy: u64,
         now: Now,
     ) -> Self {
+        let plants = settings.plants;
+        let first_forward = if plants.has(Plant::ReuseRequestNumber) { 0 } else { entropy };
         let mut core = Core {
             me,
             peers,
@@ -350,12 +358,16 @@ impl Core {
             role: Role::Follower { upstream: None, round: 0 },
             suspicion: Suspicion::default(),
             passing: Passing::new(),
-            forwards: Forwards::new(entropy),
+            forwards: Forwards::new(first_forward),
+            compared: BTreeMap::new(),
             barrier: Barrier::default(),
             effects: Vec::new(),
             counters: Counters::default(),
         };
         core.restart_suspicion();
+        if core.plant(Plant::ApplyTwice) {
+            core.apply_log_uncounted();
+        }
         core
     }
 
@@ -467,6 +479,9 @@ impl Core {
     }
 
     fn once_durable(&mut self, held: Held) {
+        if self.plant(Plant::AcknowledgeBeforeFsync) && held.acknowledges() {
+            return self.release(held);
+        }
         if let Some(held) = self.barrier.hold(held) {
             self.release(held);
         }
@@ -484,7 +499,7 @@ impl Core {
     /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
     /// voted, and what it promised and accepted.
     fn durable_hard(&self) -> HardState {
-        if self.settings.durable_vote {
+        if self.settings.durable_vote && !self.plant(Plant::VoteNotPersisted) {
             self.hard
         } else {
             HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }

@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 
 use super::leader::Origin;
-use super::{Core, Failure, FailureKind, Outcome, Role, reached_by};
+use super::{Core, Failure, FailureKind, Outcome, Plant, Role, reached_by};
 use crate::config::Reads as Rule;
 use crate::state::{LIST_BYTES_MAX, LIST_ENTRIES_MAX, Query};
 
@@ -37,8 +37,12 @@ impl Reads {
 impl Core {
     /// A read that wants the strongest promise, at a leader.
     pub(super) fn read_at_leader(&mut self, origin: Origin, query: Query) {
+        let joins = self.plant(Plant::StaleReadIndex);
         let Role::Leader(leader) = &mut self.role else { return };
-        leader.reads.waiting.push((origin, query));
+        match leader.reads.confirming.back_mut() {
+            Some((_, under_way)) if joins => under_way.push((origin, query)),
+            _ => leader.reads.waiting.push((origin, query)),
+        }
     }
 
     /// Begins a round for the reads that wait, if none is under way. A round that is under way
@@ -110,6 +114,7 @@ impl Core {
     /// Whether this leader has committed in its own epoch, and so knows what its predecessors had.
     fn knows_committed(&self) -> bool {
         match &self.role {
+            Role::Leader(_) if self.plant(Plant::ReadBeforeOwnCommit) => true,
             Role::Leader(leader) => self.committed >= leader.epoch_start,
             _ => false,
         }

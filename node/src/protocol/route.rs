@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::leader::Origin;
-use super::{Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Request, RequestId, Role};
+use super::{
+    Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Plant, Request, RequestId, Role,
+};
 use crate::config::{Reads, Routing};
 
 /// The requests that were passed on and are not answered yet.
@@ -47,6 +49,11 @@ impl Core {
                 return self.answer_read(origin, query);
             }
             _ => {}
+        }
+        if let Request::Read(query) = &request
+            && self.plant(Plant::StaleFollowerRead)
+        {
+            return self.answer_read(origin, query);
         }
         if request == Request::Promote || matches!(self.role, Role::Leader(_)) {
             return self.carry_out(origin, request);

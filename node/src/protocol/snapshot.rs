@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::entry::{Claim, Encoded, EntryId, NodeId};
 use super::leader::Transfer;
-use super::{Core, Effect, Held, Lineage, Message, Note, Report, Role};
+use super::{Core, Effect, Held, Lineage, Message, Note, Plant, Report, Role};
 use crate::state::State;
 
 /// Bytes of a snapshot in one message: as with entries, heartbeats are not held up.
@@ -169,9 +169,15 @@ impl Core {
             return;
         }
         let Some(last) = self.entries.id_at(applied) else { return };
+        let mut state = self.state.clone();
+        if self.plant(Plant::SnapshotWithoutKeys) {
+            state.forget_keys();
+        }
+        if self.plant(Plant::SnapshotWithoutLastEntry) {
+            state = self.state_without_last_entry();
+        }
         let lineage = self.entries.lineage().upto(applied);
-        let snapshot = Arc::new(Snapshot { last, lineage, state: self.state.clone() });
-        self.save(snapshot, None);
+        self.save(Arc::new(Snapshot { last, lineage, state }), None);
     }
 
     fn save(&mut self, snapshot: Arc<Snapshot>, received: Option<Option<EntryId>>) {

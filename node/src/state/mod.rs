@@ -88,6 +88,16 @@ impl State {
         self.apply_in(index, change, &mut Surroundings { now: 0, dice: &mut dice })
     }
 
+    /// Carries a change out as if it had never been applied: `Plant::ApplyTwice`.
+    pub(crate) fn apply_uncounted(&mut self, change: Change, surroundings: &mut Surroundings<'_>) {
+        carry_out(&mut self.values, change.command, surroundings);
+    }
+
+    /// Loses the idempotency keys: `Plant::SnapshotWithoutKeys`.
+    pub(crate) fn forget_keys(&mut self) {
+        self.idempotency = Idempotency::default();
+    }
+
     /// Looks at the map. `None` if a list would exceed [`LIST_ENTRIES_MAX`] or
     /// [`LIST_BYTES_MAX`].
     pub fn read(&self, query: &Query) -> Option<Answer> {

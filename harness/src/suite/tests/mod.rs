@@ -24,7 +24,7 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
             ],
             settings: vec![Setting {
                 name: "profile".to_string(),
-                default: Some("raft".to_string()),
+                default: "raft".to_string(),
                 values: vec!["raft".to_string(), "async".to_string()],
                 meaning: "all protections at once".to_string(),
             }],

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use super::super::barrier::Held;
-use super::super::{Claim, Core, EntryId, HardState, Message, NodeId, Role};
+use super::super::{Claim, Core, EntryId, HardState, Message, NodeId, Plant, Role};
 use super::Candidate;
 use crate::config::Election;
 
@@ -121,8 +121,9 @@ impl Core {
             return self.send(from, reply);
         }
         self.observe(epoch);
+        let may_vote = |voted: NodeId| voted == from || self.plant(Plant::VoteTwice);
         let free = epoch > self.hard.epoch
-            || (epoch == self.hard.epoch && self.hard.voted_for.is_none_or(|node| node == from));
+            || (epoch == self.hard.epoch && self.hard.voted_for.is_none_or(may_vote));
         let granted = free && self.is_complete(last);
         self.counters.election_messages += 1;
         if granted {
@@ -137,6 +138,9 @@ impl Core {
     /// Whether a log that ends with `last` holds everything this one does (Raft, section 5.4.1).
     /// Without `completeness` any log will do.
     fn is_complete(&self, last: EntryId) -> bool {
+        if self.plant(Plant::LongerLogWins) {
+            return last.index >= self.entries.last_index();
+        }
         !self.settings.completeness || last >= self.entries.last()
     }
 

@@ -9,6 +9,7 @@
 //! The same world shows that the protections matter: with a switch off it finds what the switch
 //! protects from.
 
+mod planted;
 mod referee;
 mod world;
 

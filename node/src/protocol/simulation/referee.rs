@@ -271,6 +271,19 @@ impl Referee {
         Ok(())
     }
 
+    /// Whether every node that has applied all that was committed holds what that comes to.
+    pub(super) fn replicas_agree<'c>(
+        &self,
+        mut cores: impl Iterator<Item = &'c Core>,
+    ) -> Result<(), Violation> {
+        let differs =
+            |core: &&Core| core.state.applied() == self.model.applied() && core.state != self.model;
+        match cores.find(differs) {
+            Some(core) => Err(format!("divergence: {} applied the log to another state", core.me)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a node says that it executed exactly what was committed, whatever it let go of.
     pub(super) fn executed(&self, core: &Core) -> Result<(), Violation> {
         let mut expected = GtidSet::default();
