@@ -76,7 +76,7 @@ pub fn audit(evidence: &Evidence<'_>) -> Vec<AuditRecord> {
 fn operations(coverage: &Coverage, kinds: &[OpKind]) -> AuditRecord {
     let ok = |kind: &OpKind| coverage.ok_by_kind.get(kind).copied().unwrap_or(0);
     let needed = |kind: &OpKind| match kind {
-        OpKind::List => THRESHOLDS.lists,
+        OpKind::List | OpKind::ReadList => THRESHOLDS.lists,
         _ => THRESHOLDS.of_each_kind,
     };
     let rules = kinds.iter().map(|kind| format!("{kind} >= {}", needed(kind)));

@@ -9,16 +9,28 @@ use splitbrain::suite::{plan, units::Time};
 use splitbrain_workloads::operation::Capability;
 use splitbrain_workloads::seed::Seed;
 
+/// What both the built-in store and etcd can do.
+const BOTH: [Capability; 5] = [
+    Capability::CompareAndSet,
+    Capability::Delete,
+    Capability::AtomicList,
+    Capability::LocalRead,
+    Capability::Transaction,
+];
+
 fn kind(name: &str, settings: Vec<Setting>, switches: Option<Vec<String>>) -> TargetKind {
+    let mut capabilities = BOTH.to_vec();
+    if name == "store" {
+        capabilities.extend([
+            Capability::Increment,
+            Capability::ListAppend,
+            Capability::IdempotencyKey,
+        ]);
+    }
     TargetKind {
         name: name.to_string(),
         summary: String::new(),
-        capabilities: vec![
-            Capability::CompareAndSet,
-            Capability::Delete,
-            Capability::AtomicList,
-            Capability::LocalRead,
-        ],
+        capabilities,
         settings,
         switches,
         refuses: Vec::new(),

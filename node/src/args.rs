@@ -1,7 +1,7 @@
 //! The command line of a node, for `splitbrain-node` and for `splitbrain node`.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
@@ -11,6 +11,7 @@ use clap::Args;
 use crate::config::{Settings, describe};
 use crate::peer::Peer;
 use crate::protocol::{NodeId, Plant, Plants};
+use crate::recording::replay;
 use crate::runtime::{NodeConfig, serve};
 
 /// Most nodes of a cluster. A leader sends every entry to each follower itself, and the state of
@@ -27,7 +28,7 @@ const NODES_MAX: usize = 31;
 #[command(verbatim_doc_comment)]
 pub struct NodeArgs {
     /// Name of this node: n1, n2, ...
-    #[arg(long, value_name = "NODE", required_unless_present = "describe")]
+    #[arg(long, value_name = "NODE", required_unless_present_any = ["describe", "replay_inputs"])]
     id: Option<NodeId>,
 
     /// Name of the cluster; nodes and data directories of another one are refused
@@ -35,11 +36,11 @@ pub struct NodeArgs {
     cluster: String,
 
     /// Where the node keeps its log, created when missing
-    #[arg(long, value_name = "DIR", required_unless_present = "describe")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["describe", "replay_inputs"])]
     data_dir: Option<PathBuf>,
 
     /// Where clients reach the node over HTTP
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "describe")]
+    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "replay_inputs"])]
     client_listen: Option<SocketAddr>,
 
     /// Where other nodes reach it; not needed in a cluster of one
@@ -61,6 +62,14 @@ pub struct NodeArgs {
     /// Break one protection in its code, so that a judge can be tested; may be repeated
     #[arg(long = "plant", value_name = "NAME")]
     plants: Vec<Plant>,
+
+    /// Write down all that the protocol core is fed and does, in DATA_DIR/recordings, a file a life
+    #[arg(long)]
+    record_inputs: bool,
+
+    /// Feed a recording to a fresh core, which must do the same byte for byte, and exit
+    #[arg(long, value_name = "FILE")]
+    replay_inputs: Option<PathBuf>,
 
     /// Allow addresses beyond this machine. There is no encryption and no authentication
     #[arg(long)]
@@ -100,6 +109,9 @@ pub fn run(args: NodeArgs) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     log_to_stderr();
+    if let Some(path) = &args.replay_inputs {
+        return replayed(path);
+    }
     let config = match args.check() {
         Ok(config) => config,
         Err(error) => {
@@ -111,6 +123,20 @@ pub fn run(args: NodeArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("stopped: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn replayed(path: &Path) -> ExitCode {
+    match replay(path) {
+        #[expect(clippy::print_stdout, reason = "this is the command's output")]
+        Ok(replayed) => {
+            println!("{replayed}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!("not the same: {error:#}");
             ExitCode::FAILURE
         }
     }
@@ -181,6 +207,7 @@ impl NodeArgs {
             peers,
             profile,
             settings,
+            record_inputs: self.record_inputs,
         })
     }
 }

@@ -12,6 +12,7 @@ mod fnv;
 pub mod log;
 mod peer;
 pub mod protocol;
+mod recording;
 mod runtime;
 mod snapshot_file;
 pub mod state;

@@ -33,6 +33,7 @@ use crate::protocol::{
     Core, Effect, Input, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved, Token,
     WallTime,
 };
+use crate::recording::{Found, Recorded, Recorder};
 use crate::snapshot_file::{SnapshotFile, Written};
 
 /// Everything a node needs to know to run.
@@ -46,6 +47,8 @@ pub(crate) struct NodeConfig {
     pub(crate) peers: Vec<Peer>,
     pub(crate) profile: String,
     pub(crate) settings: Settings,
+    /// Whether everything the core is fed and does is written down (`recording`).
+    pub(crate) record_inputs: bool,
 }
 
 /// Messages from peers that wait for the core. A full inbox holds up the sockets, and so the
@@ -116,7 +119,7 @@ impl axum::serve::Listener for NoDelay {
 
 /// The core with everything it acts on.
 struct Node {
-    core: Core,
+    core: Recorded,
     clock: Clock,
     writer: Writer,
     written: Marks,
@@ -140,8 +143,10 @@ impl Node {
         let cluster = cluster_number(&config.cluster);
         let identity = Identity { cluster, node: config.id.0 };
         let (saved_sender, saved) = mpsc::unbounded_channel();
-        let (snapshots, found) = SnapshotFile::open(&config.data_dir, identity, saved_sender)?;
-        let OpenLog { writer, written, remembered, flushed } = open_log(config, identity, found)?;
+        let (snapshots, saved_before) =
+            SnapshotFile::open(&config.data_dir, identity, saved_sender)?;
+        let OpenLog { writer, written, remembered, found, flushed } =
+            open_log(config, identity, saved_before)?;
         let archive = Archive::open(&config.data_dir.join("lost+found"))?;
         info!(
             "{} remembers {} entries, {} of them as a snapshot, {} more are archived in lost+found",
@@ -153,9 +158,17 @@ impl Node {
         let clock = Clock::start()?;
         let (inbox, inputs) = mpsc::channel(INBOX);
         let (links, link_states) = start_links(config, cluster, &inbox);
-        let peers = config.peers.iter().map(|peer| peer.node).collect();
+        let peers: Vec<NodeId> = config.peers.iter().map(|peer| peer.node).collect();
         let settings = config.settings.clone();
-        let core = Core::new(config.id, peers, settings, remembered, entropy()?, Duration::ZERO);
+        let entropy = entropy()?;
+        let recorder = found.map(|found| {
+            let folder = config.data_dir.join("recordings");
+            let (nodes, settings) = ((config.id, &peers[..]), (&*config.profile, &settings));
+            Recorder::create(&folder, nodes, settings, entropy, found)
+        });
+        let recorder = recorder.transpose()?;
+        let core = Core::new(config.id, peers, settings, remembered, entropy, Duration::ZERO);
+        let core = Recorded::new(core, recorder);
         let (job_sender, jobs) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             view: Mutex::new(core.view()),
@@ -256,12 +269,12 @@ impl Node {
             self.clients.retain(|_, outcome| !outcome.is_closed());
         }
         // A forward that cannot be sent is an input again; it has no effects but a reply.
-        let mut effects = self.core.finish(now);
+        let mut effects = self.core.finish(now)?;
         while !effects.is_empty() {
             for unsent in self.carry_out(effects)? {
                 self.core.step(now, Input::Unsent(unsent));
             }
-            effects = self.core.finish(now);
+            effects = self.core.finish(now)?;
         }
         *self.shared.view() = self.core.view();
         Ok(())
@@ -378,6 +391,8 @@ struct OpenLog {
     writer: Writer,
     written: Marks,
     remembered: Remembered,
+    /// The same as bytes, if the node is recorded.
+    found: Option<Found>,
     flushed: mpsc::UnboundedReceiver<Token>,
 }
 
@@ -402,13 +417,14 @@ fn open_log(config: &NodeConfig, identity: Identity, saved: Saved) -> Result<Ope
     let notes = notes.with_context(context)?;
     let mut written = Marks::default();
     notes.chunks(MARK_EVERY as usize).for_each(|notes| written.note(notes));
+    let found = config.record_inputs.then(|| Found::new(&saved, recovered.purged, &notes));
     let remembered = Remembered::replay(saved, recovered.purged, notes).with_context(context)?;
     let (sender, flushed) = mpsc::unbounded_channel();
     let writer = Writer::spawn(log, move |token| {
         // When the core is gone the process is ending.
         let _ = sender.send(Token(token.0));
     });
-    Ok(OpenLog { writer, written, remembered, flushed })
+    Ok(OpenLog { writer, written, remembered, found, flushed })
 }
 
 type Links = (BTreeMap<NodeId, Link>, BTreeMap<NodeId, Arc<LinkState>>);

@@ -412,3 +412,43 @@ fn the_description_lists_every_profile_with_every_switch() {
         assert_eq!(profile["settings"].as_object().expect("an object").len(), switches);
     }
 }
+
+/// The simulation proves things of the core; this holds that a node is that core and nothing else.
+#[test]
+fn what_real_nodes_were_fed_makes_a_fresh_core_do_the_same_byte_for_byte() {
+    let mut cluster = Cluster::start(&["--record-inputs", "--set", "snapshot-entries=20"]);
+    let leader = cluster.leader_other_than(0);
+    for at in 0..30 {
+        assert!(cluster.put(1 + at % NODES, &format!("key/{at}"), "1"), "{}", cluster.logs());
+    }
+    cluster.kill_node(leader);
+    let successor = cluster.leader_other_than(leader);
+    cluster.wait_for("a write to be acknowledged", || {
+        cluster.put(successor, "after", "2").then_some(())
+    });
+    cluster.start_node(leader);
+    cluster.wait_until_equal();
+    for node in 1..=NODES {
+        cluster.kill_node(node);
+    }
+    let mut replayed = 0;
+    for node in 1..=NODES {
+        let folder = cluster.dir.path().join(format!("n{node}/recordings"));
+        for recording in fs::read_dir(folder).expect("recordings") {
+            let recording = recording.expect("a recording").path();
+            let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
+                .arg("--replay-inputs")
+                .arg(&recording)
+                .output()
+                .expect("it runs");
+            let text = String::from_utf8_lossy(&output.stdout);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{}: {error}", recording.display());
+            let bytes = text.strip_prefix("the same ").and_then(|rest| rest.split(' ').next());
+            let bytes: u64 = bytes.and_then(|bytes| bytes.parse().ok()).expect("a number");
+            assert!(bytes > 1000, "{}: {text}", recording.display());
+            replayed += 1;
+        }
+    }
+    assert_eq!(replayed, u32::from(NODES) + 1, "one recording for each life");
+}

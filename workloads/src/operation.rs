@@ -5,11 +5,15 @@
 //! do not multiply. This file knows no store, no file format and no algorithm; every other file of
 //! the project may import it, and the brute-force judge imports nothing else.
 
+mod transaction;
+
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
+
+pub use transaction::{Condition, Step, StepReply, Transaction};
 
 /// The name of a register or of an element, as the store sees it. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -153,6 +157,50 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "is_linearizable")]
         consistency: Consistency,
     },
+    /// Adds to the number a key holds, in one step; absent counts as zero.
+    Increment {
+        /// What is added to.
+        key: Key,
+        /// What is added.
+        by: i64,
+    },
+    /// Appends to the list a key holds, in one step; absent is an empty list.
+    Append {
+        /// The list.
+        key: Key,
+        /// The new last element.
+        value: Value,
+    },
+    /// Reads the whole list a key holds.
+    ReadList {
+        /// What is read.
+        key: Key,
+        /// Which promise the read must keep.
+        #[serde(default, skip_serializing_if = "is_linearizable")]
+        consistency: Consistency,
+    },
+    /// Does several things to several keys in one step.
+    Transaction(Box<Transaction>),
+    /// Does a write under an idempotency key: however often the same request is sent, under the
+    /// same key, the store does it at most once and answers as it did the first time.
+    Once {
+        /// The idempotency key.
+        request: RequestKey,
+        /// The write.
+        op: Box<Op>,
+    },
+}
+
+/// An idempotency key: the same for every sending of one request, and for no other request of a
+/// run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestKey(pub u64);
+
+impl fmt::Display for RequestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "q{}", self.0)
+    }
 }
 
 fn is_linearizable(consistency: &Consistency) -> bool {
@@ -168,17 +216,30 @@ impl Op {
             Op::CompareAndSet { .. } => OpKind::CompareAndSet,
             Op::Delete { .. } => OpKind::Delete,
             Op::List { .. } => OpKind::List,
+            Op::Increment { .. } => OpKind::Increment,
+            Op::Append { .. } => OpKind::Append,
+            Op::ReadList { .. } => OpKind::ReadList,
+            Op::Transaction(transaction) if transaction.is_read() => OpKind::ReadTransaction,
+            Op::Transaction(_) => OpKind::Transaction,
+            Op::Once { op, .. } => op.kind(),
         }
     }
 
-    /// The key, or for a list the prefix.
+    /// The key, for a list the prefix, for a transaction the key of its first step.
     pub fn key(&self) -> &Key {
+        /// A transaction without steps is about nothing.
+        static NOTHING: LazyLock<Key> = LazyLock::new(|| Key::new(""));
         match self {
             Op::Read { key, .. }
             | Op::Write { key, .. }
             | Op::CompareAndSet { key, .. }
             | Op::Delete { key }
-            | Op::List { prefix: key, .. } => key,
+            | Op::List { prefix: key, .. }
+            | Op::Increment { key, .. }
+            | Op::Append { key, .. }
+            | Op::ReadList { key, .. } => key,
+            Op::Transaction(transaction) => transaction.then.first().map_or(&NOTHING, Step::key),
+            Op::Once { op, .. } => op.key(),
         }
     }
 
@@ -188,12 +249,42 @@ impl Op {
             self,
             Op::Read { consistency: Consistency::Local, .. }
                 | Op::List { consistency: Consistency::Local, .. }
+                | Op::ReadList { consistency: Consistency::Local, .. }
         )
     }
 
     /// Whether the operation cannot change the store.
     pub fn is_read(&self) -> bool {
-        matches!(self, Op::Read { .. } | Op::List { .. })
+        match self {
+            Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } => true,
+            Op::Transaction(transaction) => transaction.is_read(),
+            Op::Once { op, .. } => op.is_read(),
+            Op::Write { .. }
+            | Op::CompareAndSet { .. }
+            | Op::Delete { .. }
+            | Op::Increment { .. }
+            | Op::Append { .. } => false,
+        }
+    }
+
+    /// Whether a reply is of the kind that this operation is answered with.
+    pub fn is_answered_by(&self, reply: &Reply) -> bool {
+        match (self, reply) {
+            (Op::Read { .. }, Reply::Read(_))
+            | (Op::Write { .. }, Reply::Written)
+            | (Op::CompareAndSet { .. }, Reply::Compared { .. })
+            | (Op::Delete { .. }, Reply::Deleted)
+            | (Op::List { .. } | Op::ReadList { .. }, Reply::Listed(_))
+            | (Op::Increment { .. }, Reply::Incremented(_))
+            | (Op::Append { .. }, Reply::Appended) => true,
+            (Op::Transaction(transaction), Reply::Transacted { succeeded, results }) => {
+                let steps = transaction.side(*succeeded);
+                steps.len() == results.len()
+                    && steps.iter().zip(results).all(|(step, reply)| step.is_answered_by(reply))
+            }
+            (Op::Once { op, .. }, reply) => op.is_answered_by(reply),
+            _ => false,
+        }
     }
 }
 
@@ -210,6 +301,11 @@ impl fmt::Display for Op {
             }
             Op::Delete { key } => write!(f, "delete {key}"),
             Op::List { prefix, .. } => write!(f, "list {prefix}*"),
+            Op::Increment { key, by } => write!(f, "add {by} to {key}"),
+            Op::Append { key, value } => write!(f, "append {value} to {key}"),
+            Op::ReadList { key, .. } => write!(f, "read {key}"),
+            Op::Transaction(transaction) => transaction.fmt(f),
+            Op::Once { request, op } => write!(f, "{request}: {op}"),
         }
     }
 }
@@ -228,6 +324,16 @@ pub enum OpKind {
     Delete,
     /// [`Op::List`].
     List,
+    /// [`Op::Increment`].
+    Increment,
+    /// [`Op::Append`].
+    Append,
+    /// [`Op::ReadList`].
+    ReadList,
+    /// [`Op::Transaction`] that changes something.
+    Transaction,
+    /// [`Op::Transaction`] that only reads.
+    ReadTransaction,
 }
 
 impl fmt::Display for OpKind {
@@ -238,6 +344,11 @@ impl fmt::Display for OpKind {
             OpKind::CompareAndSet => "compare-and-set",
             OpKind::Delete => "delete",
             OpKind::List => "list",
+            OpKind::Increment => "increment",
+            OpKind::Append => "append",
+            OpKind::ReadList => "read-list",
+            OpKind::Transaction => "transaction",
+            OpKind::ReadTransaction => "read-transaction",
         })
     }
 }
@@ -260,8 +371,20 @@ pub enum Reply {
     /// To [`Op::Delete`].
     Deleted,
     /// To [`Op::List`]: the values under the prefix in key order. Keys are left out because every
-    /// workload that lists writes values that name their key.
+    /// workload that lists writes values that name their key. To [`Op::ReadList`]: the elements in
+    /// their order.
     Listed(Vec<Value>),
+    /// To [`Op::Increment`]: the sum.
+    Incremented(Value),
+    /// To [`Op::Append`].
+    Appended,
+    /// To [`Op::Transaction`].
+    Transacted {
+        /// Whether every condition held, and so `then` was carried out.
+        succeeded: bool,
+        /// What the steps of that side answered, in their order.
+        results: Vec<StepReply>,
+    },
 }
 
 /// How an operation ended, as its client knows it.
@@ -307,6 +430,14 @@ pub enum Capability {
     AtomicList,
     /// [`Consistency::Local`] reads at a node of the client's choice.
     LocalRead,
+    /// [`Op::Increment`] that answers with the sum.
+    Increment,
+    /// [`Op::Append`] and [`Op::ReadList`].
+    ListAppend,
+    /// [`Op::Transaction`]; its increments and appends need those capabilities as well.
+    Transaction,
+    /// [`Op::Once`].
+    IdempotencyKey,
 }
 
 impl fmt::Display for Capability {
@@ -316,6 +447,10 @@ impl fmt::Display for Capability {
             Capability::Delete => "delete",
             Capability::AtomicList => "atomic-list",
             Capability::LocalRead => "local-read",
+            Capability::Increment => "increment",
+            Capability::ListAppend => "list-append",
+            Capability::Transaction => "transaction",
+            Capability::IdempotencyKey => "idempotency-key",
         })
     }
 }

@@ -70,7 +70,7 @@ pub enum AnomalyKind {
     CyclicCas,
     /// A compare-and-set was refused although its expectation certainly held.
     SpuriousMismatch,
-    /// An element was seen twice in one list.
+    /// What was added, taken or given once was seen twice.
     Duplicate,
     /// An element was seen, then absent, then seen again.
     Resurrected,
@@ -78,11 +78,49 @@ pub enum AnomalyKind {
     NonLinearizable,
     /// After the heal, replicas hold different states.
     Divergence,
+    /// Elements stand, or come out, in an order that contradicts when they were added.
+    OutOfOrder,
+    /// Two reads of one list hold the same elements in different orders, or go on differently.
+    IncompatibleOrder,
+    /// A read of all accounts saw another sum than transfers can leave.
+    WrongTotal,
+    /// A session did not see its own write.
+    ReadYourWrites,
+    /// A session saw a value and later an older one.
+    MonotonicReads,
+    /// A session saw a later write of another session, but not an earlier one.
+    MonotonicWrites,
+    /// A cycle of writes over writes: dirty write.
+    G0,
+    /// A transaction read what another wrote that failed.
+    G1a,
+    /// A transaction read what another was not done with.
+    G1b,
+    /// A cycle of writes and reads: circular flow of information.
+    G1c,
+    /// A cycle with one anti-dependency: read skew.
+    GSingle,
+    /// A cycle with several anti-dependencies: write skew.
+    G2,
+    /// As [`AnomalyKind::G0`], with the order of time.
+    #[serde(rename = "g0-realtime")]
+    G0RealTime,
+    /// As [`AnomalyKind::G1c`], with the order of time.
+    #[serde(rename = "g1c-realtime")]
+    G1cRealTime,
+    /// As [`AnomalyKind::GSingle`], with the order of time.
+    #[serde(rename = "g-single-realtime")]
+    GSingleRealTime,
+    /// As [`AnomalyKind::G2`], with the order of time.
+    #[serde(rename = "g2-realtime")]
+    G2RealTime,
+    /// A transaction read something else than its own steps before say.
+    Internal,
 }
 
 impl AnomalyKind {
     /// Every kind, in the order in which `list` prints them.
-    pub const ALL: [AnomalyKind; 14] = [
+    pub const ALL: [AnomalyKind; 31] = [
         AnomalyKind::LostWrite,
         AnomalyKind::StaleRead,
         AnomalyKind::FlipFlop,
@@ -97,6 +135,23 @@ impl AnomalyKind {
         AnomalyKind::Resurrected,
         AnomalyKind::NonLinearizable,
         AnomalyKind::Divergence,
+        AnomalyKind::OutOfOrder,
+        AnomalyKind::IncompatibleOrder,
+        AnomalyKind::WrongTotal,
+        AnomalyKind::ReadYourWrites,
+        AnomalyKind::MonotonicReads,
+        AnomalyKind::MonotonicWrites,
+        AnomalyKind::G0,
+        AnomalyKind::G1a,
+        AnomalyKind::G1b,
+        AnomalyKind::G1c,
+        AnomalyKind::GSingle,
+        AnomalyKind::G2,
+        AnomalyKind::G0RealTime,
+        AnomalyKind::G1cRealTime,
+        AnomalyKind::GSingleRealTime,
+        AnomalyKind::G2RealTime,
+        AnomalyKind::Internal,
     ];
 
     /// The kebab-case name, as suites and reports write it.
@@ -116,6 +171,23 @@ impl AnomalyKind {
             AnomalyKind::Resurrected => "resurrected",
             AnomalyKind::NonLinearizable => "non-linearizable",
             AnomalyKind::Divergence => "divergence",
+            AnomalyKind::OutOfOrder => "out-of-order",
+            AnomalyKind::IncompatibleOrder => "incompatible-order",
+            AnomalyKind::WrongTotal => "wrong-total",
+            AnomalyKind::ReadYourWrites => "read-your-writes",
+            AnomalyKind::MonotonicReads => "monotonic-reads",
+            AnomalyKind::MonotonicWrites => "monotonic-writes",
+            AnomalyKind::G0 => "g0",
+            AnomalyKind::G1a => "g1a",
+            AnomalyKind::G1b => "g1b",
+            AnomalyKind::G1c => "g1c",
+            AnomalyKind::GSingle => "g-single",
+            AnomalyKind::G2 => "g2",
+            AnomalyKind::G0RealTime => "g0-realtime",
+            AnomalyKind::G1cRealTime => "g1c-realtime",
+            AnomalyKind::GSingleRealTime => "g-single-realtime",
+            AnomalyKind::G2RealTime => "g2-realtime",
+            AnomalyKind::Internal => "internal",
         }
     }
 
@@ -136,10 +208,39 @@ impl AnomalyKind {
             AnomalyKind::SpuriousMismatch => {
                 "a compare-and-set was refused although its expectation certainly held"
             }
-            AnomalyKind::Duplicate => "an element was seen twice in one list",
+            AnomalyKind::Duplicate => "what was added, taken or given once was seen twice",
             AnomalyKind::Resurrected => "an element was seen, then absent, then seen again",
             AnomalyKind::NonLinearizable => "no order of the operations explains every answer",
             AnomalyKind::Divergence => "replicas hold different states after the heal",
+            AnomalyKind::OutOfOrder => {
+                "elements stand or come out in an order that contradicts when they were added"
+            }
+            AnomalyKind::IncompatibleOrder => {
+                "two reads of one list go on differently after the same beginning"
+            }
+            AnomalyKind::WrongTotal => {
+                "a read of all accounts saw another sum than transfers can leave"
+            }
+            AnomalyKind::ReadYourWrites => "a session read a value older than its own write",
+            AnomalyKind::MonotonicReads => "a session read a value and later an older one",
+            AnomalyKind::MonotonicWrites => {
+                "a session saw a later write of another session without an earlier one"
+            }
+            AnomalyKind::G0 => "transactions overwrite one another in a cycle",
+            AnomalyKind::G1a => "a transaction read what one wrote that certainly failed",
+            AnomalyKind::G1b => "a transaction read what another one had not finished writing",
+            AnomalyKind::G1c => "transactions overwrite and read one another in a cycle",
+            AnomalyKind::GSingle => "a cycle in which one transaction missed what another wrote",
+            AnomalyKind::G2 => "a cycle in which several transactions missed what others wrote",
+            AnomalyKind::G0RealTime => "as g0, with one transaction ended before another began",
+            AnomalyKind::G1cRealTime => "as g1c, with one transaction ended before another began",
+            AnomalyKind::GSingleRealTime => {
+                "as g-single, with one transaction ended before another began"
+            }
+            AnomalyKind::G2RealTime => "as g2, with one transaction ended before another began",
+            AnomalyKind::Internal => {
+                "a transaction read something else than its own steps before say"
+            }
         }
     }
 }

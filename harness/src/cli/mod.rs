@@ -13,6 +13,7 @@ mod report;
 mod repro;
 mod run;
 mod selection;
+mod selftest;
 mod shrink;
 mod sources;
 mod style;
@@ -26,7 +27,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use splitbrain_workloads::seed::Seed;
 
 use crate::result::ExitCode;
-use crate::suite::units::Time;
+use crate::suite::units::{Percent, Time};
 
 /// Breaks replicated stores on purpose and proves what survived.
 #[derive(Debug, Parser)]
@@ -86,6 +87,8 @@ enum Command {
     Repro(ReproArgs),
     /// Find the smallest plan that still fails as a recorded run did
     Shrink(ShrinkArgs),
+    /// Run stores that are broken on purpose: how often is each caught, and how fast?
+    Selftest(SelftestArgs),
     /// Print the schedule of a suite without running it
     Plan(PlanArgs),
     /// Check suites without running them; every error at once, with its line
@@ -235,6 +238,35 @@ struct ShrinkArgs {
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     /// Folder for what the search leaves
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// No progress on stderr
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Args)]
+struct SelftestArgs {
+    /// Only canaries whose name matches; `*` stands for anything
+    #[arg(long, value_name = "GLOB")]
+    only: Option<String>,
+    /// How often each is run
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 3,
+          value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// The least share of the runs in which each must be caught
+    #[arg(long, value_name = "SHARE", default_value = "90%")]
+    at_least: Percent,
+    /// How many clusters at a time; more than the machine has processors for disturb each other
+    #[arg(short, long, value_name = "K", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=8))]
+    jobs: u16,
+    /// Seed of the plans
+    #[arg(long, value_name = "SEED")]
+    seed: Option<Seed>,
+    /// Folder for what the runs leave
     #[arg(long, value_name = "DIR", default_value = "runs")]
     out: PathBuf,
     /// No progress on stderr
@@ -430,6 +462,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Replay(args) => replay::main(&args),
         Command::Repro(args) => repro::main(&args),
         Command::Shrink(args) => shrink::main(&args),
+        Command::Selftest(args) => selftest::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Validate(args) => validate::main(&args),
         Command::List(args) => list::main(&args),

@@ -26,7 +26,7 @@ pub(super) fn seed(asked: Option<Seed>, suite: &Suite) -> Seed {
 }
 
 /// A seed nobody has asked for: the time, folded to what can be typed again.
-fn fresh() -> Seed {
+pub(super) fn fresh() -> Seed {
     let now = chrono::Local::now();
     Seed(u64::from(now.timestamp_subsec_nanos()) ^ (now.timestamp() as u64 & 0xffff_ffff))
 }

@@ -206,7 +206,10 @@ fn recheck(
     shown: Shown<'_>,
 ) -> anyhow::Result<Recheck> {
     let path = directory.minimal();
-    let bytes = minimal_history(history, shown)?;
+    let bytes = match minimal_history(history, shown)? {
+        Ok(bytes) => bytes,
+        Err(why) => return Ok(no_opinion(why)),
+    };
     fs::write(&path, &bytes).with_context(|| format!("cannot write {}", path.display()))?;
     let text = fs::read_to_string(&path)?;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -219,13 +222,27 @@ fn recheck(
 ///
 /// When the minimal history cannot be written to memory, which is a bug.
 pub fn second_opinion(history: &History, shown: Shown<'_>) -> anyhow::Result<Recheck> {
-    let text = String::from_utf8(minimal_history(history, shown)?)?;
-    Ok(opinion(String::new(), &text))
+    match minimal_history(history, shown)? {
+        Ok(bytes) => Ok(opinion(String::new(), &String::from_utf8(bytes)?)),
+        Err(why) => Ok(no_opinion(why)),
+    }
 }
 
-fn minimal_history(history: &History, shown: Shown<'_>) -> anyhow::Result<Vec<u8>> {
-    let minimal = workload::minimal(history, shown.judgement, shown.anomaly);
-    jsonl::write(&minimal, Vec::new()).context("cannot write the minimal history")
+/// The file, or why few operations prove nothing.
+fn minimal_history(
+    history: &History,
+    shown: Shown<'_>,
+) -> anyhow::Result<Result<Vec<u8>, &'static str>> {
+    let minimal = match workload::minimal(history, shown.judgement, shown.anomaly) {
+        Ok(minimal) => minimal,
+        Err(why) => return Ok(Err(why)),
+    };
+    let bytes = jsonl::write(&minimal, Vec::new()).context("cannot write the minimal history")?;
+    Ok(Ok(bytes))
+}
+
+fn no_opinion(why: &str) -> Recheck {
+    Recheck { file: String::new(), opinion: Opinion::NotGiven, how: why.to_string() }
 }
 
 /// Has the text of a minimal history judged by the brute force, which reads it and nothing else.

@@ -78,6 +78,7 @@ impl Recorder {
         self.write(|writer, stamp| writer.complete(stamp, client, outcome));
         let wrote = match outcome {
             Outcome::Ok(Reply::Compared { swapped, .. }) => *swapped,
+            Outcome::Ok(Reply::Transacted { succeeded: false, .. }) => false,
             Outcome::Ok(_) => !op.is_read(),
             Outcome::Fail(_) | Outcome::Info(_) => false,
         };

@@ -179,6 +179,14 @@ pub fn parse(file: &str, text: &str, kinds: &[TargetKind]) -> Result<Suite, Suit
     Err(fail(findings.into_iter().map(|finding| yaml::locate(text, finding)).collect()))
 }
 
+/// The suites of stores that are broken on purpose: their file names and texts.
+pub fn canaries() -> [(&'static str, &'static str); 2] {
+    [
+        ("plants.yaml", include_str!("../../../workloads/suites/plants.yaml")),
+        ("protections.yaml", include_str!("../../../workloads/suites/protections.yaml")),
+    ]
+}
+
 /// The built-in release gate: its file name and its text.
 pub fn builtin() -> (&'static str, &'static str) {
     ("release.yaml", include_str!("../../../workloads/suites/release.yaml"))

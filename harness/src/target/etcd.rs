@@ -18,7 +18,8 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{
-    Capability, Consistency, NodeId, Op, Outcome, Reason, Reply, Value,
+    Capability, Condition, Consistency, NodeId, Op, Outcome, Reason, Reply, Step, StepReply,
+    Transaction, Value,
 };
 
 use super::{
@@ -51,6 +52,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::Delete,
             Capability::AtomicList,
             Capability::LocalRead,
+            Capability::Transaction,
         ],
         settings: Vec::new(),
         switches: None,
@@ -213,7 +215,10 @@ struct RangeResponse {
 }
 
 impl EtcdClient {
-    fn request(&self, op: &Op) -> reqwest::RequestBuilder {
+    /// `None` for what etcd cannot do in one request. An increment or an append would be a read and
+    /// a transaction, and sent again when somebody else came between: two operations, and a client
+    /// never retries.
+    fn request(&self, op: &Op) -> Option<reqwest::RequestBuilder> {
         let (path, body) = match op {
             Op::Read { key, consistency } => (
                 "range",
@@ -232,15 +237,23 @@ impl EtcdClient {
                     "serializable": local(consistency),
                 }),
             ),
+            Op::Transaction(transaction) => ("txn", txn(transaction)?),
+            Op::Increment { .. } | Op::Append { .. } | Op::ReadList { .. } | Op::Once { .. } => {
+                return None;
+            }
         };
-        self.client.post(format!("{}/{path}", self.base)).json(&body)
+        Some(self.client.post(format!("{}/{path}", self.base)).json(&body))
     }
 }
 
 #[async_trait]
 impl Client for EtcdClient {
     async fn call(&mut self, op: &Op) -> Outcome {
-        let answer = match http::send::<Body>(self.request(op)).await {
+        // Suites that ask for it are refused by its capabilities.
+        let Some(request) = self.request(op) else {
+            return Outcome::Fail(Reason::new("not-offered"));
+        };
+        let answer = match http::send::<Body>(request).await {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
@@ -262,18 +275,42 @@ fn put(key: &str, value: Value) -> Json {
     json!({ "key": encode(key), "value": encode(&value.to_string()) })
 }
 
-/// A transaction whose both branches tell what the key held: the then-branch by its condition,
-/// the else-branch by reading.
-fn swap(key: &str, expect: Option<Value>, value: Value) -> Json {
-    let condition = match expect {
-        Some(expect) => json!({
+/// The comparison that a key holds a value, or nothing.
+fn holds(key: &str, value: Option<Value>) -> Json {
+    match value {
+        Some(value) => json!({
             "key": encode(key), "target": "VALUE", "result": "EQUAL",
-            "value": encode(&expect.to_string()),
+            "value": encode(&value.to_string()),
         }),
         None => json!({
             "key": encode(key), "target": "CREATE", "result": "EQUAL", "create_revision": "0",
         }),
+    }
+}
+
+/// `None` if a step is one that etcd does not have.
+fn txn(transaction: &Transaction) -> Option<Json> {
+    let step = |step: &Step| match step {
+        Step::Read(key) => Some(json!({ "request_range": { "key": encode(key.as_str()) } })),
+        Step::Write(key, value) => Some(json!({ "request_put": put(key.as_str(), *value) })),
+        Step::Delete(key) => {
+            Some(json!({ "request_delete_range": { "key": encode(key.as_str()) } }))
+        }
+        Step::ReadList(_) | Step::Increment(..) | Step::Append(..) => None,
     };
+    let side = |steps: &[Step]| steps.iter().map(step).collect::<Option<Vec<_>>>();
+    let compare = |Condition(key, value): &Condition| holds(key.as_str(), *value);
+    Some(json!({
+        "compare": transaction.conditions.iter().map(compare).collect::<Vec<_>>(),
+        "success": side(&transaction.then)?,
+        "failure": side(&transaction.otherwise)?,
+    }))
+}
+
+/// A transaction whose both branches tell what the key held: the then-branch by its condition,
+/// the else-branch by reading.
+fn swap(key: &str, expect: Option<Value>, value: Value) -> Json {
+    let condition = holds(key, expect);
     json!({
         "compare": [condition],
         "success": [{ "request_put": put(key, value) }],
@@ -295,7 +332,28 @@ fn reply(op: &Op, body: &Body) -> Option<Reply> {
         }
         Op::Delete { .. } => Reply::Deleted,
         Op::List { .. } => Reply::Listed(body.kvs.iter().map(number).collect::<Option<Vec<_>>>()?),
+        Op::Transaction(transaction) => {
+            let steps = transaction.side(body.succeeded);
+            let answered = steps.iter().zip(&body.responses);
+            let results = answered.map(|(step, it)| step_reply(step, it));
+            let results = results.collect::<Option<Vec<_>>>()?;
+            if results.len() != steps.len() {
+                return None;
+            }
+            Reply::Transacted { succeeded: body.succeeded, results }
+        }
+        Op::Increment { .. } | Op::Append { .. } | Op::ReadList { .. } | Op::Once { .. } => {
+            return None;
+        }
     })
+}
+
+fn step_reply(step: &Step, response: &TxnResponse) -> Option<StepReply> {
+    match step {
+        Step::Read(_) => Some(StepReply::Read(first(&response.response_range.as_ref()?.kvs)?)),
+        Step::Write(..) | Step::Delete(_) => Some(StepReply::Done),
+        Step::ReadList(_) | Step::Increment(..) | Step::Append(..) => None,
+    }
 }
 
 /// The outer `None` is a value that is no number.
@@ -360,6 +418,28 @@ mod tests {
         let json = json!({ "responses": [{ "response_range": {} }] });
         let absent = Reply::Compared { swapped: false, observed: None };
         assert_eq!(answer(&op, json), Some(absent));
+    }
+
+    #[test]
+    fn a_transaction_answers_step_by_step_and_has_no_step_that_etcd_lacks() {
+        let (key, other) = (Key::new("a"), Key::new("b"));
+        let transaction = Transaction {
+            conditions: vec![Condition(key.clone(), None)],
+            then: vec![Step::Write(key.clone(), Value(1)), Step::Read(other.clone())],
+            otherwise: vec![Step::Delete(other)],
+        };
+        let body = txn(&transaction).unwrap();
+        assert_eq!(body["compare"][0]["target"], "CREATE");
+        assert_eq!(body["success"][0]["request_put"]["value"], encode("1"));
+        assert!(body["failure"][0]["request_delete_range"].is_object());
+        let op = Op::Transaction(Box::new(transaction));
+        let range = json!({ "response_range": { "kvs": [{ "value": encode("9") }] } });
+        let json = json!({ "succeeded": true, "responses": [{ "response_put": {} }, range] });
+        let results = vec![StepReply::Done, StepReply::Read(Some(Value(9)))];
+        assert_eq!(answer(&op, json), Some(Reply::Transacted { succeeded: true, results }));
+        assert_eq!(answer(&op, json!({ "succeeded": true, "responses": [{}] })), None);
+        let append = Transaction { then: vec![Step::Append(key, Value(1))], ..Default::default() };
+        assert_eq!(txn(&append), None);
     }
 
     #[test]

@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{
-    Capability, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Value,
+    Capability, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Step, StepReply,
+    Transaction, Value,
 };
 
 use super::{Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, http};
@@ -55,6 +56,10 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::Delete,
             Capability::AtomicList,
             Capability::LocalRead,
+            Capability::Increment,
+            Capability::ListAppend,
+            Capability::Transaction,
+            Capability::IdempotencyKey,
         ],
         settings: vec![
             Setting {
@@ -246,8 +251,17 @@ struct Body {
     swapped: Option<bool>,
     observed: Option<String>,
     entries: Option<Vec<(String, String)>>,
+    succeeded: Option<bool>,
+    results: Vec<StepBody>,
     error: Option<String>,
     definite: bool,
+}
+
+/// What a step of a transaction answered.
+#[derive(Deserialize)]
+struct StepBody {
+    #[serde(default)]
+    value: Option<String>,
 }
 
 impl StoreClient {
@@ -256,12 +270,14 @@ impl StoreClient {
     }
 
     fn request(&self, op: &Op) -> reqwest::RequestBuilder {
-        let request = match op {
-            Op::Read { key, consistency } => self.client.get(format!(
-                "{}?consistency={}",
-                self.key_url("kv", key),
-                word(*consistency)
-            )),
+        self.of(op).header("splitbrain-timeout-ms", &self.deadline)
+    }
+
+    fn of(&self, op: &Op) -> reqwest::RequestBuilder {
+        match op {
+            Op::Read { key, consistency } | Op::ReadList { key, consistency } => self
+                .client
+                .get(format!("{}?consistency={}", self.key_url("kv", key), word(*consistency))),
             Op::Write { key, value } => match self.timed {
                 None => self
                     .client
@@ -288,8 +304,18 @@ impl StoreClient {
                 utf8_percent_encode(prefix.as_str(), NON_ALPHANUMERIC),
                 word(*consistency)
             )),
-        };
-        request.header("splitbrain-timeout-ms", &self.deadline)
+            Op::Increment { key, by } => {
+                self.client.post(self.key_url("increment", key)).json(&json!({ "by": by }))
+            }
+            Op::Append { key, value } => self
+                .client
+                .post(self.key_url("append", key))
+                .json(&json!({ "value": value.to_string() })),
+            Op::Transaction(transaction) => {
+                self.client.post(format!("{}/transaction", self.base)).json(&body_of(transaction))
+            }
+            Op::Once { request, op } => self.of(op).header("Idempotency-Key", request.to_string()),
+        }
     }
 }
 
@@ -302,7 +328,7 @@ impl Client for StoreClient {
         };
         let Some(body) = answer.body else { return http::unexpected() };
         if answer.success {
-            if self.timed.is_some() && matches!(op, Op::Write { .. }) && body.value.is_none() {
+            if self.timed.is_some() && is_write(op) && body.value.is_none() {
                 // Evaluated when the client had given up already: nothing was written.
                 return Outcome::Fail(Reason::new("too-late"));
             }
@@ -311,6 +337,23 @@ impl Client for StoreClient {
         let reason = Reason::new(body.error.as_deref().unwrap_or("unexpected-answer"));
         if body.definite { Outcome::Fail(reason) } else { Outcome::Info(reason) }
     }
+}
+
+/// The body of a transaction.
+fn body_of(transaction: &Transaction) -> Json {
+    let compare = |Condition(key, value): &Condition| json!({ "key": key, "value": value.map(|value| value.to_string()) });
+    let step = |step: &Step| match step {
+        Step::Read(key) | Step::ReadList(key) => json!({ "get": { "key": key } }),
+        Step::Write(key, value) => json!({ "put": { "key": key, "value": value.to_string() } }),
+        Step::Delete(key) => json!({ "delete": { "key": key } }),
+        Step::Increment(key, by) => json!({ "increment": { "key": key, "by": by } }),
+        Step::Append(key, value) => json!({ "append": { "key": key, "value": value.to_string() } }),
+    };
+    json!({
+        "compare": transaction.conditions.iter().map(compare).collect::<Vec<_>>(),
+        "success": transaction.then.iter().map(step).collect::<Vec<_>>(),
+        "failure": transaction.otherwise.iter().map(step).collect::<Vec<_>>(),
+    })
 }
 
 /// Reads a success; `None` when it does not say what it must.
@@ -326,7 +369,36 @@ fn reply(op: &Op, body: &Body) -> Option<Reply> {
             let entries = body.entries.as_ref()?.iter();
             Reply::Listed(entries.map(|(_, text)| number(text)).collect::<Option<_>>()?)
         }
+        Op::ReadList { .. } => Reply::Listed(elements(&body.value)?),
+        Op::Increment { .. } => Reply::Incremented(optional(&body.value)??),
+        Op::Append { .. } => Reply::Appended,
+        Op::Transaction(transaction) => {
+            let succeeded = body.succeeded?;
+            let steps = transaction.side(succeeded);
+            let answered = steps.iter().zip(&body.results);
+            let results = answered.map(|(step, it)| step_reply(step, &it.value));
+            let results = results.collect::<Option<Vec<_>>>()?;
+            return (results.len() == steps.len())
+                .then_some(Reply::Transacted { succeeded, results });
+        }
+        Op::Once { op, .. } => return reply(op, body),
     })
+}
+
+fn step_reply(step: &Step, value: &Option<String>) -> Option<StepReply> {
+    Some(match step {
+        Step::Read(_) => StepReply::Read(optional(value)?),
+        Step::ReadList(_) => StepReply::Listed(elements(value)?),
+        Step::Increment(..) => StepReply::Incremented(optional(value)??),
+        Step::Write(..) | Step::Delete(_) | Step::Append(..) => StepReply::Done,
+    })
+}
+
+/// A list is a JSON array of strings; absent is an empty one.
+fn elements(text: &Option<String>) -> Option<Vec<Value>> {
+    let Some(text) = text else { return Some(Vec::new()) };
+    let texts: Vec<String> = serde_json::from_str(text).ok()?;
+    texts.iter().map(|text| number(text)).collect()
 }
 
 /// The outer `None` is a value that is no number.
@@ -341,6 +413,15 @@ fn number(text: &str) -> Option<Value> {
     text.parse().ok().map(Value)
 }
 
+/// Whether it is a write of a value, which may be sent as a statement.
+fn is_write(op: &Op) -> bool {
+    match op {
+        Op::Write { .. } => true,
+        Op::Once { op, .. } => is_write(op),
+        _ => false,
+    }
+}
+
 /// The moment so long from now, as `now()` of a statement counts.
 fn micros_after(limit: Duration) -> u128 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -351,5 +432,53 @@ fn word(consistency: Consistency) -> &'static str {
     match consistency {
         Consistency::Linearizable => "linearizable",
         Consistency::Local => "local",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(op: &Op, json: Json) -> Option<Reply> {
+        reply(op, &serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn a_list_is_a_text_of_texts_and_absent_is_empty() {
+        let op = Op::ReadList { key: Key::new("l0"), consistency: Consistency::Linearizable };
+        let listed =
+            |values: &[i64]| Some(Reply::Listed(values.iter().copied().map(Value).collect()));
+        assert_eq!(answer(&op, json!({ "value": "[\"1\",\"2\"]" })), listed(&[1, 2]));
+        assert_eq!(answer(&op, json!({ "value": null })), listed(&[]));
+        assert_eq!(answer(&op, json!({ "value": "7" })), None, "a number is no list");
+    }
+
+    #[test]
+    fn a_transaction_answers_step_by_step() {
+        let key = Key::new("x");
+        let transaction = Transaction {
+            conditions: vec![Condition(key.clone(), Some(Value(3)))],
+            then: vec![Step::Append(key.clone(), Value(1))],
+            otherwise: vec![Step::ReadList(key.clone()), Step::Increment(Key::new("n"), 2)],
+        };
+        let body = body_of(&transaction);
+        assert_eq!(body["compare"][0], json!({ "key": "x", "value": "3" }));
+        assert_eq!(body["success"][0], json!({ "append": { "key": "x", "value": "1" } }));
+        assert_eq!(body["failure"][0], json!({ "get": { "key": "x" } }));
+        let op = Op::Transaction(Box::new(transaction));
+        let results = json!([{ "value": "[\"5\"]" }, { "value": "8" }]);
+        let seen = vec![StepReply::Listed(vec![Value(5)]), StepReply::Incremented(Value(8))];
+        assert_eq!(
+            answer(&op, json!({ "succeeded": false, "results": results })),
+            Some(Reply::Transacted { succeeded: false, results: seen })
+        );
+        assert_eq!(answer(&op, json!({ "succeeded": true, "results": [] })), None);
+    }
+
+    #[test]
+    fn an_increment_without_a_sum_proves_nothing() {
+        let op = Op::Increment { key: Key::new("n"), by: 1 };
+        assert_eq!(answer(&op, json!({ "value": "4" })), Some(Reply::Incremented(Value(4))));
+        assert_eq!(answer(&op, json!({})), None);
     }
 }

@@ -8,12 +8,14 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::durable::{Ballot, Note};
 use super::entry::{Claim, EntryId, NodeId};
 use super::message::Message;
 
 /// Number of a batch of notes; `Flushed(token)` says that it and all before it are on disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Token(pub u64);
 
 /// Something that depends on what was written before it.

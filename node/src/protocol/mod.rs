@@ -85,6 +85,7 @@ use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
+use serde::{Deserialize, Serialize};
 
 pub use barrier::Token;
 pub use durable::{
@@ -116,7 +117,7 @@ use snapshot::Snapshots;
 pub type Now = Duration;
 
 /// Something that happened to the node.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Input {
     /// A message arrived.
     Message {

@@ -44,6 +44,8 @@ pub enum Plant {
     StaleReadIndex,
     /// A new leader serves reads before it knows how far its predecessors had committed.
     ReadBeforeOwnCommit,
+    /// A leader trusts its lease to the last moment, whatever the clocks of others do.
+    LeaseWithoutMargin,
     /// A follower answers a linearizable read from its own state.
     StaleFollowerRead,
     /// A deposed leader says of writes on their way that they certainly did not happen.
@@ -82,7 +84,7 @@ pub struct Planted {
 
 /// Every plant: first those of acknowledgement and commit, then of elections, of followers, of
 /// reads, of requests, of snapshots and of the log.
-pub const PLANTS: [Planted; 22] = [
+pub const PLANTS: [Planted; 23] = [
     Planted {
         plant: Plant::AcknowledgeBeforeFsync,
         name: "acknowledge-before-fsync",
@@ -179,6 +181,13 @@ pub const PLANTS: [Planted; 22] = [
         meaning: "a new leader serves reads before it knows how far its predecessors had \
                   committed",
         place: "protocol/read.rs, knows_committed",
+        anomaly: "stale-read",
+    },
+    Planted {
+        plant: Plant::LeaseWithoutMargin,
+        name: "lease-without-margin",
+        meaning: "a leader trusts its lease to the last moment, whatever the clocks of others do",
+        place: "protocol/read_lease.rs, holds_lease",
         anomaly: "stale-read",
     },
     Planted {

@@ -35,13 +35,17 @@
 //! What it costs: nobody takes over from a leader before its lease is over, not even when its
 //! closed connection says that it died, and an operator's promotion waits as long.
 
-use super::{Core, Now, Role};
+use super::{Core, Now, Plant, Role};
 use crate::config::Reads;
 
 impl Core {
     /// Whether this leader may answer reads at this moment without asking anybody.
     pub(super) fn holds_lease(&self) -> bool {
-        let lease = self.settings.election_timeout.saturating_sub(self.settings.lease_margin);
+        let margin = match self.plant(Plant::LeaseWithoutMargin) {
+            true => Now::ZERO,
+            false => self.settings.lease_margin,
+        };
+        let lease = self.settings.election_timeout.saturating_sub(margin);
         self.settings.reads == Reads::Lease
             && self.confirmed_at().is_some_and(|began| self.now < began + lease)
     }

@@ -38,6 +38,7 @@ pub struct Loss {
 /// that there is none.
 pub fn lost_writes(history: &History, judgements: &[Judgement]) -> Option<Vec<OperationId>> {
     let decided = judgements.iter().any(|judgement| judgement.verdict != Verdict::Unknown);
+    let decided = decided && lost_write::applies_to(&history.header.workload);
     decided.then(|| lost_write::lost_writes(history).lost)
 }
 
@@ -159,6 +160,17 @@ mod tests {
         assert_eq!(of(&history, &[], &[]), None);
         let loss = of(&history, &[OperationId(1)], &[]).unwrap();
         assert!(loss.during.is_empty() && loss.beside.is_empty());
+    }
+
+    #[test]
+    fn a_workload_without_writes_to_lose_has_no_number_of_them() {
+        let passed = Judgement {
+            verdict: Verdict::Pass,
+            ..Judgement::unknown("counter", "every sum is explained")
+        };
+        let history = |workload| Tape::new(workload, 3).history();
+        assert_eq!(lost_writes(&history("counter"), std::slice::from_ref(&passed)), None);
+        assert_eq!(lost_writes(&history("set"), &[passed]), Some(Vec::new()));
     }
 
     #[test]

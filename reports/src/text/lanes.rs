@@ -6,7 +6,7 @@
 //! two neighbors the lanes are broken by `//`. Times stand at the ticks.
 
 use splitbrain_workloads::history::{History, Micros, Operation, OperationId};
-use splitbrain_workloads::operation::{Op, Outcome, Reply, Value};
+use splitbrain_workloads::operation::{Op, Outcome, Reply, StepReply, Value};
 use splitbrain_workloads::verdict::{Anomaly, Judgement};
 
 use super::table::{shortened, wrapped};
@@ -198,9 +198,21 @@ fn asked(operation: &Operation) -> String {
 
 /// The value whose presence in a list proves or refutes: that of the culprit, if it wrote one.
 fn element(anomaly: &Anomaly, history: &History) -> Option<Value> {
-    match history.operations.get(anomaly.culprit.0 as usize)?.op {
-        Op::Write { value, .. } | Op::CompareAndSet { value, .. } => Some(value),
-        Op::Read { .. } | Op::Delete { .. } | Op::List { .. } => None,
+    let mut op = &history.operations.get(anomaly.culprit.0 as usize)?.op;
+    while let Op::Once { op: inner, .. } = op {
+        op = inner;
+    }
+    match op {
+        Op::Write { value, .. } | Op::CompareAndSet { value, .. } | Op::Append { value, .. } => {
+            Some(*value)
+        }
+        Op::Read { .. }
+        | Op::Delete { .. }
+        | Op::List { .. }
+        | Op::ReadList { .. }
+        | Op::Increment { .. }
+        | Op::Transaction(_)
+        | Op::Once { .. } => None,
     }
 }
 
@@ -208,7 +220,9 @@ fn answered(operation: &Operation, element: Option<Value>) -> String {
     let value = |value: &Option<Value>| value.map_or("absent".to_string(), |v| v.to_string());
     match &operation.outcome {
         Outcome::Ok(Reply::Read(held)) => value(held),
-        Outcome::Ok(Reply::Written | Reply::Deleted) => "ok".to_string(),
+        Outcome::Ok(Reply::Written | Reply::Deleted | Reply::Appended) => "ok".to_string(),
+        Outcome::Ok(Reply::Incremented(sum)) => sum.to_string(),
+        Outcome::Ok(Reply::Transacted { succeeded, results }) => transacted(*succeeded, results),
         Outcome::Ok(Reply::Compared { swapped: true, .. }) => "ok, swapped".to_string(),
         Outcome::Ok(Reply::Compared { swapped: false, observed }) => {
             format!("no match: {}", value(observed))
@@ -224,6 +238,26 @@ fn answered(operation: &Operation, element: Option<Value>) -> String {
         },
         Outcome::Fail(reason) => format!("failed: {reason}"),
         Outcome::Info(reason) => format!("unknown: {reason}"),
+    }
+}
+
+/// What the steps of a transaction saw, in their order.
+fn transacted(succeeded: bool, results: &[StepReply]) -> String {
+    let seen = |result: &StepReply| match result {
+        StepReply::Done => None,
+        StepReply::Read(held) => Some(held.map_or("absent".to_string(), |v| v.to_string())),
+        StepReply::Incremented(sum) => Some(sum.to_string()),
+        StepReply::Listed(values) => {
+            let values = values.iter().map(Value::to_string).collect::<Vec<_>>();
+            Some(format!("[{}]", values.join(" ")))
+        }
+    };
+    let seen = results.iter().filter_map(seen).collect::<Vec<_>>().join(", ");
+    match (succeeded, seen.as_str()) {
+        (true, "") => "ok".to_string(),
+        (true, _) => seen,
+        (false, "") => "no match".to_string(),
+        (false, _) => format!("no match: {seen}"),
     }
 }
 

@@ -21,6 +21,7 @@ mod regression;
 mod replay;
 mod repro;
 mod run;
+mod selftest;
 mod shrink;
 mod summary;
 mod table;
@@ -37,6 +38,7 @@ pub use modelled::{Modelled, modelled};
 pub use regression::{Gated, gated};
 pub use replay::{Replay, ReplayedFault, replay};
 pub use repro::{Repro, repeated, repro};
+pub use selftest::{Broken, Power, Selftest, selftest};
 pub use shrink::{Shrunk, Tried, shrunk, tried};
 pub use theme::{Charset, Style};
 

@@ -70,6 +70,33 @@ pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
         AnomalyKind::Resurrected => ("resurrected element", "resurrected elements"),
         AnomalyKind::NonLinearizable => ("impossible order", "impossible orders"),
         AnomalyKind::Divergence => ("divergence", "divergences"),
+        AnomalyKind::OutOfOrder => ("element out of order", "elements out of order"),
+        AnomalyKind::IncompatibleOrder => ("incompatible order", "incompatible orders"),
+        AnomalyKind::WrongTotal => ("wrong total", "wrong totals"),
+        AnomalyKind::ReadYourWrites => ("own write not seen", "own writes not seen"),
+        AnomalyKind::MonotonicReads => ("read that went back", "reads that went back"),
+        AnomalyKind::MonotonicWrites => ("write seen out of order", "writes seen out of order"),
+        AnomalyKind::G0 => ("dirty write (G0)", "dirty writes (G0)"),
+        AnomalyKind::G1a => ("aborted read (G1a)", "aborted reads (G1a)"),
+        AnomalyKind::G1b => ("intermediate read (G1b)", "intermediate reads (G1b)"),
+        AnomalyKind::G1c => ("circular flow (G1c)", "circular flows (G1c)"),
+        AnomalyKind::GSingle => ("read skew (G-single)", "read skews (G-single)"),
+        AnomalyKind::G2 => ("write skew (G2)", "write skews (G2)"),
+        AnomalyKind::G0RealTime => {
+            ("dirty write against time (G0)", "dirty writes against time (G0)")
+        }
+        AnomalyKind::G1cRealTime => {
+            ("circular flow against time (G1c)", "circular flows against time (G1c)")
+        }
+        AnomalyKind::GSingleRealTime => {
+            ("read skew against time (G-single)", "read skews against time (G-single)")
+        }
+        AnomalyKind::G2RealTime => {
+            ("write skew against time (G2)", "write skews against time (G2)")
+        }
+        AnomalyKind::Internal => {
+            ("read at odds with its transaction", "reads at odds with their transactions")
+        }
     };
     if number == 1 { format!("1 {one}") } else { format!("{} {many}", units::count(number)) }
 }

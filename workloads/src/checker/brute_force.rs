@@ -1,7 +1,8 @@
 //! The second judge: tries every order of the few operations of a minimal history.
 //!
 //! It shares nothing with the checkers but the vocabulary, not even the reader of the file, so that
-//! a wrong proof needs two wrong programs. The model is a map from keys to values; every operation
+//! a wrong proof needs two wrong programs. The model is a map from keys to values and to
+//! lists; every operation
 //! takes effect at one instant between its lines in the file; one that ended `info` may take effect
 //! at any later instant or never, one that failed never does, but a compare-and-set that failed by
 //! `mismatch` did not find what it expected. Local reads are not ordered; two
@@ -9,11 +10,14 @@
 //!
 //! The harness calls [`judge_file`] with the text of a counterexample before it is printed.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Deserialize;
 
-use crate::operation::{ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Value};
+use crate::operation::{
+    ClientId, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, RequestKey, Step,
+    StepReply, Value,
+};
 
 /// More operations than this are not tried. A set of operations is one machine word, and orders
 /// grow exponentially beyond any patience long before.
@@ -33,13 +37,30 @@ pub struct BruteForce {
     pub operations: usize,
 }
 
-/// Judges the text of a history file.
+/// Judges the text of a history file that is a part of a longer one.
+///
+/// What was left out leaves registers, sets and lists as they are, since every value has one write.
+/// Not so counters: somebody left out may have added to one at any time, so all that is asked of
+/// them is that they grow.
 ///
 /// # Errors
 ///
 /// One line: the file is no complete history, has more than [`OPERATIONS_MAX`] operations, or
 /// needs more states than are tried; nothing is then known.
 pub fn judge_file(text: &str) -> Result<BruteForce, String> {
+    judge(text, true)
+}
+
+/// Judges the text of a history file of which nothing was left out.
+///
+/// # Errors
+///
+/// As [`judge_file`].
+pub fn judge_whole_file(text: &str) -> Result<BruteForce, String> {
+    judge(text, false)
+}
+
+fn judge(text: &str, is_part: bool) -> Result<BruteForce, String> {
     let operations = parse(text)?;
     if operations.len() > OPERATIONS_MAX {
         return Err(format!(
@@ -56,8 +77,14 @@ pub fn judge_file(text: &str) -> Result<BruteForce, String> {
         .filter(|operation| !is_local(&operation.op))
         .filter(|it| it.is_mismatch() || !matches!(it.outcome, Some(Outcome::Fail(_))))
         .collect();
-    let mut search = Search { operations: ordered, visited: HashSet::new(), tried: 0 };
-    let possible = search.extend(0, &mut BTreeMap::new())?;
+    let ordered: Vec<Recorded> = ordered;
+    let counter = |it: &Recorded| match &it.op {
+        Op::Increment { key, .. } if is_part => Some(key.clone()),
+        _ => None,
+    };
+    let growing = ordered.iter().filter_map(counter).collect();
+    let mut search = Search { operations: ordered, growing, visited: HashSet::new(), tried: 0 };
+    let possible = search.extend(0, &mut State::default())?;
     Ok(BruteForce { possible, orders_tried: search.tried, operations: count })
 }
 
@@ -92,10 +119,19 @@ impl Recorded {
     }
 }
 
-type State = BTreeMap<Key, Value>;
+/// What the store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct State {
+    values: BTreeMap<Key, Value>,
+    lists: BTreeMap<Key, Vec<Value>>,
+    /// The requests that were done under an idempotency key.
+    done: BTreeSet<RequestKey>,
+}
 
 struct Search {
     operations: Vec<Recorded>,
+    /// The counters to which somebody left out may have added.
+    growing: HashSet<Key>,
     visited: HashSet<(u64, State)>,
     tried: u64,
 }
@@ -122,6 +158,8 @@ impl Search {
             self.tried += 1;
             let mut next = state.clone();
             let operation = &self.operations[index];
+            let is_growing = self.growing.contains(operation.op.key());
+            let apply = if is_growing { grow } else { apply };
             if apply(operation, &mut next) && self.extend(done | (1 << index), &mut next)? {
                 return Ok(true);
             }
@@ -130,23 +168,43 @@ impl Search {
     }
 }
 
+/// Does one operation on a counter that others may add to; `false` if it would have shrunk.
+fn grow(operation: &Recorded, state: &mut State) -> bool {
+    let held = state.values.get(operation.op.key()).copied().unwrap_or(Value(0));
+    let (seen, least) = match operation.reply() {
+        Some(Reply::Incremented(sum)) => (*sum, held.0.saturating_add(1)),
+        Some(Reply::Read(value)) => (value.unwrap_or(Value(0)), held.0),
+        // Whatever it added, others may have added as well.
+        _ => return true,
+    };
+    state.values.insert(operation.op.key().clone(), seen);
+    seen.0 >= least
+}
+
 /// Does one operation; `false` if its answer is not what the map answers.
 fn apply(operation: &Recorded, state: &mut State) -> bool {
     if let (Op::CompareAndSet { key, expect, .. }, true) = (&operation.op, operation.is_mismatch())
     {
-        return state.get(key) != expect.as_ref();
+        return state.values.get(key) != expect.as_ref();
     }
-    let answer = match &operation.op {
-        Op::Read { key, .. } => Reply::Read(state.get(key).copied()),
+    let answer = answer(&operation.op, state);
+    operation.reply().is_none_or(|reply| answer.as_ref().is_none_or(|answer| answer == reply))
+}
+
+/// Does what was asked and says what the map answers; `None` for what may be answered anyhow: a
+/// request that was done before.
+fn answer(op: &Op, state: &mut State) -> Option<Reply> {
+    Some(match op {
+        Op::Read { key, .. } => Reply::Read(state.values.get(key).copied()),
         Op::Write { key, value } => {
-            state.insert(key.clone(), *value);
+            state.values.insert(key.clone(), *value);
             Reply::Written
         }
         Op::CompareAndSet { key, expect, value } => {
-            let observed = state.get(key).copied();
+            let observed = state.values.get(key).copied();
             let swapped = observed == *expect;
             if swapped {
-                state.insert(key.clone(), *value);
+                state.values.insert(key.clone(), *value);
             }
             Reply::Compared { swapped, observed }
         }
@@ -155,12 +213,64 @@ fn apply(operation: &Recorded, state: &mut State) -> bool {
             Reply::Deleted
         }
         Op::List { prefix, .. } => {
-            let under = |key: &&Key| key.as_str().starts_with(prefix.as_str());
-            let keys = state.keys().filter(under).cloned().collect::<Vec<_>>();
-            Reply::Listed(keys.iter().map(|key| state[key]).collect())
+            let under = |entry: &(&Key, &Value)| entry.0.as_str().starts_with(prefix.as_str());
+            Reply::Listed(state.values.iter().filter(under).map(|entry| *entry.1).collect())
         }
-    };
-    operation.reply().is_none_or(|reply| *reply == answer)
+        Op::Increment { key, by } => Reply::Incremented(state.increment(key, *by)),
+        Op::Append { key, value } => {
+            state.append(key, *value);
+            Reply::Appended
+        }
+        Op::ReadList { key, .. } => Reply::Listed(state.list(key)),
+        Op::Transaction(transaction) => {
+            let holds = |Condition(key, value): &Condition| state.values.get(key) == value.as_ref();
+            let succeeded = transaction.conditions.iter().all(holds);
+            let steps = transaction.side(succeeded).iter();
+            let results = steps.map(|step| state.step(step)).collect();
+            Reply::Transacted { succeeded, results }
+        }
+        Op::Once { request, op } => {
+            if !state.done.insert(*request) {
+                return None;
+            }
+            return answer(op, state);
+        }
+    })
+}
+
+impl State {
+    fn step(&mut self, step: &Step) -> StepReply {
+        match step {
+            Step::Read(key) => return StepReply::Read(self.values.get(key).copied()),
+            Step::ReadList(key) => return StepReply::Listed(self.list(key)),
+            Step::Increment(key, by) => return StepReply::Incremented(self.increment(key, *by)),
+            Step::Write(key, value) => {
+                self.values.insert(key.clone(), *value);
+            }
+            Step::Delete(key) => self.remove(key),
+            Step::Append(key, value) => self.append(key, *value),
+        }
+        StepReply::Done
+    }
+
+    fn increment(&mut self, key: &Key, by: i64) -> Value {
+        let sum = self.values.entry(key.clone()).or_insert(Value(0));
+        sum.0 = sum.0.wrapping_add(by);
+        *sum
+    }
+
+    fn append(&mut self, key: &Key, value: Value) {
+        self.lists.entry(key.clone()).or_default().push(value);
+    }
+
+    fn list(&self, key: &Key) -> Vec<Value> {
+        self.lists.get(key).cloned().unwrap_or_default()
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.values.remove(key);
+        self.lists.remove(key);
+    }
 }
 
 /// Whether two final local reads of one thing at different nodes differ.
@@ -181,6 +291,7 @@ fn is_local(op: &Op) -> bool {
         op,
         Op::Read { consistency: Consistency::Local, .. }
             | Op::List { consistency: Consistency::Local, .. }
+            | Op::ReadList { consistency: Consistency::Local, .. }
     )
 }
 

@@ -17,12 +17,14 @@
 //! if the final list does not hold it. Called through `workload`; reports call [`lost_writes`] for
 //! the recovery point.
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::findings::{Candidate, Findings, Rank};
 use super::linearizable::{Touch, close};
-use super::story;
-use super::versions::{NEVER, Parent, Place, VersionId, Versions, begin, by_key, end};
+use super::versions::{
+    NEVER, Parent, Place, VersionId, Versions, begin, beyond_registers, by_key, end,
+};
+use super::{list, story};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -49,21 +51,29 @@ pub struct LostWrites {
     pub indeterminate_absent: u64,
 }
 
-/// Counts and names the lost writes of a history of registers or of a set, told apart by the
+/// Counts and names the lost writes of a history of registers, lists or a set, told apart by the
 /// workload in its header. A history without a final read has none that are known.
 pub fn lost_writes(history: &History) -> LostWrites {
-    let mut result = if history.header.workload == "set" {
-        Outcomes::of_set(history).writes
-    } else {
-        Outcomes::of_registers(history).0.writes
+    let mut result = match history.header.workload.as_str() {
+        "set" => Outcomes::of_set(history).writes,
+        "append" | "idempotent-retry" => Outcomes::of_lists(history).writes,
+        _ => Outcomes::of_registers(history).0.writes,
     };
     result.lost.sort_unstable();
     result
 }
 
+/// Whether lost writes are known of a workload: whether its final reads say what became of a write.
+pub fn applies_to(workload: &str) -> bool {
+    matches!(workload, "register" | "set" | "append" | "idempotent-retry")
+}
+
 /// Judges registers. `unknown` if a key with acknowledged writes has no final read, or one that
 /// cannot be explained, or deletes or repeated values.
 pub fn check_registers(history: &History) -> Judgement {
+    if let Some(why) = beyond_registers(history) {
+        return Judgement::unknown(NAME, why);
+    }
     let (outcomes, keys) = Outcomes::of_registers(history);
     outcomes.judge(|candidate| tell_register(history, &keys, candidate))
 }
@@ -71,6 +81,11 @@ pub fn check_registers(history: &History) -> Judgement {
 /// Judges a set. `unknown` if no final list was answered.
 pub fn check_set(history: &History) -> Judgement {
     Outcomes::of_set(history).judge(|candidate| tell_element(history, candidate))
+}
+
+/// Judges lists. `unknown` if a list with acknowledged appends has no final read.
+pub fn check_lists(history: &History) -> Judgement {
+    Outcomes::of_lists(history).judge(|candidate| tell_element(history, candidate))
 }
 
 /// Why a write is lost.
@@ -212,6 +227,51 @@ impl Outcomes {
                         outcomes.leave(1, why.to_string());
                     } else {
                         let lost = operation.id;
+                        outcomes
+                            .lose(history, Loss { key: 0, lost, last, in_place: None, remains: 0 });
+                    }
+                }
+            }
+        }
+        outcomes
+    }
+
+    fn of_lists(history: &History) -> Self {
+        let mut outcomes = Outcomes::new();
+        let lists = match list::lists(history) {
+            Ok(lists) => lists,
+            Err(why) => {
+                outcomes.leave(1, why);
+                return outcomes;
+            }
+        };
+        for list in &lists {
+            let is_final = |read: &&list::Seen<'_>| history.operation(read.by).is_final;
+            let last = list.reads.iter().filter(is_final).max_by_key(|read| read.begin);
+            let seen: FxHashSet<Value> =
+                list.reads.iter().flat_map(|read| read.values).copied().collect();
+            let held: FxHashSet<Value> =
+                last.map(|read| read.values.iter().copied().collect()).unwrap_or_default();
+            let writes = &mut outcomes.writes;
+            for (value, added) in list.added.iter().filter(|(_, added)| !added.failed) {
+                match (added.is_acknowledged(), seen.contains(value)) {
+                    (true, _) => writes.acknowledged += 1,
+                    (false, true) => writes.indeterminate_applied += 1,
+                    (false, false) => writes.indeterminate_absent += 1,
+                }
+            }
+            for (value, added) in list.added.iter().filter(|(_, added)| added.is_acknowledged()) {
+                let key = &list.key;
+                match last {
+                    None => outcomes.leave(1, format!("no final read of {key} was answered")),
+                    Some(_) if held.contains(value) => outcomes.writes.observed += 1,
+                    Some(last) if added.end >= last.begin => {
+                        let why =
+                            format!("an append to {key} was acknowledged after its final read");
+                        outcomes.leave(1, why);
+                    }
+                    Some(last) => {
+                        let (lost, last) = (added.by, last.by);
                         outcomes
                             .lose(history, Loss { key: 0, lost, last, in_place: None, remains: 0 });
                     }
@@ -413,8 +473,8 @@ fn tell_element(history: &History, candidate: &Candidate<Loss>) -> Anomaly {
     let Loss { lost, last, .. } = candidate.proof;
     let (add, list) = (history.operation(lost), history.operation(last));
     let value = match &add.op {
-        Op::Write { value, .. } => value.to_string(),
-        other => other.to_string(),
+        Op::Write { value, .. } | Op::Append { value, .. } => value.to_string(),
+        _ => "what it appended".to_string(),
     };
     let story =
         vec![format!("{}; at the end {}, without {value}.", story::changed(add), story::saw(list))];

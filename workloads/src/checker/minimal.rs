@@ -14,7 +14,7 @@ use rustc_hash::FxHashSet;
 use super::agreement::only_in;
 use super::{Checker, run};
 use crate::history::{History, Operation, OperationId};
-use crate::operation::{Op, Outcome, Reply, Value};
+use crate::operation::{Op, Outcome, Reply, Step, StepReply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Verdict};
 
 /// Makes the minimal history of an anomaly that `checker` found in `history`.
@@ -54,11 +54,8 @@ pub fn minimal(history: &History, anomaly: &Anomaly, checker: &Checker) -> Histo
 
 /// The history of some operations alone.
 fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<Value>) -> History {
-    let added = |id: &OperationId| match &history.operation(*id).op {
-        Op::Write { value, .. } => Some(*value),
-        _ => None,
-    };
-    let mut kept: FxHashSet<Value> = ids.iter().filter_map(added).collect();
+    let mut kept: FxHashSet<Value> =
+        ids.iter().flat_map(|id| added(&history.operation(*id).op)).collect();
     kept.extend(fabricated);
     let operations = ids
         .iter()
@@ -66,7 +63,7 @@ fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<V
         .map(|(index, id)| {
             let mut operation: Operation = history.operation(*id).clone();
             operation.id = OperationId(index as u32);
-            if let Outcome::Ok(Reply::Listed(values)) = &mut operation.outcome {
+            for values in listed_mut(&mut operation.outcome) {
                 values.retain(|value| kept.contains(value));
             }
             operation
@@ -75,29 +72,63 @@ fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<V
     History { header: history.header.clone(), operations, complete: true }
 }
 
+/// The elements that an operation adds to a set or list, or may add.
+fn added(op: &Op) -> Vec<Value> {
+    match op {
+        Op::Write { value, .. } | Op::Append { value, .. } => vec![*value],
+        Op::Once { op, .. } => added(op),
+        Op::Transaction(transaction) => {
+            let steps = transaction.then.iter().chain(&transaction.otherwise);
+            let appended = |step: &Step| match step {
+                Step::Append(_, value) => Some(*value),
+                _ => None,
+            };
+            steps.filter_map(appended).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The lists that an answer holds.
+fn listed_mut(outcome: &mut Outcome) -> Vec<&mut Vec<Value>> {
+    match outcome {
+        Outcome::Ok(Reply::Listed(values)) => vec![values],
+        Outcome::Ok(Reply::Transacted { results, .. }) => {
+            let listed = results.iter_mut().filter_map(|result| match result {
+                StepReply::Listed(values) => Some(values),
+                _ => None,
+            });
+            listed.collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// The element that lists must keep although no add of it is part of the proof: the one that nobody
 /// added, or the one that two nodes disagree about.
 fn fabricated(history: &History, anomaly: &Anomaly) -> Option<Value> {
-    let mut lists =
-        anomaly.operations.iter().filter_map(|id| match history.operation(*id).reply() {
-            Some(Reply::Listed(values)) => Some(values.as_slice()),
-            _ => None,
-        });
+    let listed = |id: &OperationId| match history.operation(*id).reply() {
+        Some(Reply::Listed(values)) => vec![values.as_slice()],
+        Some(Reply::Transacted { results, .. }) => {
+            let listed = results.iter().filter_map(|result| match result {
+                StepReply::Listed(values) => Some(values.as_slice()),
+                _ => None,
+            });
+            listed.collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut lists = anomaly.operations.iter().flat_map(listed);
     match anomaly.kind {
         AnomalyKind::Divergence => {
             let (one, other) = (lists.next()?, lists.next()?);
             only_in(one, other).first().or(only_in(other, one).first()).copied()
         }
         AnomalyKind::Phantom => {
-            let added: FxHashSet<Value> = history
-                .operations
-                .iter()
-                .filter_map(|operation| match &operation.op {
-                    Op::Write { value, .. } => Some(*value),
-                    _ => None,
-                })
-                .collect();
-            lists.next()?.iter().find(|value| !added.contains(value)).copied()
+            let operations = history.operations.iter();
+            let added: FxHashSet<Value> =
+                operations.flat_map(|operation| added(&operation.op)).collect();
+            lists.flatten().find(|value| !added.contains(value)).copied()
         }
         _ => None,
     }

@@ -4,6 +4,12 @@
 //! |---|---|---|
 //! | [`linearizable`] | whether one order of all operations explains every answer | nothing |
 //! | [`lost_write`] | which acknowledged writes are gone at the end | final reads are right |
+//! | [`list`] | the same of lists that grow at the end, key by key | elements are unique |
+//! | [`elle`] | whether transactions on lists depend on one another in a ring | the same |
+//! | [`counter`] | linearizability of counters | increments by one |
+//! | [`unique_ids`] | whether an id was given out twice | nothing |
+//! | [`bank`] | whether every read of all accounts has the same sum | transfers keep it |
+//! | [`sessions`] | what each client may expect after what it did before | a key has one writer |
 //! | [`agreement`] | whether all nodes hold the same at the end | local reads are local |
 //!
 //! [`minimal`] makes a history of the few operations that prove an anomaly, and [`brute_force`],
@@ -11,13 +17,19 @@
 //! `workload` says which checkers a workload has and calls [`run_all`].
 
 pub mod agreement;
+pub mod bank;
 pub mod brute_force;
+pub mod counter;
+pub mod elle;
 mod findings;
 pub mod frontier;
 pub mod linearizable;
+pub mod list;
 pub mod lost_write;
 pub mod minimal;
+pub mod sessions;
 mod story;
+pub mod unique_ids;
 mod versions;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,6 +76,10 @@ fn run(checker: &Checker, history: &History) -> Judgement {
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod golden_models;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_models;

@@ -4,7 +4,7 @@
 //! which operation is theirs.
 
 use crate::history::{Micros, Operation};
-use crate::operation::{Op, Outcome, Reply, Value};
+use crate::operation::{Op, Outcome, Reply, Step, StepReply, Transaction, Value};
 
 /// A moment of the run.
 pub(super) fn at(time: Micros) -> String {
@@ -19,7 +19,7 @@ pub(super) fn value(value: Option<Value>) -> String {
 /// A whole operation: who did what where, and when.
 pub(super) fn operation(operation: &Operation) -> String {
     match (&operation.op, &operation.outcome) {
-        (Op::Read { .. } | Op::List { .. }, _) => saw(operation),
+        (op, _) if op.is_read() => saw(operation),
         (_, Outcome::Ok(Reply::Compared { swapped: false, .. })) => saw(operation),
         _ => changed(operation),
     }
@@ -42,6 +42,13 @@ pub(super) fn saw(operation: &Operation) -> String {
             let count = values.len();
             let noun = if count == 1 { "element" } else { "elements" };
             format!("{client} listed {count} {noun} of {key}{place} {when}")
+        }
+        (Op::ReadList { .. }, Some(Reply::Listed(values))) => {
+            format!("{client} read {key}={}{place} {when}", list(values))
+        }
+        (Op::Transaction(transaction), Some(Reply::Transacted { succeeded, results })) => {
+            let did = transacted(transaction, *succeeded, results);
+            format!("{client} {did}{place} {when}")
         }
         (Op::CompareAndSet { expect, .. }, Some(Reply::Compared { swapped, observed })) => format!(
             "{client}'s compare-and-set of {key}{place} expected {}, saw {} and {}, {when}",
@@ -67,7 +74,30 @@ pub(super) fn changed(operation: &Operation) -> String {
             )
         }
         Op::Delete { key } => (format!("deleted {key}"), format!("sent a delete of {key}")),
-        Op::Read { .. } | Op::List { .. } => return saw(operation),
+        Op::Increment { key, by } => {
+            let sum = match operation.reply() {
+                Some(Reply::Incremented(sum)) => format!(" to {sum}"),
+                _ => String::new(),
+            };
+            (format!("raised {key} by {by}{sum}"), format!("sent an increment of {key} by {by}"))
+        }
+        Op::Append { key, value } => {
+            (format!("appended {value} to {key}"), format!("sent an append of {value} to {key}"))
+        }
+        Op::Transaction(transaction) => {
+            let did = match operation.reply() {
+                Some(Reply::Transacted { succeeded, results }) => {
+                    transacted(transaction, *succeeded, results)
+                }
+                _ => String::new(),
+            };
+            (did, format!("sent \"{transaction}\""))
+        }
+        Op::Once { request, op } => {
+            let inner = changed(&Operation { op: (**op).clone(), ..operation.clone() });
+            return format!("{inner} (request {request})");
+        }
+        Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } => return saw(operation),
     };
     let invoked = at(operation.invoked.at);
     match (&operation.outcome, operation.completed) {
@@ -82,6 +112,33 @@ pub(super) fn changed(operation: &Operation) -> String {
         }
         _ => format!("{client} {sent}{place} at {invoked}, whose outcome it never knew"),
     }
+}
+
+/// The elements of a list, the last ones of a long one: `[1 2 3]`, `[.. 98 99]`.
+pub(super) fn list(values: &[Value]) -> String {
+    /// More elements than this make no sentence.
+    const SHOWN: usize = 8;
+    let from = values.len().saturating_sub(SHOWN);
+    let shown = values[from..].iter().map(Value::to_string).collect::<Vec<_>>().join(" ");
+    if from == 0 { format!("[{shown}]") } else { format!("[.. {shown}]") }
+}
+
+/// What a transaction did, step by step.
+fn transacted(transaction: &Transaction, succeeded: bool, results: &[StepReply]) -> String {
+    let step = |(step, result): (&Step, &StepReply)| match (step, result) {
+        (Step::Read(key), StepReply::Read(seen)) => format!("read {key}={}", value(*seen)),
+        (Step::ReadList(key), StepReply::Listed(seen)) => format!("read {key}={}", list(seen)),
+        (Step::Write(key, value), _) => format!("wrote {key}={value}"),
+        (Step::Append(key, value), _) => format!("appended {value} to {key}"),
+        (Step::Increment(key, by), StepReply::Incremented(sum)) => {
+            format!("raised {key} by {by} to {sum}")
+        }
+        (Step::Delete(key), _) => format!("deleted {key}"),
+        (other, _) => other.to_string(),
+    };
+    let steps = transaction.side(succeeded).iter().zip(results).map(step).collect::<Vec<_>>();
+    let did = if steps.is_empty() { "did nothing".to_string() } else { steps.join(", ") };
+    if succeeded { did } else { format!("found its condition wrong and {did}") }
 }
 
 /// " at n1", where the node is known.

@@ -5,7 +5,10 @@ use rand::RngExt;
 use crate::history::{
     FORMAT_VERSION, Header, History, MISMATCH, Micros, Operation, OperationId, Stamp, jsonl,
 };
-use crate::operation::{ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Value};
+use crate::operation::{
+    ClientId, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, RequestKey, Step,
+    StepReply, Transaction, Value,
+};
 use crate::seed::Stream;
 
 /// Makes a history of lines such as these; times are milliseconds, and no two may be equal.
@@ -19,6 +22,12 @@ use crate::seed::Stream;
 /// c3 n1 21-25 cas r1 5>6 over 9     swapped, but saw something else
 /// c4 n3 30-31 read r1=5
 /// c4 n3 40-41 final local list s/ 1,2,3
+/// c5 n1 50-51 add n=3               an increment by one, which made 3
+/// c5 n1 52-53 append x=4
+/// c5 n1 54-55 elements x 1,2,4
+/// c5 n1 56-57 once q7 append x=5    under an idempotency key
+/// c6 n1 60-61 txn if:x=1 w:x=2 r:y=3 d:z i:n=4 a:l=5 l:l=1,5
+/// c6 n1 62-63 txn if:x=1 w:x=2 else r:x=9    its condition did not hold
 /// ```
 pub(crate) fn history(workload: &str, lines: &str) -> History {
     let mut operations: Vec<Operation> =
@@ -60,12 +69,25 @@ fn line(text: &str) -> Operation {
     let consistency =
         if rest.contains(&"local") { Consistency::Local } else { Consistency::Linearizable };
     let rest: Vec<&str> = rest.into_iter().filter(|it| !["final", "local"].contains(it)).collect();
+    let (op, reply) = asked(&rest, consistency);
+    let outcome = if completed.is_none() {
+        Outcome::Info(Reason::new("open"))
+    } else if rest.last() == Some(&"fail") {
+        Outcome::Fail(Reason::new("no-leader"))
+    } else {
+        Outcome::Ok(reply)
+    };
+    Operation { id: OperationId(0), client, node, op, is_final, invoked, completed, outcome }
+}
+
+/// What was asked, and the answer if it was answered.
+fn asked(words: &[&str], consistency: Consistency) -> (Op, Reply) {
     let value = |text: &str| text.parse().ok().map(Value);
     let pair = |text: &str, at: char| {
         let (left, right) = text.split_once(at).unwrap();
         (left.to_string(), value(right))
     };
-    let (op, reply) = match rest.as_slice() {
+    match words {
         ["read", it] => {
             let (key, seen) = pair(it, '=');
             (Op::Read { key: Key::new(key), consistency }, Reply::Read(seen))
@@ -89,16 +111,66 @@ fn line(text: &str) -> Operation {
             (Op::List { prefix: Key::new(prefix), consistency }, Reply::Listed(values))
         }
         ["delete", key] => (Op::Delete { key: Key::new(key) }, Reply::Deleted),
+        ["add", it, ..] => {
+            let (key, sum) = it.split_once('=').unwrap_or((it, ""));
+            let sum = value(sum).unwrap_or(Value(0));
+            (Op::Increment { key: Key::new(key), by: 1 }, Reply::Incremented(sum))
+        }
+        ["append", it, ..] => {
+            let (key, element) = pair(it, '=');
+            (Op::Append { key: Key::new(key), value: element.unwrap() }, Reply::Appended)
+        }
+        ["elements", key, values @ ..] => {
+            let values = values.iter().flat_map(|it| it.split(',')).filter_map(value).collect();
+            (Op::ReadList { key: Key::new(key), consistency }, Reply::Listed(values))
+        }
+        ["once", request, rest @ ..] => {
+            let (op, reply) = asked(rest, consistency);
+            let request = RequestKey(request[1..].parse().unwrap());
+            (Op::Once { request, op: Box::new(op) }, reply)
+        }
+        ["txn", rest @ ..] => transaction(rest),
         other => panic!("cannot read {other:?}"),
-    };
-    let outcome = if completed.is_none() {
-        Outcome::Info(Reason::new("open"))
-    } else if rest.last() == Some(&"fail") {
-        Outcome::Fail(Reason::new("no-leader"))
-    } else {
-        Outcome::Ok(reply)
-    };
-    Operation { id: OperationId(0), client, node, op, is_final, invoked, completed, outcome }
+    }
+}
+
+/// A transaction of words such as `a:x=5`, and what it answered.
+fn transaction(words: &[&str]) -> (Op, Reply) {
+    let mut transaction = Transaction::default();
+    let mut results = Vec::new();
+    let succeeded = !words.contains(&"else");
+    let mut is_else = false;
+    for word in words.iter().filter(|it| **it != "fail") {
+        if *word == "else" {
+            is_else = true;
+            results.clear();
+            continue;
+        }
+        let (kind, it) = word.split_once(':').unwrap();
+        let (key, text) = it.split_once('=').unwrap_or((it, ""));
+        let key = Key::new(key);
+        let number: Option<Value> = text.parse().ok().map(Value);
+        let (step, result) = match kind {
+            "if" => {
+                transaction.conditions.push(Condition(key, number));
+                continue;
+            }
+            "r" => (Step::Read(key), StepReply::Read(number)),
+            "w" => (Step::Write(key, number.unwrap()), StepReply::Done),
+            "d" => (Step::Delete(key), StepReply::Done),
+            "a" => (Step::Append(key, number.unwrap()), StepReply::Done),
+            "i" => (Step::Increment(key, 1), StepReply::Incremented(number.unwrap_or(Value(0)))),
+            "l" => {
+                let elements = text.split(',').filter_map(|it| it.parse().ok()).map(Value);
+                (Step::ReadList(key), StepReply::Listed(elements.collect()))
+            }
+            other => panic!("cannot read the step {other}"),
+        };
+        results.push(result);
+        let side = if is_else { &mut transaction.otherwise } else { &mut transaction.then };
+        side.push(step);
+    }
+    (Op::Transaction(Box::new(transaction)), Reply::Transacted { succeeded, results })
 }
 
 /// The text of a history file.
@@ -295,6 +367,7 @@ impl Store {
                 state.retain(|it| it.0 != *key);
                 Reply::Deleted
             }
+            other => panic!("no random history does \"{other}\""),
         };
         if !(is_bug && random.random_range(0..2) == 0) {
             self.states.push(state);

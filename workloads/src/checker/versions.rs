@@ -101,6 +101,26 @@ pub(super) enum Undecided {
     RepeatedValues,
     /// Absence was written by deletes.
     Deletes,
+    /// It was treated as something else than a register.
+    BeyondRegisters,
+}
+
+/// Why a history says nothing about registers, if so: an operation that is none of theirs.
+pub(super) fn beyond_registers(history: &History) -> Option<String> {
+    let is_beyond = |op: &Op| match op {
+        Op::Increment { .. }
+        | Op::Append { .. }
+        | Op::ReadList { .. }
+        | Op::Transaction(_)
+        | Op::Once { .. } => true,
+        Op::Read { .. }
+        | Op::Write { .. }
+        | Op::CompareAndSet { .. }
+        | Op::Delete { .. }
+        | Op::List { .. } => false,
+    };
+    let beyond = history.operations.iter().find(|operation| is_beyond(&operation.op))?;
+    Some(format!("registers with \"{}\" are undecided", beyond.op))
 }
 
 /// The operations of each key in order of invocation, keys in order of first use. Local reads are
@@ -203,6 +223,11 @@ impl<'h> Versions<'h> {
             Op::Delete { .. } if matches!(operation.outcome, Outcome::Fail(_)) => return Ok(()),
             Op::Delete { .. } => return Err(Undecided::Deletes),
             Op::Read { .. } | Op::List { .. } => return Ok(()),
+            Op::Increment { .. }
+            | Op::Append { .. }
+            | Op::ReadList { .. }
+            | Op::Transaction(_)
+            | Op::Once { .. } => return Err(Undecided::BeyondRegisters),
         };
         let is_swap = matches!(operation.op, Op::CompareAndSet { .. });
         match &operation.outcome {

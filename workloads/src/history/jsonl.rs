@@ -318,7 +318,7 @@ impl Reading {
         };
         let operation = &mut self.history.operations[id.0 as usize];
         if let Outcome::Ok(reply) = &outcome
-            && !answers(&operation.op, reply)
+            && !operation.op.is_answered_by(reply)
         {
             let what = format!("the reply does not answer \"{}\"", operation.op);
             return Err(self.wrong(what));
@@ -340,18 +340,6 @@ impl Reading {
     fn wrong(&self, what: String) -> HistoryError {
         HistoryError::at(self.line, what)
     }
-}
-
-/// Whether a reply is of the kind that an operation is answered with.
-fn answers(op: &Op, reply: &Reply) -> bool {
-    matches!(
-        (op, reply),
-        (Op::Read { .. }, Reply::Read(_))
-            | (Op::Write { .. }, Reply::Written)
-            | (Op::CompareAndSet { .. }, Reply::Compared { .. })
-            | (Op::Delete { .. }, Reply::Deleted)
-            | (Op::List { .. }, Reply::Listed(_))
-    )
 }
 
 #[derive(Serialize)]

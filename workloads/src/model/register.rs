@@ -160,7 +160,12 @@ pub fn calls(history: &History, ids: &[OperationId]) -> Vec<(OperationId, CallOf
 fn call(operation: &Operation) -> Option<CallOf<Register>> {
     let action = match &operation.op {
         op if op.is_local() => return None,
-        Op::List { .. } => return None,
+        Op::List { .. }
+        | Op::Increment { .. }
+        | Op::Append { .. }
+        | Op::ReadList { .. }
+        | Op::Transaction(_)
+        | Op::Once { .. } => return None,
         Op::Read { .. } => Action::Read,
         Op::Write { value, .. } => Action::Write(Some(*value)),
         Op::Delete { .. } => Action::Write(None),
@@ -178,7 +183,7 @@ fn call(operation: &Operation) -> Option<CallOf<Register>> {
         }
         Outcome::Fail(reason) if is_swap && &*reason.0 == MISMATCH => Some(Output::RefusedSilently),
         Outcome::Info(_) if !operation.op.is_read() => None,
-        Outcome::Ok(Reply::Listed(_)) | Outcome::Fail(_) | Outcome::Info(_) => return None,
+        Outcome::Ok(_) | Outcome::Fail(_) | Outcome::Info(_) => return None,
     };
     Some(Call {
         client: operation.client,

@@ -21,6 +21,10 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
                 Capability::Delete,
                 Capability::AtomicList,
                 Capability::LocalRead,
+                Capability::Increment,
+                Capability::ListAppend,
+                Capability::Transaction,
+                Capability::IdempotencyKey,
             ],
             settings: vec![Setting {
                 name: "profile".to_string(),

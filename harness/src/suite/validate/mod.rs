@@ -259,5 +259,13 @@ fn check_workload(findings: &mut Findings, path: &Path, spec: &WorkloadSpec) {
             let range = 1..=limits::ELEMENTS_MAX;
             number(findings, path.key("elements"), "elements", set.elements, range);
         }
+        other => {
+            let Err(error) = other.validate() else { return };
+            // Errors of workloads begin with the field.
+            let (field, what) = error.split_once(": ").unwrap_or(("", &error));
+            findings
+                .add(path.key(other.name()).key(field), format!("{field} is out of range"))
+                .label(what.to_string());
+        }
     }
 }

@@ -106,6 +106,29 @@ fn the_raft_profile_keeps_every_promise_in_a_soak() {
     prove(&settings("raft", &[]), SCHEDULES..100 * SCHEDULES);
 }
 
+/// For `scripts/prove.sh`: `SPLITBRAIN_SETTINGS=raft,election=ring SPLITBRAIN_SEEDS=0..5000`.
+#[test]
+#[ignore = "its settings and seeds come from the environment"]
+fn a_soak_of_given_seeds() {
+    let given = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
+    let (named, seeds) = (given("SPLITBRAIN_SETTINGS"), given("SPLITBRAIN_SEEDS"));
+    let mut named = named.split(',');
+    let profile = named.next().expect("a profile");
+    let settings = settings(profile, &named.collect::<Vec<_>>());
+    let seeds =
+        seeds.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    let seeds = seeds.expect("seeds such as 0..5000");
+    let count = seeds.end - seeds.start;
+    let Tally { acknowledged, installed } = prove_each(&settings, seeds, Shape::of);
+    assert!(acknowledged > count, "only {acknowledged} in {count} schedules");
+    #[expect(clippy::print_stdout, reason = "the figure that is written down")]
+    {
+        println!(
+            "{count} schedules, {acknowledged} writes acknowledged, {installed} snapshots installed"
+        );
+    }
+}
+
 #[test]
 fn the_async_profile_loses_acknowledged_writes() {
     let async_profile = settings("async", &[]);

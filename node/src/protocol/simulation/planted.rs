@@ -5,16 +5,26 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::super::{Plant, Plants};
-use super::{Shape, World, settings};
+use super::{Shape, World, quiet_and_drifting, settings, slow_leases};
+use crate::config::Settings;
 
 /// Looks for the first schedule that shows a plant. The same settings without it keep every promise
 /// in all of these schedules: that is what the other tests of this folder hold.
 fn is_found(plant: Plant, switches: &[&str], within: u64, violation: &str) {
-    let mut settings = settings("raft", switches);
+    is_found_among(plant, settings("raft", switches), Shape::of, within, violation);
+}
+
+fn is_found_among(
+    plant: Plant,
+    mut settings: Settings,
+    shape: fn(u64) -> Shape,
+    within: u64,
+    violation: &str,
+) {
     settings.plants = Plants::NONE.with(plant);
     let mut others = Vec::new();
     let found = (0..within).find(|seed| {
-        let world = World::new(*seed, settings.clone(), Shape::of(*seed));
+        let world = World::new(*seed, settings.clone(), shape(*seed));
         // A broken core may stumble over an assertion of its own first; that is not what is sought.
         let verdict = catch_unwind(AssertUnwindSafe(|| world.run()));
         match verdict.map(|verdict| verdict.safety) {
@@ -79,6 +89,12 @@ fn a_cut_without_a_conflict_is_found() {
 #[test]
 fn a_read_before_the_leader_has_committed_is_found() {
     is_found(Plant::ReadBeforeOwnCommit, &[], 200, "stale read");
+}
+
+#[test]
+fn a_lease_that_lasts_too_long_is_found() {
+    let (plant, leases) = (Plant::LeaseWithoutMargin, slow_leases("200ms"));
+    is_found_among(plant, leases, quiet_and_drifting, 4000, "stale read");
 }
 
 #[test]

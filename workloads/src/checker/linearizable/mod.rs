@@ -22,7 +22,7 @@ mod zones;
 
 use crate::checker::findings::{Candidate, Findings, Rank, counted};
 use crate::checker::frontier::{Budget, Decision, Refusal};
-use crate::checker::versions::{Oddity, Versions, by_key};
+use crate::checker::versions::{Oddity, Versions, beyond_registers, by_key};
 use crate::history::{History, OperationId};
 use crate::operation::{Key, Op, Outcome};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -43,6 +43,9 @@ const NAME: &str = "linearizable";
 ///
 /// Reads, writes, compare-and-sets and deletes, final reads among them; local reads are left out.
 pub fn check_registers(history: &History) -> Judgement {
+    if let Some(why) = beyond_registers(history) {
+        return Judgement::unknown(NAME, why);
+    }
     let mut findings: Findings<Found> = Findings::new();
     let mut keys = Vec::new();
     let mut searched = Vec::new();

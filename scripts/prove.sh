@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# Long proofs in batches of at most ten minutes each, resumable: what is done stands in a file, one
+# line per batch, and is not done again. The docs quote that file.
+#
+# Usage: scripts/prove.sh [--file FILE] [--list] [BATCH...]
+#   BATCH is a name or a pattern such as 'simulation-*'; without one, everything that is missing.
+#   The file is docs/proofs.tsv by default: date, commit, batch, result, seconds, figure.
+# Exit 0 when every batch asked for is proven, 1 when one failed: its output stands beside the file.
+set -eu
+cd "$(dirname "$0")/.."
+file=docs/proofs.tsv list=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --file) file=$2; shift 2 ;;
+    --list) list=1; shift ;;
+    *) break ;;
+  esac
+done
+
+# One line a batch: its name, then the command. The last line that a command prints is its figure.
+# A new kind of proof is a new line here.
+batches() {
+  # Ten thousand schedules of the simulation a batch, against the invariants of the Raft paper.
+  for part in $(seq 1 10); do
+    printf 'simulation-raft-%02d\tsimulate raft %d %d\n' "$part" $((part * 10000)) 10000
+  done
+  for switches in snapshot-entries=7 election=bully election=ring election=seniority \
+    election=most-recent reads=lease replication=sync; do
+    printf 'simulation-%s\tsimulate raft,%s 0 5000\n' "$switches" "$switches"
+  done
+  # Every planted bug of the core and of the log.
+  printf 'plants-core\tnode_tests plant\n'
+  # Planted bugs and unsafe profiles on live clusters, twenty runs of each.
+  for part in acknowledge-before-replication elect-by-half accept-lower-epoch \
+    definite-when-unknown snapshot-without-last-entry redis-sentinel mysql-async async; do
+    printf 'selftest-%s\tselftest %s\n' "$part" "$part"
+  done
+  # The harness is killed at every phase, a hundred times a batch.
+  for part in $(seq 1 10); do printf 'clean-%02d\tscripts/prove-clean.sh 50\n' "$part"; done
+  # The release gate on the raft profile, two hundred seeds in all.
+  for part in $(seq 0 19); do printf 'gate-%02d\tscripts/soak.sh 10 %d\n' "$part" $((1 + part * 10)); done
+}
+
+simulate() { # SETTINGS FIRST COUNT
+  SPLITBRAIN_SETTINGS=$1 SPLITBRAIN_SEEDS=$2..$(($2 + $3)) cargo test --release -q \
+    -p splitbrain-node --lib protocol::simulation::a_soak_of_given_seeds -- --ignored --nocapture --exact |
+    grep -a 'schedules'
+}
+node_tests() { cargo test -q -p splitbrain-node --lib "$1" | grep -a 'test result'; }
+selftest() {
+  cargo build --release -q
+  ./target/release/splitbrain selftest --only "$1" --runs 20 -j 2 --quiet --out target/proofs |
+    grep -a ' of 20'
+}
+
+mkdir -p target/proofs "$(dirname "$file")"
+[ -f "$file" ] || printf 'date\tcommit\tbatch\tresult\tseconds\tfigure\n' >"$file"
+failed=0
+while IFS=$'\t' read -r name command; do
+  wanted=${1:+0}
+  for pattern in "$@"; do
+    # shellcheck disable=SC2254
+    case $name in $pattern) wanted=1 ;; esac
+  done
+  [ "${wanted:-1}" = 1 ] || continue
+  proven=$(cut -f 3,4 "$file" | grep -Fx "$name"$'\t'"proven" || true)
+  if [ -n "$list" ]; then
+    printf '%-40s %s\n' "$name" "${proven:+proven}"
+    continue
+  fi
+  [ -z "$proven" ] || continue
+  began=$SECONDS log=target/proofs/$name.log result=proven
+  # shellcheck disable=SC2086
+  export -f simulate node_tests selftest
+  timeout 600 bash -c "set -euo pipefail; $command" >"$log" 2>&1 </dev/null || result=failed
+  [ "$result" = proven ] || failed=1
+  figure=$(tail -n 1 "$log" | tr '\t' ' ' | sed 's/^ *//')
+  printf '%s\t%s\t%s\t%s\t%d\t%s\n' "$(date -u +%F)" "$(git rev-parse --short HEAD)" "$name" \
+    "$result" $((SECONDS - began)) "$figure" | tee -a "$file"
+done < <(batches)
+exit "$failed"

@@ -1,0 +1,157 @@
+//! The graph of dependencies: which transaction must come before which, and how that is known.
+//!
+//! ```text
+//!   ww  T1 appended 3 to x, T2 appended 4 right behind it
+//!   wr  T1 appended 3 to x, T2 read x with 3 as its last element
+//!   rw  T1 read x without 4, T2 appended 4 as the next element
+//!   rt  T1 ended before T2 began
+//! ```
+//!
+//! Real time is a relation of every transaction with every later one. Only those edges are kept
+//! that no others imply: a transaction begins after those that have ended and that no transaction
+//! in between covers, of which there are at most as many as clients. Called by [`super`].
+
+use rustc_hash::FxHashSet;
+
+use crate::checker::list::{Access, List, accesses};
+use crate::checker::versions::{NEVER, begin, end};
+use crate::history::{History, OperationId};
+use crate::operation::{Outcome, Value};
+
+/// Kinds of dependency, as bits of a mask.
+pub(super) const WW: u8 = 1;
+/// Read what it wrote.
+pub(super) const WR: u8 = 2;
+/// Overwrote what it read.
+pub(super) const RW: u8 = 4;
+/// Ended before the other began.
+pub(super) const RT: u8 = 8;
+
+/// Of the readers that saw a list whole and of the elements that nobody saw, so many each are
+/// joined. Every further pair says the same of a neighbor, and pairs grow with the square.
+const UNSEEN_MAX: usize = 64;
+
+/// Index of a transaction in the graph: that of its operation.
+pub(super) type Node = u32;
+
+/// A dependency, and how it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edge {
+    pub(super) to: Node,
+    /// One of the bits above.
+    pub(super) kind: u8,
+    /// Index of the list it comes from.
+    pub(super) list: u32,
+    /// What the earlier one appended or saw last; `None` if it saw an empty list.
+    pub(super) from_value: Option<Value>,
+    /// What the later one appended or saw last.
+    pub(super) to_value: Option<Value>,
+}
+
+/// All dependencies of a history, by the transaction that comes first.
+pub(super) struct Graph {
+    pub(super) edges: Vec<Vec<Edge>>,
+}
+
+impl Graph {
+    pub(super) fn of(history: &History, lists: &[List<'_>]) -> Graph {
+        let mut graph = Graph { edges: vec![Vec::new(); history.operations.len()] };
+        for (index, list) in lists.iter().enumerate() {
+            graph.add_list(index as u32, list);
+        }
+        graph.add_real_time(history);
+        graph
+    }
+
+    fn push(&mut self, from: OperationId, to: OperationId, edge: Edge) {
+        if from != to {
+            self.edges[from.0 as usize].push(Edge { to: to.0, ..edge });
+        }
+    }
+
+    /// A list without one order says nothing of what came before what; that it has none is said by
+    /// the checker of lists.
+    fn add_list(&mut self, index: u32, list: &List<'_>) {
+        if !list.is_ordered() {
+            return;
+        }
+        let longest = list.longest().map(|read| read.values).unwrap_or_default();
+        let writer = |value: &Value| list.added.get(value).filter(|added| !added.failed);
+        let edge =
+            |kind, from_value, to_value| Edge { to: 0, kind, list: index, from_value, to_value };
+        for pair in longest.windows(2) {
+            if let (Some(one), Some(two)) = (writer(&pair[0]), writer(&pair[1])) {
+                self.push(one.by, two.by, edge(WW, Some(pair[0]), Some(pair[1])));
+            }
+        }
+        let seen: FxHashSet<Value> = longest.iter().copied().collect();
+        // One whose outcome is unknown and that nobody saw need not have happened.
+        let unseen = list
+            .added
+            .iter()
+            .filter(|(value, added)| added.is_acknowledged() && !seen.contains(value));
+        let mut unseen: Vec<(Value, OperationId)> =
+            unseen.map(|(value, added)| (*value, added.by)).collect();
+        unseen.sort_unstable();
+        unseen.truncate(UNSEEN_MAX);
+        let mut whole = 0;
+        for read in &list.reads {
+            if !longest.starts_with(read.values) {
+                continue;
+            }
+            let last = read.values.last().copied();
+            if let Some(added) = last.as_ref().and_then(writer) {
+                self.push(added.by, read.by, edge(WR, last, last));
+            }
+            if let Some(next) = longest.get(read.values.len()) {
+                if let Some(added) = writer(next) {
+                    self.push(read.by, added.by, edge(RW, last, Some(*next)));
+                }
+            } else if whole < UNSEEN_MAX {
+                whole += 1;
+                for (value, by) in &unseen {
+                    self.push(read.by, *by, edge(RW, last, Some(*value)));
+                }
+            }
+        }
+    }
+
+    fn add_real_time(&mut self, history: &History) {
+        let mut events = Vec::new();
+        for operation in &history.operations {
+            let failed = matches!(operation.outcome, Outcome::Fail(_));
+            if failed || operation.op.is_local() || accesses(operation).is_empty() {
+                continue;
+            }
+            events.push((begin(operation), operation.id, false));
+            if end(operation) != NEVER {
+                events.push((end(operation), operation.id, true));
+            }
+        }
+        events.sort_unstable();
+        let edge = Edge { to: 0, kind: RT, list: 0, from_value: None, to_value: None };
+        let mut frontier: Vec<OperationId> = Vec::new();
+        let mut before: Vec<Vec<OperationId>> = vec![Vec::new(); history.operations.len()];
+        for (_, id, is_end) in events {
+            if is_end {
+                // Whoever begins from now on comes after it, and so after those before it.
+                let covered = std::mem::take(&mut before[id.0 as usize]);
+                frontier.retain(|other| !covered.contains(other));
+                frontier.push(id);
+            } else {
+                for other in &frontier {
+                    self.push(*other, id, edge);
+                }
+                before[id.0 as usize].clone_from(&frontier);
+            }
+        }
+    }
+}
+
+/// Whether an operation takes part: it read or appended, and did not fail.
+pub(super) fn takes_part(history: &History, id: OperationId) -> bool {
+    let operation = history.operation(id);
+    let touches =
+        |(_, access): &(_, Access<'_>)| matches!(access, Access::Append(_) | Access::Read(_));
+    !matches!(operation.outcome, Outcome::Fail(_)) && accesses(operation).iter().any(touches)
+}

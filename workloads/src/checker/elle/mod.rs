@@ -1,0 +1,254 @@
+//! Transactions on lists: is there one order of all of them, each as one step?
+//!
+//! Appends to lists leave traces that writes to registers do not: a read shows every element before
+//! it, and so who wrote what in which order, who read from whom, and who was not yet seen
+//! (K. Kingsbury and P. Alvaro, "Elle: inferring isolation anomalies from experimental
+//! observations", VLDB 2020). From that follows a graph of what must come before what
+//! ([`graph`]); a cycle in it is a contradiction, and its edges name the anomaly ([`cycles`]):
+//!
+//! | name | the cycle holds |
+//! |---|---|
+//! | `g0` | only writes over writes |
+//! | `g1c` | writes, and reads of what was written |
+//! | `g-single` | and one read of what was overwritten later |
+//! | `g2` | and several of them |
+//! | `...-realtime` | and the order of time: one ended before the other began |
+//!
+//! Sound: whatever is found is a contradiction. Not complete: what nobody read leaves no trace. What
+//! concerns one list alone (`list`) is decided beside this, completely. Called through `workload`.
+
+mod cycles;
+mod graph;
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::findings::{Candidate, Findings, Rank};
+use super::list::{Access, List, accesses, lists};
+use super::story;
+use crate::history::{History, OperationId};
+use crate::operation::{Key, Outcome, Value};
+use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
+
+use cycles::Cycle;
+use graph::{Edge, Graph, RW, WR, WW};
+
+const NAME: &str = "transactions";
+
+/// Judges the transactions of a history; single appends and reads are transactions of one step.
+pub fn check(history: &History) -> Judgement {
+    let lists = match lists(history) {
+        Ok(lists) => lists,
+        Err(why) => return Judgement::unknown(NAME, why),
+    };
+    let answered = history.operations.iter().filter(|operation| {
+        matches!(operation.outcome, Outcome::Ok(_)) && graph::takes_part(history, operation.id)
+    });
+    let answered = answered.count() as u64;
+    let reads: u64 = lists.iter().map(|list| list.reads.len() as u64).sum();
+    let graph = Graph::of(history, &lists);
+    let cycles = cycles::find(&graph);
+    let mut findings = Findings::new();
+    single_reads(history, &lists, &mut findings);
+    for (index, cycle) in cycles.iter().enumerate() {
+        let nodes = cycle.steps.iter().map(|(node, _)| *node);
+        let culprit = OperationId(nodes.clone().max().unwrap_or_default());
+        let span = u64::from(culprit.0 - nodes.min().unwrap_or_default());
+        let rank = Rank { operations: cycle.steps.len() as u64, span };
+        let proof = Proof::Cycle(index);
+        findings.push(Candidate { kind: cycle.kind, culprit, rank, proof });
+    }
+    let (verdict, summary) = match (answered, reads) {
+        (0, _) => (Verdict::Unknown, "no transaction was answered: nothing is known".to_string()),
+        (_, 0) => (Verdict::Unknown, "no list was read: nothing is known".to_string()),
+        _ => (Verdict::Pass, format!("the dependencies of {answered} transactions have no cycle")),
+    };
+    let mut judgement = findings
+        .judge(NAME, verdict, summary, |candidate| tell(history, &lists, &cycles, candidate));
+    let edges: usize = graph.edges.iter().map(Vec::len).sum();
+    judgement.counts = BTreeMap::from([
+        ("dependencies".to_string(), edges as u64),
+        ("transactions".to_string(), answered),
+    ]);
+    judgement
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Proof {
+    /// Index of the cycle.
+    Cycle(usize),
+    /// A read of what failed.
+    Aborted { list: usize, value: Value, by: OperationId },
+    /// A read of what its writer had not finished.
+    Intermediate { list: usize, value: Value, then: Value, by: OperationId },
+    /// A read that contradicts what its own transaction saw or did before.
+    Internal { list: usize, between: [Option<OperationId>; 2] },
+}
+
+/// What single reads show: aborted, intermediate, and at odds with their own transaction.
+fn single_reads(history: &History, lists: &[List<'_>], findings: &mut Findings<Proof>) {
+    let place: FxHashMap<&str, usize> =
+        lists.iter().enumerate().map(|(index, list)| (list.key.as_str(), index)).collect();
+    let mut push = |kind, culprit, operations, proof| {
+        findings.push(Candidate { kind, culprit, rank: Rank { operations, span: 0 }, proof });
+    };
+    // The element that the same transaction appended right after.
+    let mut next: FxHashMap<(usize, Value), Value> = FxHashMap::default();
+    for operation in &history.operations {
+        let mut last: FxHashMap<&str, Value> = FxHashMap::default();
+        for (key, access) in accesses(operation) {
+            if let Access::Append(value) = access
+                && let Some(before) = last.insert(key.as_str(), value)
+            {
+                next.insert((place[key.as_str()], before), value);
+            }
+        }
+    }
+    for operation in history.operations.iter().filter(|operation| !operation.op.is_local()) {
+        let mut expected: FxHashMap<&str, Expected<'_>> = FxHashMap::default();
+        for (key, access) in accesses(operation) {
+            let list = place[key.as_str()];
+            let expected = expected.entry(key.as_str()).or_default();
+            let values = match access {
+                Access::Append(value) => {
+                    expected.own.push(value);
+                    continue;
+                }
+                Access::Read(values) => values,
+            };
+            let added = |value: Value| lists[list].added.get(&value).filter(|added| !added.failed);
+            // An element that should not be there at all is the affair of the checker of lists.
+            let differ = expected.difference(values);
+            let differ = differ
+                .filter(|differ| differ.iter().flatten().all(|value| added(*value).is_some()));
+            if let Some(differ) = differ {
+                let by = |value: Option<Value>| Some(added(value?)?.by);
+                let between = differ.map(by);
+                let proof = Proof::Internal { list, between };
+                push(AnomalyKind::Internal, operation.id, 1, proof);
+            }
+            *expected = Expected { seen: Some(values), own: Vec::new() };
+            let failed = values.iter().find_map(|value| {
+                lists[list].added.get(value).filter(|added| added.failed).map(|it| (*value, it.by))
+            });
+            if let Some((value, by)) = failed {
+                push(AnomalyKind::G1a, operation.id, 2, Proof::Aborted { list, value, by });
+            }
+            let Some(value) = values.last().copied() else { continue };
+            let by = lists[list].added.get(&value).map(|added| added.by);
+            if let (Some(by), Some(then)) = (by, next.get(&(list, value)))
+                && by != operation.id
+            {
+                let proof = Proof::Intermediate { list, value, then: *then, by };
+                push(AnomalyKind::G1b, operation.id, 2, proof);
+            }
+        }
+    }
+}
+
+/// What a transaction knows of a list from its own steps.
+#[derive(Default)]
+struct Expected<'h> {
+    /// What it read last.
+    seen: Option<&'h [Value]>,
+    /// What it appended since.
+    own: Vec<Value>,
+}
+
+impl Expected<'_> {
+    /// Where a read differs from what is expected: the element that is expected and that which is
+    /// there. Before its first read, a transaction knows only how the list must end.
+    fn difference(&self, values: &[Value]) -> Option<[Option<Value>; 2]> {
+        let (expected, seen) = match self.seen {
+            Some(seen) => ([seen, &self.own].concat(), values),
+            None => (self.own.clone(), &values[values.len().saturating_sub(self.own.len())..]),
+        };
+        let count = expected.len().max(seen.len());
+        let at = (0..count).find(|at| expected.get(*at) != seen.get(*at))?;
+        Some([expected.get(at).copied(), seen.get(at).copied()])
+    }
+}
+
+fn tell(
+    history: &History,
+    lists: &[List<'_>],
+    cycles: &[Cycle],
+    candidate: &Candidate<Proof>,
+) -> Anomaly {
+    let whole = |id: OperationId| story::operation(history.operation(id));
+    let reader = candidate.culprit;
+    let (key, mut operations, story): (Key, Vec<OperationId>, Vec<String>) = match candidate.proof {
+        Proof::Cycle(index) => {
+            let steps = &cycles[index].steps;
+            let key = steps.iter().find(|(_, edge)| edge.kind & (WW | WR | RW) != 0);
+            let key = key.map_or(0, |(_, edge)| edge.list as usize);
+            let mut operations: Vec<OperationId> =
+                steps.iter().map(|(node, _)| OperationId(*node)).collect();
+            // Who wrote first is known from whoever read both.
+            let over = steps.iter().filter(|(_, edge)| edge.kind == WW);
+            let witness = over.filter_map(|(_, edge)| lists[edge.list as usize].longest());
+            operations.extend(witness.map(|read| read.by));
+            (lists[key].key.clone(), operations, sentences(history, lists, steps))
+        }
+        Proof::Aborted { list, value, by } => {
+            let text = format!("{}; {}, and {value} among it.", whole(by), whole(reader));
+            (lists[list].key.clone(), vec![by, reader], vec![text])
+        }
+        Proof::Intermediate { list, value, then, by } => {
+            let text = format!(
+                "{}; {}, with {value} but without {then}, which the same transaction appended.",
+                whole(by),
+                whole(reader)
+            );
+            (lists[list].key.clone(), vec![by, reader], vec![text])
+        }
+        Proof::Internal { list, between } => {
+            let key = lists[list].key.clone();
+            let text = format!(
+                "{}: what it read of {key} is not what its own steps before say.",
+                whole(reader)
+            );
+            let operations = between.into_iter().flatten().chain([reader]).collect();
+            (key, operations, vec![text])
+        }
+    };
+    operations.sort_unstable();
+    operations.dedup();
+    let culprit = candidate.culprit;
+    Anomaly { kind: candidate.kind, key, culprit, operations, swaps: Vec::new(), story }
+}
+
+/// "T1: c3 appended ... T1 came before T2: ...", and the last one back to T1.
+fn sentences(history: &History, lists: &[List<'_>], steps: &[(u32, Edge)]) -> Vec<String> {
+    let name = |place: usize| format!("T{}", place % steps.len() + 1);
+    let mut story: Vec<String> = Vec::new();
+    for (place, (node, _)) in steps.iter().enumerate() {
+        let what = story::operation(history.operation(OperationId(*node)));
+        story.push(format!("{}: {what}.", name(place)));
+    }
+    for (place, (node, edge)) in steps.iter().enumerate() {
+        let (one, two) = (name(place), name(place + 1));
+        let key = &lists[edge.list as usize].key;
+        let value = |value: Option<Value>| story::value(value);
+        let why = match edge.kind {
+            WW => format!(
+                "{two} appended {} to {key} right behind {} of {one}",
+                value(edge.to_value),
+                value(edge.from_value)
+            ),
+            WR => format!("{two} read {key} with {} of {one} as its last", value(edge.to_value)),
+            RW => {
+                format!("{one} read {key} without {}, which {two} appended", value(edge.to_value))
+            }
+            _ => {
+                let ended = history.operation(OperationId(*node)).completed.map(|stamp| stamp.at);
+                let ended = ended.map(|at| format!(" at {}", story::at(at))).unwrap_or_default();
+                format!("it ended{ended}, before {two} began")
+            }
+        };
+        let end = if place + 1 == steps.len() { ": a contradiction" } else { "" };
+        story.push(format!("{one} must come before {two}, because {why}{end}."));
+    }
+    story
+}

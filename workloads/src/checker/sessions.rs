@@ -1,0 +1,192 @@
+//! Sessions: what one client may expect of what it has read and written before, whatever others see.
+//!
+//! | promise | broken when a session |
+//! |---|---|
+//! | read your writes | reads something older than its own acknowledged write |
+//! | monotonic reads | reads something older than it has read before |
+//! | monotonic writes | sees a later write of a session, but not an earlier one |
+//!
+//! (D. Terry and others, "Session guarantees for weakly consistent replicated data", 1994.) Every key
+//! has one writer, so its values have one order, and each read is one look at how far that writer's
+//! writes have come. One pass with a binary search per read. Called through `workload`.
+
+use std::collections::BTreeMap;
+
+use rustc_hash::FxHashMap;
+
+use super::findings::{Candidate, Findings, Rank};
+use super::story;
+use crate::history::{History, OperationId};
+use crate::operation::{ClientId, Key, Op, Outcome, Reply, Value};
+use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
+
+const NAME: &str = "sessions";
+
+/// Judges every session. Complete for these three promises; `unknown` if two clients wrote one key or
+/// a value was written twice.
+pub fn check(history: &History) -> Judgement {
+    let written = match Written::of(history) {
+        Ok(written) => written,
+        Err(why) => return Judgement::unknown(NAME, why),
+    };
+    let mut findings = Findings::new();
+    // Per session and writer, how far its writes had come when it last looked, and who looked.
+    let mut floors: FxHashMap<(ClientId, ClientId), (usize, OperationId)> = FxHashMap::default();
+    let (mut reads, mut writes) = (0, 0);
+    for operation in &history.operations {
+        // The local reads at the end go to every node in turn: they are no session.
+        if operation.is_final && operation.op.is_local() {
+            continue;
+        }
+        match (&operation.op, &operation.outcome) {
+            (Op::Write { value, .. }, Outcome::Ok(_)) => {
+                writes += 1;
+                let place = written.by_value[value];
+                floors.insert((operation.client, operation.client), (place, operation.id));
+            }
+            (Op::Read { key, .. }, Outcome::Ok(Reply::Read(value))) => {
+                reads += 1;
+                let Some(writer) = written.writers.get(key) else {
+                    if value.is_some() {
+                        push(&mut findings, AnomalyKind::Phantom, operation.id, None);
+                    }
+                    continue;
+                };
+                let seen = match value {
+                    None => 0,
+                    Some(value) => match written.by_value.get(value) {
+                        Some(place) if written.all[writer][*place - 1].0 == *key => *place,
+                        _ => {
+                            push(&mut findings, AnomalyKind::Phantom, operation.id, None);
+                            continue;
+                        }
+                    },
+                };
+                let floor = floors.entry((operation.client, *writer)).or_insert((0, operation.id));
+                let least = written.latest(key, floor.0);
+                if seen < least {
+                    let by = history.operation(floor.1);
+                    let kind = match &by.op {
+                        Op::Write { .. } => AnomalyKind::ReadYourWrites,
+                        other if other.key() == key => AnomalyKind::MonotonicReads,
+                        _ => AnomalyKind::MonotonicWrites,
+                    };
+                    let write = written.all[writer][least - 1].1;
+                    push(&mut findings, kind, operation.id, Some((floor.1, write)));
+                }
+                if seen > floor.0 {
+                    *floor = (seen, operation.id);
+                }
+            }
+            _ => {}
+        }
+    }
+    let (verdict, summary) = match (reads, writes) {
+        (0, _) | (_, 0) => {
+            (Verdict::Unknown, "nothing was read or nothing written: nothing is known".to_string())
+        }
+        _ => {
+            let text = format!("{reads} reads saw their own writes and never went back");
+            (Verdict::Pass, text)
+        }
+    };
+    let mut judgement =
+        findings.judge(NAME, verdict, summary, |candidate| tell(history, candidate));
+    judgement.counts =
+        BTreeMap::from([("reads".to_string(), reads), ("writes".to_string(), writes)]);
+    judgement
+}
+
+/// What the session knew before, and the write it should have seen.
+type Proof = Option<(OperationId, OperationId)>;
+
+fn push(findings: &mut Findings<Proof>, kind: AnomalyKind, culprit: OperationId, proof: Proof) {
+    let span = proof.map_or(0, |(before, _)| u64::from(culprit.0.saturating_sub(before.0)));
+    let rank = Rank { operations: 3, span };
+    findings.push(Candidate { kind, culprit, rank, proof });
+}
+
+/// What every session wrote, in its order. Places count from one; zero is before all.
+struct Written {
+    writers: FxHashMap<Key, ClientId>,
+    by_value: FxHashMap<Value, usize>,
+    /// Per session its writes, without those that certainly failed.
+    all: FxHashMap<ClientId, Vec<(Key, OperationId)>>,
+    /// The places of the writes of each key.
+    by_key: FxHashMap<Key, Vec<usize>>,
+}
+
+impl Written {
+    fn of(history: &History) -> Result<Written, String> {
+        let mut written = Written {
+            writers: FxHashMap::default(),
+            by_value: FxHashMap::default(),
+            all: FxHashMap::default(),
+            by_key: FxHashMap::default(),
+        };
+        for operation in &history.operations {
+            let (key, value) = match &operation.op {
+                Op::Read { .. } => continue,
+                Op::Write { key, value } => (key, *value),
+                other => return Err(format!("sessions with \"{other}\" are undecided")),
+            };
+            if matches!(operation.outcome, Outcome::Fail(_)) {
+                continue;
+            }
+            let client = operation.client;
+            if *written.writers.entry(key.clone()).or_insert(client) != client {
+                return Err(format!("two clients wrote {key}: its order is not known"));
+            }
+            let all = written.all.entry(client).or_default();
+            all.push((key.clone(), operation.id));
+            written.by_key.entry(key.clone()).or_default().push(all.len());
+            if written.by_value.insert(value, all.len()).is_some() {
+                return Err(format!("{value} was written twice: undecided"));
+            }
+        }
+        Ok(written)
+    }
+
+    /// The last write of a key among the first so many of its writer.
+    fn latest(&self, key: &Key, floor: usize) -> usize {
+        let Some(places) = self.by_key.get(key) else { return 0 };
+        let count = places.partition_point(|place| *place <= floor);
+        count.checked_sub(1).map_or(0, |last| places[last])
+    }
+}
+
+fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
+    let read = history.operation(candidate.culprit);
+    let key = read.op.key().clone();
+    let (mut operations, text) = match candidate.proof {
+        None => {
+            (vec![read.id], format!("{}, a value that nobody wrote to {key}.", story::saw(read)))
+        }
+        Some((before, write)) => {
+            let knew = history.operation(before);
+            let missed = history.operation(write);
+            let text = match candidate.kind {
+                AnomalyKind::ReadYourWrites if before == write => {
+                    format!("{}; then {}.", story::operation(knew), story::saw(read))
+                }
+                _ => format!(
+                    "{}; then {}, older than this: {}.",
+                    story::operation(knew),
+                    story::saw(read),
+                    story::operation(missed)
+                ),
+            };
+            (vec![read.id, before, write], text)
+        }
+    };
+    operations.sort_unstable();
+    operations.dedup();
+    Anomaly {
+        kind: candidate.kind,
+        key,
+        culprit: candidate.culprit,
+        operations,
+        swaps: Vec::new(),
+        story: vec![text],
+    }
+}

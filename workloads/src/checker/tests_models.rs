@@ -1,0 +1,215 @@
+//! Lists and counters against the brute force, over many random small histories, and the graph of
+//! transactions against it in the one direction that it promises.
+
+use rand::RngExt;
+
+use super::brute_force;
+use super::testing::{file, header};
+use crate::history::{History, Micros, Operation, OperationId, Stamp};
+use crate::operation::{
+    ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Step, StepReply, Transaction,
+    Value,
+};
+use crate::seed::{Seed, Stream};
+use crate::verdict::Verdict;
+use crate::workload::{self, judge};
+
+/// Enough to meet every anomaly often, in some seconds.
+const CASES: usize = 15_000;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Model {
+    List,
+    Counter,
+    Transactions,
+}
+
+/// A right history of at most eight operations, of which some are unknown; then perhaps with an
+/// answer altered or an end moved.
+fn random(random: &mut Stream, model: Model) -> History {
+    let count = random.random_range(3..=8);
+    let mut times: Vec<u64> = (0..3 * count as u64).collect();
+    // Three instants each, from a few neighbors: it begins, takes effect, ends.
+    for index in (1..times.len()).rev() {
+        let other = random.random_range(index.saturating_sub(6)..=index);
+        times.swap(index, other);
+    }
+    let mut operations: Vec<(u64, Operation)> = (0..count)
+        .map(|index| {
+            let mut at: Vec<u64> = times[3 * index..3 * index + 3].to_vec();
+            at.sort_unstable();
+            let stamp = |seq| Stamp { seq, at: Micros(seq * 1000) };
+            let operation = Operation {
+                id: OperationId(0),
+                client: ClientId(index as u32),
+                node: Some(NodeId(1)),
+                op: asked(random, model, index as i64 + 1),
+                is_final: false,
+                invoked: stamp(at[0]),
+                completed: Some(stamp(at[2])),
+                outcome: Outcome::Info(Reason::new("timeout")),
+            };
+            (at[1], operation)
+        })
+        .collect();
+    operations.sort_by_key(|(effect, _)| *effect);
+    let (mut lists, mut sum) = ([Vec::new(), Vec::new()], 0);
+    for (_, operation) in &mut operations {
+        let unknown = random.random_range(0..7) == 0;
+        if unknown && random.random_range(0..2) == 0 {
+            continue;
+        }
+        let reply = answer(&operation.op, &mut lists, &mut sum);
+        if !unknown {
+            operation.outcome = Outcome::Ok(reply);
+        }
+    }
+    let mut operations: Vec<Operation> = operations.into_iter().map(|it| it.1).collect();
+    if random.random_range(0..4) > 0 {
+        let index = random.random_range(0..operations.len());
+        alter(random, &mut operations[index]);
+    }
+    operations.sort_by_key(|operation| operation.invoked.seq);
+    for (index, operation) in operations.iter_mut().enumerate() {
+        operation.id = OperationId(index as u32);
+    }
+    let workload = if model == Model::Counter { "counter" } else { "append" };
+    History { header: header(workload), operations, complete: true }
+}
+
+fn key(number: usize) -> Key {
+    Key::new(["x", "y"][number])
+}
+
+fn asked(random: &mut Stream, model: Model, value: i64) -> Op {
+    let is_read = random.random_range(0..2) == 0;
+    let consistency = Consistency::Linearizable;
+    match model {
+        Model::Counter if is_read => Op::Read { key: key(0), consistency },
+        Model::Counter => Op::Increment { key: key(0), by: 1 },
+        Model::List if is_read => Op::ReadList { key: key(0), consistency },
+        Model::List => Op::Append { key: key(0), value: Value(value) },
+        Model::Transactions => {
+            let mut step = |place: i64| {
+                let key = key(random.random_range(0..2));
+                match random.random_range(0..2) {
+                    0 => Step::ReadList(key),
+                    _ => Step::Append(key, Value(10 * value + place)),
+                }
+            };
+            let then = vec![step(0), step(1)];
+            Op::Transaction(Box::new(Transaction { then, ..Transaction::default() }))
+        }
+    }
+}
+
+fn answer(op: &Op, lists: &mut [Vec<Value>; 2], sum: &mut i64) -> Reply {
+    match op {
+        Op::Read { .. } => Reply::Read((*sum > 0).then_some(Value(*sum))),
+        Op::Increment { .. } => {
+            *sum += 1;
+            Reply::Incremented(Value(*sum))
+        }
+        Op::ReadList { .. } => Reply::Listed(lists[0].clone()),
+        Op::Append { value, .. } => {
+            lists[0].push(*value);
+            Reply::Appended
+        }
+        Op::Transaction(transaction) => {
+            let steps = transaction.then.iter().map(|step| {
+                let list = &mut lists[usize::from(step.key().as_str() == "y")];
+                match step {
+                    Step::Append(_, value) => {
+                        list.push(*value);
+                        StepReply::Done
+                    }
+                    _ => StepReply::Listed(list.clone()),
+                }
+            });
+            Reply::Transacted { succeeded: true, results: steps.collect() }
+        }
+        other => panic!("no random history does {other}"),
+    }
+}
+
+fn alter(random: &mut Stream, operation: &mut Operation) {
+    let change = |random: &mut Stream, values: &mut Vec<Value>| match random.random_range(0..5) {
+        0 if values.len() > 1 => values.swap(0, 1),
+        1 => values.push(Value(99)),
+        2 => values.extend(values.first().copied()),
+        _ => {
+            values.pop();
+        }
+    };
+    match &mut operation.outcome {
+        Outcome::Ok(Reply::Read(value)) => {
+            let held = value.map_or(0, |value| value.0);
+            let seen = held + [-1, 1][random.random_range(0..2)];
+            *value = (seen != 0).then_some(Value(seen));
+        }
+        Outcome::Ok(Reply::Incremented(sum)) => sum.0 += [-1, 1][random.random_range(0..2)],
+        Outcome::Ok(Reply::Listed(values)) => change(random, values),
+        Outcome::Ok(Reply::Transacted { results, .. }) => {
+            for result in results {
+                if let StepReply::Listed(values) = result {
+                    change(random, values);
+                }
+            }
+        }
+        outcome => *outcome = Outcome::Fail(Reason::new("no-leader")),
+    }
+}
+
+/// Judges random histories; says how many were illegal and how many of those were found.
+fn compare(model: Model) -> (usize, usize) {
+    let mut stream = Seed(20_261_121).stream("models");
+    let (mut illegal, mut found) = (0, 0);
+    for case in 0..CASES {
+        let history = random(&mut stream, model);
+        let text = file(&history);
+        let truth = brute_force::judge_whole_file(&text).unwrap();
+        illegal += usize::from(!truth.possible);
+        let judgements = judge(&history);
+        let judgements = &judgements[..if model == Model::Counter { 1 } else { 2 }];
+        for judgement in judgements {
+            if judgement.verdict == Verdict::Fail {
+                assert!(!truth.possible, "case {case}: {judgement:#?}\n{text}");
+            }
+            for anomaly in judgement.anomalies.iter().take(3) {
+                assert!(anomaly.operations.contains(&anomaly.culprit), "{anomaly:#?}");
+                let Ok(small) = workload::minimal(&history, judgement, anomaly) else { continue };
+                let small = file(&small);
+                let judged = brute_force::judge_file(&small).unwrap();
+                assert!(!judged.possible, "{anomaly:#?}\n{small}\nof\n{text}");
+            }
+        }
+        let is_found = judgements.iter().any(|judgement| judgement.verdict == Verdict::Fail);
+        found += usize::from(is_found);
+        let is_complete = model != Model::Transactions;
+        let is_known = judgements[0].verdict != Verdict::Unknown;
+        if is_complete && is_known {
+            assert_eq!(is_found, !truth.possible, "case {case}: {:#?}\n{text}", judgements[0]);
+        }
+    }
+    (illegal, found)
+}
+
+#[test]
+fn lists_are_judged_as_the_brute_force_judges_them() {
+    let (illegal, _) = compare(Model::List);
+    assert!(illegal * 3 > CASES && illegal * 5 < CASES * 4, "{illegal} of {CASES} are illegal");
+}
+
+#[test]
+fn counters_are_judged_as_the_brute_force_judges_them() {
+    let (illegal, _) = compare(Model::Counter);
+    assert!(illegal * 3 > CASES && illegal * 5 < CASES * 4, "{illegal} of {CASES} are illegal");
+}
+
+#[test]
+fn a_cycle_of_transactions_is_never_a_false_alarm_and_few_are_missed() {
+    let (illegal, found) = compare(Model::Transactions);
+    assert!(illegal * 4 > CASES, "only {illegal} of {CASES} are illegal");
+    // It is not complete: what nobody read leaves no trace.
+    assert!(found * 100 > illegal * 90, "found {found} of {illegal}");
+}
