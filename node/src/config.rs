@@ -151,6 +151,18 @@ pub enum Routing {
     Redirect,
 }
 
+/// What the log holds of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The statement: every node finds out for itself what it writes (MySQL
+    /// `binlog_format=STATEMENT`).
+    Statement,
+    /// What it wrote at the leader (`ROW`).
+    Row,
+    /// The statement if that comes to the same everywhere, otherwise the row (`MIXED`).
+    Mixed,
+}
+
 /// Whether the log waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fsync {
@@ -212,6 +224,8 @@ pub struct Settings {
     /// Whether a protected resource refuses a write whose fencing token is smaller than one that
     /// it has seen.
     pub resource_tokens: bool,
+    /// What the log holds of a statement.
+    pub log_format: LogFormat,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
     /// After how many entries the state machine is saved and the log behind it let go.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -27,6 +27,10 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_')
 
 /// The setting that names a point in the space of protections.
 const PROFILE: &str = "profile";
+
+/// The setting that says how a write is sent.
+const WRITES: &str = "writes";
+const TIMED_STATEMENTS: &str = "timed-statements";
 
 /// The setting that breaks a protection in the store's code.
 const PLANT: &str = "plant";
@@ -69,6 +73,13 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                 default: String::new(),
                 values: names(plants),
                 meaning: "a bug planted in the store's code (splitbrain list plants)".to_string(),
+            },
+            Setting {
+                name: WRITES.to_string(),
+                default: String::new(),
+                values: vec![TIMED_STATEMENTS.to_string()],
+                meaning: "every write is sent as a statement that holds until its client gives up"
+                    .to_string(),
             },
         ],
         switches: Some(names(switches)),
@@ -219,6 +230,7 @@ impl Target for Store {
             address,
             others: others.clone(),
             limit,
+            timed: self.spec.settings.get(WRITES).is_some_and(|writes| writes == TIMED_STATEMENTS),
         })
     }
 }
@@ -240,6 +252,8 @@ struct StoreClient {
     /// for where its leader is would lead past them.
     others: BTreeMap<NodeId, SocketAddr>,
     limit: Duration,
+    /// Whether a write is a statement that holds for as long as the client waits.
+    timed: bool,
 }
 
 /// Every answer the store gives to an operation, good or bad.
@@ -294,6 +308,13 @@ impl StoreClient {
             Op::Read { key, consistency } | Op::ReadList { key, consistency } => self
                 .client
                 .get(format!("{}?consistency={}", key_url("kv", key), word(*consistency))),
+            Op::Write { key, value } if self.timed => {
+                let end = micros_after(self.limit);
+                let statement = format!("set {key} = {value} where now() < {end}");
+                self.client
+                    .post(format!("{base}/statement"))
+                    .json(&json!({ "statement": statement }))
+            }
             Op::Write { key, value } => {
                 self.client.put(key_url("kv", key)).json(&json!({ "value": value.to_string() }))
             }
@@ -346,6 +367,10 @@ impl Client for StoreClient {
         }
         let Some(body) = answer.body else { return http::unexpected() };
         if answer.success {
+            if self.timed.is_some() && is_write(op) && body.value.is_none() {
+                // Evaluated when the client had given up already: nothing was written.
+                return Outcome::Fail(Reason::new("too-late"));
+            }
             return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);
         }
         let reason = Reason::new(body.error.as_deref().unwrap_or("unexpected-answer"));
@@ -425,6 +450,21 @@ fn optional(text: &Option<String>) -> Option<Option<Value>> {
 
 fn number(text: &str) -> Option<Value> {
     text.parse().ok().map(Value)
+}
+
+/// Whether it is a write of a value, which may be sent as a statement.
+fn is_write(op: &Op) -> bool {
+    match op {
+        Op::Write { .. } => true,
+        Op::Once { op, .. } => is_write(op),
+        _ => false,
+    }
+}
+
+/// The moment so long from now, as `now()` of a statement counts.
+fn micros_after(limit: Duration) -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since + limit).as_micros()
 }
 
 fn word(consistency: Consistency) -> &'static str {

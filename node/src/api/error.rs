@@ -163,8 +163,8 @@ impl IntoResponse for ApiError {
 
 /// A path that does not exist.
 pub(super) async fn no_such_page() -> ApiError {
-    let message = "expected /kv, /compare-and-set, /increment, /append, /transaction, /lock, \
-                   /resource, /promote, /status, /metrics or /health"
+    let message = "expected /kv, /compare-and-set, /increment, /append, /transaction, /statement, \
+                   /lock, /resource, /promote, /status, /metrics or /health"
         .to_string();
     ApiError {
         status: StatusCode::NOT_FOUND,

@@ -89,6 +89,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/compare-and-set/{*key}", post(kv::compare_and_set))
         .route("/increment/{*key}", post(operations::increment))
         .route("/append/{*key}", post(operations::append))
+        .route("/statement", post(operations::statement))
         .route("/transaction", post(operations::transaction))
         .route(
             "/lock/{*name}",

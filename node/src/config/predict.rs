@@ -8,7 +8,8 @@
 use serde::Serialize;
 
 use super::{
-    Election, Fallback, Fsync, Level, PromoteBy, Reads, Replication, Settings, Standbys, WaitPoint,
+    Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads, Replication, Settings, Standbys,
+    WaitPoint,
 };
 
 /// An anomaly that may occur.
@@ -63,6 +64,15 @@ pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
     quiet_rules(settings, &mut may);
     disks(settings, holders, &mut may);
     reads(settings, nodes, holders, &mut may);
+    if settings.log_format == LogFormat::Statement {
+        may(
+            "divergence",
+            &["log-format"],
+            "a statement with now(), rand() or uuid() is evaluated by every node for itself, and \
+             comes to something else at each"
+                .to_string(),
+        );
+    }
     if !settings.idempotency {
         may(
             "duplicate",
@@ -263,6 +273,7 @@ mod tests {
             "reads=leader",
             "reads=any",
             "resource-tokens=ignored",
+            "log-format=statement",
             "fsync=never",
         ] {
             assert!(!anomalies("raft", &[switch]).is_empty(), "{switch}");

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    Demote, Election, Fallback, Fsync, Level, PromoteBy, Reads, Replication, Routing, Settings,
-    Standbys, Suspicion, WaitPoint,
+    Demote, Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads, Replication, Routing,
+    Settings, Standbys, Suspicion, WaitPoint,
 };
 use crate::protocol::Plants;
 
@@ -98,6 +98,7 @@ fn raft() -> Settings {
         routing: Routing::Forward,
         idempotency: true,
         resource_tokens: true,
+        log_format: LogFormat::Row,
         fsync: Fsync::Always,
         snapshot_entries: 20_000,
         lock_ttl: Duration::from_secs(3),

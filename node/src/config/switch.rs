@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    ConfigError, Demote, Election, Fallback, Fsync, Level, PromoteBy, Reads, Replication, Routing,
-    Settings, Standbys, Suspicion, WaitPoint,
+    ConfigError, Demote, Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads,
+    Replication, Routing, Settings, Standbys, Suspicion, WaitPoint,
 };
 
 /// One switch.
@@ -279,6 +279,13 @@ pub static SWITCHES: &[Switch] = &[
          seen, or lets everybody write",
         "checked, ignored",
         "checked" => true, "ignored" => false
+    ),
+    words!(
+        "log-format", log_format,
+        "what the log holds of a statement: the statement, for every node to evaluate; what it \
+         wrote at the leader; or the statement where that comes to the same",
+        "statement, row, mixed",
+        "statement" => LogFormat::Statement, "row" => LogFormat::Row, "mixed" => LogFormat::Mixed
     ),
     words!(
         "fsync", fsync,

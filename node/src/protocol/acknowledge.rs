@@ -12,7 +12,7 @@ use super::leader::{Leader, Origin, Progress};
 use super::message::Acknowledgement;
 use super::{Core, Effect, EntryId, Message, NodeId, Outcome, Plant, Role, Source, reached_by};
 use crate::config::{Level, Replication, Standbys, WaitPoint};
-use crate::state::{Answer, Command};
+use crate::state::{Answer, Command, Surroundings};
 
 /// A write that is visible and whose writer waits for followers.
 #[derive(Debug)]
@@ -141,7 +141,8 @@ impl Core {
                 Command::Lock(command) => Some(Arc::clone(command.name())),
                 _ => None,
             };
-            let mut answer = self.state.apply(next, change);
+            let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+            let mut answer = self.state.apply_in(next, change, surroundings);
             self.counters.applied += 1;
             if let Some(name) = lock {
                 self.count_lease(&name);

@@ -9,7 +9,7 @@
 use super::entry::{Claim, Entry, EntryId};
 use super::{Core, Effect, Held, Message, Note, Plant, Report, Role, Vouched};
 use crate::config::Level;
-use crate::state::State;
+use crate::state::{State, Surroundings};
 
 impl Core {
     /// Entries, or a heartbeat, from somebody who claims to lead.
@@ -139,10 +139,11 @@ impl Core {
     }
 
     /// The state after an index, from the snapshot before the log and the log.
-    pub(super) fn state_at(&self, index: u64) -> State {
+    pub(super) fn state_at(&mut self, index: u64) -> State {
         let mut state = self.snapshots.base.state.clone();
         for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
-            state.apply(entry.id.index, entry.change.decode());
+            let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+            state.apply_in(entry.id.index, entry.change.decode(), surroundings);
         }
         state
     }

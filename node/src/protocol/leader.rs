@@ -11,8 +11,8 @@ use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
     Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role, Vouched,
 };
-use crate::config::Level;
-use crate::state::{Change, Command};
+use crate::config::{Level, LogFormat};
+use crate::state::{Change, Command, Surroundings};
 
 /// A leader's bookkeeping. It dies with the leadership.
 #[derive(Debug)]
@@ -201,6 +201,7 @@ impl Core {
         {
             write.token = None;
         }
+        change.command = self.as_logged(change.command);
         let id = self.append(&change);
         if self.plant(Plant::CompareBeforeReplication) {
             self.compared.extend(self.compare_early(&change).map(|answer| (id, answer)));
@@ -208,6 +209,22 @@ impl Core {
         if let Role::Leader(leader) = &mut self.role {
             leader.pending.push_back((id, origin));
         }
+    }
+
+    /// What the log is to hold of a command: `log-format`. A statement that is logged as such is
+    /// evaluated by every node that applies it; a row is what the leader found, here and once.
+    fn as_logged(&mut self, command: Command) -> Command {
+        let Command::Statement(statement) = command else { return command };
+        let as_row = match self.settings.log_format {
+            LogFormat::Statement => false,
+            LogFormat::Mixed => !statement.is_deterministic(),
+            LogFormat::Row => true,
+        };
+        if !as_row {
+            return Command::Statement(statement);
+        }
+        let row = statement.row(&mut Surroundings { now: self.wall.0, dice: &mut self.dice });
+        Command::Row { statement, row }
     }
 
     pub(super) fn append(&mut self, change: &Change) -> EntryId {

@@ -27,6 +27,7 @@
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
 //! | whether a resource sees the tokens of its writers: `resource-tokens` | `leader.rs` |
 //! | when a lock has run out | `lease_timers.rs` |
+//! | where a statement finds out what it writes: `log-format` | `leader.rs` |
 //!
 //! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
 //!
@@ -331,6 +332,8 @@ pub struct Core {
     peers: Vec<NodeId>,
     settings: Settings,
     random: Xoshiro256PlusPlus,
+    /// The randomness that statements see. It moves no time-out.
+    dice: Xoshiro256PlusPlus,
     now: Now,
     /// The wall clock: for the times that entries carry, never for a decision.
     wall: WallTime,
@@ -378,7 +381,7 @@ enum Role {
 
 impl Core {
     /// A node that remembers what its log says, as a follower of nobody. `entropy` seeds the
-    /// randomness of its timeouts. Everything in `remembered` must be on disk.
+    /// randomness of its timeouts and of statements. Everything in `remembered` must be on disk.
     pub fn new(
         me: NodeId,
         peers: Vec<NodeId>,
@@ -395,6 +398,7 @@ impl Core {
             peers,
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
+            dice: Xoshiro256PlusPlus::seed_from_u64(entropy.rotate_left(32)),
             now,
             wall: WallTime::default(),
             born: now,

@@ -1,11 +1,13 @@
 //! What the state machine can be told and asked, and what it answers; with the limits on each.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::lock::{LeaseView, LockAct, LockCommand};
 use super::resource::ResourceWrite;
+use super::statement::{Row, Statement};
 
 /// Longest key in bytes. Keys are compared on every descent of the map and stand in URLs, whose
 /// length clients and proxies limit to about twice this.
@@ -96,6 +98,25 @@ pub enum Command {
     Lock(LockCommand),
     /// Writes a protected resource.
     Resource(ResourceWrite),
+    /// Says how a value comes about; whoever applies it finds out the value.
+    Statement(Statement),
+    /// A statement with what it really writes, found out by the leader.
+    Row {
+        /// What was asked.
+        statement: Statement,
+        /// What it writes.
+        row: Row,
+    },
+}
+
+impl Command {
+    /// The command as the client sent it: a row's statement.
+    pub(crate) fn as_asked(&self) -> Cow<'_, Command> {
+        match self {
+            Command::Row { statement, .. } => Cow::Owned(Command::Statement(statement.clone())),
+            command => Cow::Borrowed(command),
+        }
+    }
 }
 
 /// Several comparisons and what follows from them, as one change: etcd's transaction.
@@ -225,7 +246,8 @@ pub enum Answer {
         /// Whether there was something to remove.
         existed: bool,
     },
-    /// To [`Query::Get`], `None` is absent; to [`Command::Increment`] the new value.
+    /// To [`Query::Get`], `None` is absent; to [`Command::Increment`] the new value; to
+    /// [`Command::Statement`] too, `None` if its condition did not hold.
     Value(Option<Arc<str>>),
     /// To [`Query::List`].
     Entries(Vec<(Arc<str>, Arc<str>)>),

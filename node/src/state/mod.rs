@@ -1,8 +1,9 @@
 //! The state machine: an ordered map from key to value, changed by commands in log order, beside it
 //! locks and protected resources, and the idempotency keys of the changes that were carried out.
 //!
-//! It is deterministic and pure. Every node that applies the same entries holds the same map, and
-//! the reply to a command is computed where it is applied. A snapshot holds all of it
+//! It is deterministic and pure: every node that applies the same entries holds the same map. The
+//! one exception is on purpose, a statement that was logged as such (`statement.rs`), which looks
+//! at the [`Surroundings`] that come with it. The reply to a command is computed where it is applied. A snapshot holds all of it
 //! (`protocol/snapshot.rs`); values are shared, so a clone costs a few dozen bytes per key.
 
 mod command;
@@ -10,10 +11,13 @@ mod idempotency;
 mod lock;
 mod operation;
 mod resource;
+mod statement;
 
 use std::ops::Bound;
 use std::sync::Arc;
 
+#[cfg(test)]
+use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
 pub use command::{
@@ -26,6 +30,7 @@ pub use lock::{
     LOCKS_MAX, Lease, LeaseView, LockAct, LockCommand, NAME_BYTES_MAX, TTL_MAX, TTL_MIN,
 };
 pub use resource::ResourceWrite;
+pub use statement::{Expression, Row, Statement, Surroundings};
 
 use idempotency::{Idempotency, fingerprint_of};
 use lock::Locks;
@@ -63,28 +68,39 @@ impl State {
         self.idempotency.len()
     }
 
-    /// Applies the change of the next entry and computes its reply.
-    pub fn apply(&mut self, index: u64, change: Change) -> Answer {
+    /// Applies the change of the next entry and computes its reply. A statement looks at the
+    /// surroundings of whoever applies it; everything else comes out the same everywhere.
+    pub fn apply_in(
+        &mut self,
+        index: u64,
+        change: Change,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Answer {
         debug_assert_eq!(index, self.applied + 1, "entries are applied in order, each once");
         self.applied = index;
         self.idempotency.forget_before(index);
         let Change { command, key: Some(key) } = change else {
-            return self.carry_out(index, change.command);
+            return self.carry_out(index, change.command, surroundings);
         };
         if let Some(answer) = self.idempotency.recall(&key, &command) {
             return answer;
         }
         let fingerprint = fingerprint_of(&command);
-        let answer = self.carry_out(index, command);
+        let answer = self.carry_out(index, command, surroundings);
         self.idempotency.remember(key, fingerprint, index, answer.clone());
         answer
     }
 
-    fn carry_out(&mut self, index: u64, command: Command) -> Answer {
+    fn carry_out(
+        &mut self,
+        index: u64,
+        command: Command,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Answer {
         match command {
             Command::Lock(command) => self.locks.carry_out(index, command),
             Command::Resource(write) => self.resources.write(write),
-            command => carry_out(&mut self.values, command),
+            command => carry_out(&mut self.values, command, surroundings),
         }
     }
 
@@ -98,9 +114,16 @@ impl State {
         self.locks.iter()
     }
 
+    /// The same in 1970 and with dice that always fall the same, for changes that do not look.
+    #[cfg(test)]
+    pub(crate) fn apply(&mut self, index: u64, change: Change) -> Answer {
+        let mut dice = Xoshiro256PlusPlus::seed_from_u64(0);
+        self.apply_in(index, change, &mut Surroundings { now: 0, dice: &mut dice })
+    }
+
     /// Carries a change out as if it had never been applied: `Plant::ApplyTwice`.
-    pub(crate) fn apply_uncounted(&mut self, change: Change) {
-        self.carry_out(self.applied, change.command);
+    pub(crate) fn apply_uncounted(&mut self, change: Change, surroundings: &mut Surroundings<'_>) {
+        self.carry_out(self.applied, change.command, surroundings);
     }
 
     /// Loses the idempotency keys: `Plant::SnapshotWithoutKeys`.

@@ -497,3 +497,36 @@ fn asynchronous_replication_under_a_raft_election_loses_writes() {
 fn without_idempotency_a_write_that_is_sent_again_is_done_again() {
     is_caught("idempotency=off", "applied twice");
 }
+
+/// Clients that send statements beside everything else.
+fn with_statements(overrides: &[&str], seed: u64) -> world::Verdict {
+    World::new(seed, settings("raft", overrides), Shape::of(seed)).with_statements().run()
+}
+
+#[test]
+fn a_statement_that_is_logged_as_it_is_makes_replicas_differ() {
+    let settings = settings("raft", &["log-format=statement"]);
+    assert!(!predict(&settings, 3).is_empty(), "nothing was predicted");
+    let caught = (0..20).any(|seed| {
+        let verdict = with_statements(&["log-format=statement"], seed);
+        verdict.safety.is_err_and(|violation| violation.contains("divergence"))
+    });
+    assert!(caught, "no schedule showed a divergence");
+}
+
+#[test]
+fn what_a_leader_evaluates_once_is_the_same_at_every_replica() {
+    for overrides in [
+        &["log-format=row"][..],
+        &["log-format=mixed"],
+        &["log-format=mixed", "snapshot-entries=7"],
+    ] {
+        let mut acknowledged = 0;
+        for seed in 0..300 {
+            let verdict = with_statements(overrides, seed);
+            assert_eq!(verdict.safety, Ok(()), "{overrides:?} seed {seed}");
+            acknowledged += verdict.acknowledged;
+        }
+        assert!(acknowledged > 6000, "only {acknowledged} writes were acknowledged");
+    }
+}

@@ -235,6 +235,8 @@ pub(super) struct World {
     installed: usize,
     read_at_followers: usize,
     wiped: usize,
+    /// Whether clients send statements where others put.
+    statements: bool,
     trace: bool,
     schedule: Vec<String>,
 }
@@ -262,6 +264,7 @@ impl World {
             installed: 0,
             read_at_followers: 0,
             wiped: 0,
+            statements: false,
             trace: false,
             schedule: Vec::new(),
         };
@@ -290,6 +293,12 @@ impl World {
         }
         world.at(Duration::from_millis(700), Event::Fault);
         world
+    }
+
+    /// Lets clients send statements too.
+    pub(super) fn with_statements(mut self) -> Self {
+        self.statements = true;
+        self
     }
 
     /// Writes down what happens.

@@ -7,7 +7,7 @@ use rand::RngExt;
 
 use super::super::super::{Input, NodeId, Outcome, Request, RoleName};
 use super::super::referee::{Asked, ONCE, Violation};
-use super::{CLIENT_PATIENCE, Event, LOAD, RETRIES_MAX, World};
+use super::{CLIENT_PATIENCE, CLOCK, Event, LOAD, RETRIES_MAX, World};
 use crate::state::{Change, Command, Query};
 
 impl World {
@@ -29,6 +29,17 @@ impl World {
             }
             3 => {
                 let command = Command::Increment { key: format!("{ONCE}{number}").into(), by: 1 };
+                Asked::Write(Change { command, key: Some(value) })
+            }
+            _ if self.statements => {
+                let statement = match number % 5 {
+                    0 => format!("set stamp = now() where now() < {}", CLOCK + number * 40_000),
+                    1 => "set dice = rand()".to_string(),
+                    2 => "set name = uuid()".to_string(),
+                    3 => "set time = now()".to_string(),
+                    _ => "counter hits".to_string(),
+                };
+                let command = Command::Statement(statement.parse().expect("it is a statement"));
                 Asked::Write(Change { command, key: Some(value) })
             }
             _ => Asked::Write(Command::Put { key, value }.into()),
