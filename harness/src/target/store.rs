@@ -367,7 +367,7 @@ impl Client for StoreClient {
         }
         let Some(body) = answer.body else { return http::unexpected() };
         if answer.success {
-            if self.timed.is_some() && is_write(op) && body.value.is_none() {
+            if self.timed && is_write(op) && body.value.is_none() {
                 // Evaluated when the client had given up already: nothing was written.
                 return Outcome::Fail(Reason::new("too-late"));
             }
