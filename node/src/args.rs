@@ -1,14 +1,16 @@
 //! The command line of a node, for `splitbrain-node` and for `splitbrain node`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use reqwest::Url;
 
-use crate::config::{Settings, describe};
+use crate::config::{Election, Settings, describe};
+use crate::lock_service::Kind;
 use crate::peer::Peer;
 use crate::protocol::{NodeId, Plant, Plants};
 use crate::recording::replay;
@@ -43,6 +45,10 @@ pub struct NodeArgs {
     #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "replay_inputs"])]
     client_listen: Option<SocketAddr>,
 
+    /// Where clients are told to reach this node when another one redirects them to it
+    #[arg(long, value_name = "ADDRESS", default_value = None)]
+    client_advertise: Option<SocketAddr>,
+
     /// Where other nodes reach it; not needed in a cluster of one
     #[arg(long, value_name = "ADDRESS")]
     peer_listen: Option<SocketAddr>,
@@ -62,6 +68,15 @@ pub struct NodeArgs {
     /// Break one protection in its code, so that a judge can be tested; may be repeated
     #[arg(long = "plant", value_name = "NAME")]
     plants: Vec<Plant>,
+
+    /// Where the lock service of election=lease can be reached, such as http://127.0.0.1:7001; may
+    /// be repeated
+    #[arg(long, value_name = "URL")]
+    lock_service: Vec<Url>,
+
+    /// What kind of lock service that is: store (a cluster of this store) or etcd
+    #[arg(long, value_name = "KIND", default_value = "store", requires = "lock_service")]
+    lock_service_kind: Kind,
 
     /// Write down all that the protocol core is fed and does, in DATA_DIR/recordings, a file a life
     #[arg(long)]
@@ -197,17 +212,43 @@ impl NodeArgs {
                  authentication; help: --allow-remote"
             );
         }
+        let leases = settings.election == Election::Lease;
+        ensure!(
+            !leases || !self.lock_service.is_empty(),
+            "--lock-service: expected an address, since election=lease"
+        );
+        ensure!(
+            leases || self.lock_service.is_empty(),
+            "--lock-service: nobody would ask it; help: set election=lease"
+        );
+        for url in &self.lock_service {
+            let usable = url.scheme() == "http" && url.host_str().is_some();
+            ensure!(usable, "--lock-service {url}: expected such as http://127.0.0.1:7001");
+            ensure!(
+                self.allow_remote || is_loopback(url),
+                "--lock-service {url}: expected a loopback address, because there is no \
+                 encryption and no authentication; help: --allow-remote"
+            );
+        }
+        let lock_service = leases.then_some((self.lock_service_kind, self.lock_service));
         let (cluster, profile) = (self.cluster, self.profile);
         Ok(NodeConfig {
             id,
             cluster,
             data_dir,
             client_listen,
+            client_advertise: self.client_advertise.unwrap_or(client_listen),
             peer_listen,
             peers,
             profile,
             settings,
+            lock_service,
             record_inputs: self.record_inputs,
         })
     }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -9,6 +9,7 @@ mod archive;
 mod args;
 pub mod config;
 mod fnv;
+mod lock_service;
 pub mod log;
 mod peer;
 pub mod protocol;

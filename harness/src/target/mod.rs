@@ -123,6 +123,23 @@ pub trait Target: Send + Sync {
     /// A client that talks to one node through the given address, a proxy, and gives up after
     /// `limit`.
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client>;
+
+    /// Whether its nodes answer who leads instead of passing requests on. Then clients get a lane
+    /// to every node.
+    fn redirects(&self) -> bool {
+        false
+    }
+
+    /// The same as [`client`](Target::client), with the addresses of the other nodes for one that
+    /// follows redirects: one hop, since who redirects has done nothing.
+    fn redirected_client(
+        &self,
+        address: SocketAddr,
+        _others: &BTreeMap<NodeId, SocketAddr>,
+        limit: Duration,
+    ) -> Box<dyn Client> {
+        self.client(address, limit)
+    }
 }
 
 /// A connection of one logical client to one node.

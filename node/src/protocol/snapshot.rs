@@ -31,7 +31,7 @@ const IMAGE_BYTES_MAX: u64 = 1 << 30;
 const SNAPSHOT_BYTES: u64 = 8 << 20;
 
 /// The version byte of an image.
-const IMAGE_VERSION: u8 = 2;
+const IMAGE_VERSION: u8 = 3;
 
 /// The state machine after an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,7 +313,7 @@ impl Core {
         last: EntryId,
         upto: u64,
     ) {
-        self.on_alive(from, claim, round);
+        self.on_answer(from, claim, round);
         let Some(leader) = self.leads_as(claim) else { return };
         let Some(progress) = leader.followers.get_mut(&from) else { return };
         let Some(transfer) = progress.transfer.as_mut().filter(|t| t.last == last) else { return };
@@ -350,8 +350,9 @@ impl Core {
         self.leader_heard(claim);
         if self.entries.contains(last) {
             self.snapshots.incoming = None;
-            self.answer_round(claim, round, Message::Alive { claim, round });
-            let matched = Message::Matched { claim, round, upto: last };
+            let life = self.life;
+            self.answer_round(claim, round, Message::Alive { claim, round, life });
+            let matched = Message::Matched { claim, round, life, upto: last };
             return self.once_durable(Held::Send(claim.leader, matched));
         }
         if !self.wants(last, replaces) {
@@ -436,6 +437,7 @@ impl Core {
         self.entries.descend_from(&snapshot.lineage);
         self.state = snapshot.state.clone();
         self.committed = last.index;
+        self.relay.cut_after(0);
         self.durable = 0;
         self.snapshots.base = Arc::clone(&snapshot);
         self.snapshots.newest = snapshot;
@@ -444,7 +446,8 @@ impl Core {
         self.purge_upto(last.index);
         self.once_durable(Held::Durable(last));
         if let Role::Follower { upstream: Some(claim), round } = self.role {
-            let matched = Message::Matched { claim, round, upto: last };
+            let life = self.life;
+            let matched = Message::Matched { claim, round, life, upto: last };
             self.once_durable(Held::Send(claim.leader, matched));
         }
     }
