@@ -9,7 +9,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context as _;
-use splitbrain_reports::measure::{Measured, RunMeasures, Window};
+use splitbrain_reports::measure::{Measured, RunMeasures, Window, fault_coverage};
 use splitbrain_reports::record::{
     Expectation, Opinion, Recheck, RunRecord, RunResult, TargetRecord,
 };
@@ -74,6 +74,7 @@ fn blank(plan: &PlannedRun, target: TargetRecord, directory: String) -> RunRecor
         operations: Vec::new(),
         shed: 0,
         faults: Vec::new(),
+        coverage: Vec::new(),
         settled_after: None,
         recheck: None,
         directory,
@@ -104,10 +105,13 @@ fn judged(
     let observed =
         Observed { history, judgements: &judgements, measures: &measures, traces: &traces };
     let gates = gate::evaluate(&plan.gates, &observed);
+    let hits = fault_coverage::hits(plan.target.nodes, &traces.events, &faults);
     let audit = audit::audit(&Evidence {
         history,
         faults: &faults,
         kinds: &plan.workload.kinds(),
+        hits: &hits,
+        require: &plan.require,
         settled: traces.settled_after.is_some(),
     });
     let facts = Facts {
@@ -145,6 +149,7 @@ fn judged(
         audit,
         operations: measures.operations,
         shed: traces.shed.len() as u64,
+        coverage: fault_coverage::matrix(&faults, &hits),
         faults,
         settled_after: traces.settled_after,
         recheck,

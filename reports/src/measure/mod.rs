@@ -8,6 +8,7 @@
 pub mod availability;
 pub mod cluster;
 pub mod coverage;
+pub mod fault_coverage;
 pub mod latency;
 pub mod loss;
 pub mod operations;

@@ -51,6 +51,10 @@ fn render_run(out: &mut String, run: &PlannedRun) {
             run.gates.iter().map(|gate| format!("{} {gate}", gate.metric)).collect();
         line(out, format_args!("  gates     {}", gates.join(", ")));
     }
+    if !run.require.is_empty() {
+        let required: Vec<String> = run.require.iter().map(ToString::to_string).collect();
+        line(out, format_args!("  require   {}", required.join(", ")));
+    }
     if run.faults.is_empty() {
         line(out, format_args!("  faults    none"));
         return;

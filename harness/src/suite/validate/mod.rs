@@ -2,6 +2,7 @@
 //! made at once; `yaml` gives them their places.
 
 mod finding;
+mod require;
 mod schedule;
 mod target;
 
@@ -120,6 +121,7 @@ fn check_run(findings: &mut Findings, path: &Path, suite: &Suite, run: &Run, kin
         target::check_faults(findings, path, run, kind);
     }
     schedule::check(findings, path, run, spec.nodes, load.duration);
+    require::check(findings, path, run, load.duration);
     for gate in run.gates.iter().filter(|gate| gate.metric.needs_faults() && run.faults.is_empty())
     {
         let message = format!("the gate on {} has nothing to measure", gate.metric);
