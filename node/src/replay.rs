@@ -89,12 +89,13 @@ fn write(into: &Path, identity: Identity, replayed: Replayed) -> Result<()> {
             .with_context(context)?;
     }
     let (mut log, _) = log::open(&into.join("log"), identity, &Options::default())?;
-    let records: Vec<log::Record> = [Note::Base(base), Note::Hard(hard), Note::Member(Member::restored())]
-        .iter()
-        .map(|note| {
-            let (kind, payload) = note.encode();
-            log::Record { kind, payload }
-        })
-        .collect();
+    let records: Vec<log::Record> =
+        [Note::Base(base), Note::Hard(hard), Note::Member(Member::restored())]
+            .iter()
+            .map(|note| {
+                let (kind, payload) = note.encode();
+                log::Record { kind, payload }
+            })
+            .collect();
     log.append(&records).and_then(|()| log.sync()).with_context(context)
 }
