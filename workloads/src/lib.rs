@@ -14,4 +14,5 @@ pub mod operation;
 pub mod recording;
 pub mod seed;
 pub mod verdict;
+pub mod witness;
 pub mod workload;
