@@ -148,6 +148,9 @@ pub struct Run {
     /// Rules on measures.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
+    /// How long a majority that is up and connected may leave its clients waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<Time>,
     /// What the faults must have hit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<Requirement>,

@@ -51,6 +51,8 @@ pub struct PlannedRun {
     pub faults: Vec<PlannedFault>,
     /// Rules on measures.
     pub gates: Gates,
+    /// How long a majority that is up and connected may leave its clients waiting, if asked for.
+    pub liveness: Option<Time>,
     /// What the faults must have hit.
     pub require: Vec<Requirement>,
     /// What the verdict must be.
@@ -141,6 +143,7 @@ pub fn expand(
             part: Part::Control { of: main.name.clone() },
             target,
             gates: Gates::default(),
+            liveness: None,
             require: Vec::new(),
             expect: Expectation::Pass,
             control: None,
@@ -257,6 +260,7 @@ fn plan(
         timeout,
         seed,
         gates: run.gates.clone(),
+        liveness: run.liveness,
         require: run.require.clone(),
         expect: run.expect.clone(),
         control: run.control.as_ref().map(|control| control.with_defaults(kinds)),
@@ -360,6 +364,7 @@ impl PlannedRun {
                 seed: Some(self.seed),
                 faults: self.faults.iter().map(PlannedFault::to_spec).collect(),
                 gates: self.gates.clone(),
+                liveness: self.liveness,
                 require: self.require.clone(),
                 expect: self.expect.clone(),
                 control: self.control.clone(),

@@ -187,6 +187,12 @@ fn coverage_that_can_never_be_reached_is_refused() {
 }
 
 #[test]
+fn a_bound_on_waiting_that_no_run_can_reach_is_refused() {
+    check("liveness_longer_than_the_load", &in_run("liveness: 10s"));
+    check("liveness_of_no_time", &in_run("liveness: 0s"));
+}
+
+#[test]
 fn all_mistakes_of_meaning_are_shown_at_once() {
     check(
         "many_at_once",
