@@ -133,9 +133,9 @@ fn unwritten(history: &History) -> Value {
             }
             _ => {}
         }
-        match operation.reply() {
-            Some(Reply::Read(seen) | Reply::Compared { observed: seen, .. }) => named.extend(*seen),
-            _ => {}
+        let reply = operation.reply();
+        if let Some(Reply::Read(seen) | Reply::Compared { observed: seen, .. }) = reply {
+            named.extend(*seen);
         }
     }
     let free = (i64::MIN..=0).rev().map(Value).find(|value| !named.contains(value));
