@@ -20,7 +20,7 @@ resident() {
   local pid
   for pid in "${pids[@]}"; do awk '/^VmRSS/ { print $2 / 1024 }' "/proc/$pid/status"; done | sort -n | tail -n 1
 }
-fill() { "$load" --target store --address "$ip:2100$(leader_of store)" --operation put --clients 64 --count "$1"; }
+fill() { "$load" load --target store --address "$ip:2100$(leader_of store)" --operation put --clients 64 --count "$1"; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 printf '%-6s %9s %11s %9s\n' round idle_MiB loaded_MiB start_ms

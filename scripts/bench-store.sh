@@ -51,7 +51,7 @@ for round in $(seq "$rounds"); do
     while read -r operation clients; do
       arguments=()
       for pid in "${pids[@]}"; do arguments+=(--pid "$pid"); done
-      numbers=$("$load" --target "$speaks" --address $ip:2100"$leader" --operation "$operation" \
+      numbers=$("$load" load --target "$speaks" --address $ip:2100"$leader" --operation "$operation" \
         --clients "$clients" --seconds "$seconds" "${arguments[@]}")
       read -r rate p50 p99 foreign <<<"$numbers"
       printf '%-6s %-8s %-10s %10s %9s %9s %9s\n' "$round" "$operation-$clients" $target \

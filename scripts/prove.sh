@@ -35,10 +35,10 @@ batches() {
     definite-when-unknown snapshot-without-last-entry redis-sentinel mysql-async async; do
     printf 'selftest-%s\tselftest %s\n' "$part" "$part"
   done
-  # The harness is killed at every phase, a hundred times a batch.
+  # The harness is killed at every phase, fifty times a batch.
   for part in $(seq 1 10); do printf 'clean-%02d\tscripts/prove-clean.sh 50\n' "$part"; done
   # The release gate on the raft profile, two hundred seeds in all.
-  for part in $(seq 0 19); do printf 'gate-%02d\tscripts/soak.sh 10 %d\n' "$part" $((1 + part * 10)); done
+  for part in $(seq 0 39); do printf 'gate-%02d\tscripts/soak.sh 5 %d\n' "$part" $((1 + part * 5)); done
 }
 
 simulate() { # SETTINGS FIRST COUNT

@@ -4,6 +4,8 @@
 //! restarts, and the heal. `scripts/prove-clean.sh` does the same more often.
 
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -87,4 +89,54 @@ fn nothing_survives_an_interrupt() {
     let (after, bound) = (Duration::from_millis(2500), Duration::from_secs(15));
     assert_eq!(nothing_survives(Signal::SIGINT, after, bound), Some(130));
     assert_eq!(nothing_survives(Signal::SIGTERM, after, bound), Some(143));
+}
+
+/// A harness that waits for a signal gets one, even when the test fails.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+#[test]
+fn a_cluster_left_for_curl_serves_until_it_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let suite = "suite: left\ntarget: store\nruns:\n  - { name: first, workload: set }\n  \
+                 - { name: second, workload: set }\n";
+    std::fs::write(folder.path().join("left.yaml"), suite).unwrap();
+    let harness = Command::new(env!("CARGO_BIN_EXE_splitbrain"))
+        .args(["cluster", "up", "left.yaml", "--only", "second"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut harness = Ended(harness);
+    let harness = &mut harness.0;
+    // One line a node, and then it waits.
+    let mut lines = BufReader::new(harness.stdout.take().unwrap()).lines();
+    let lines: Vec<String> = lines.by_ref().take(3).map(Result::unwrap).collect();
+    assert_eq!(lines.iter().filter(|line| line.ends_with("  leader")).count(), 1, "{lines:?}");
+    for line in &lines {
+        let address = line.split_whitespace().nth(1).and_then(|url| url.strip_prefix("http://"));
+        let mut node = TcpStream::connect(address.expect("an address")).unwrap();
+        let put = "PUT /kv/k HTTP/1.1\r\nhost: n\r\nconnection: close\r\ncontent-length: 13\r\n\r\n\
+                   {\"value\":\"7\"}";
+        node.write_all(put.as_bytes()).unwrap();
+        let mut answer = String::new();
+        node.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{line}: {answer}");
+    }
+    let seen = family(harness.id());
+    assert!(seen.len() >= 3, "three nodes run");
+    kill(Pid::from_raw(harness.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(harness.wait().unwrap().code(), Some(130));
+    let ended = Instant::now();
+    while !alive(&seen).is_empty() {
+        assert!(ended.elapsed() < BOUND, "{:?} survive", alive(&seen));
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -38,6 +38,8 @@ struct Sleepers {
     network: Network,
     running: Mutex<BTreeMap<NodeId, Process>>,
     folder: tempfile::TempDir,
+    /// What the nodes say: who leads, and in which epoch.
+    leads: Mutex<(NodeId, u64)>,
     /// Whether what is asked is done. Looking is never turned off.
     acts: bool,
 }
@@ -52,6 +54,7 @@ impl Sleepers {
             network,
             running: Mutex::default(),
             folder: tempfile::tempdir().unwrap(),
+            leads: Mutex::new((NodeId(1), 1)),
             acts,
         };
         for node in NodeId::first(3) {
@@ -130,6 +133,20 @@ impl Hands for Sleepers {
         Ok(())
     }
 
+    async fn promote(&self, node: NodeId) -> anyhow::Result<()> {
+        if self.acts {
+            let mut leads = self.leads.lock().unwrap();
+            // It stands in for a store whose n3 must not lead: n2 does instead.
+            *leads = (node.min(NodeId(2)), leads.1 + 1);
+        }
+        Ok(())
+    }
+
+    async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
+        let (leader, epoch) = *self.leads.lock().unwrap();
+        NodeId::first(3).map(|node| (node, status(node, leader, epoch))).collect()
+    }
+
     async fn replicated_without(&self, _node: NodeId) -> anyhow::Result<()> {
         Ok(())
     }
@@ -204,14 +221,13 @@ fn planned(faults: &str) -> PlannedRun {
 }
 
 fn picture() -> Picture {
-    let status = |node: NodeId| NodeStatus {
-        role: if node == NodeId(1) { Role::Leader } else { Role::Follower },
-        epoch: 1,
-        leader: Some(NodeId(1)),
-        applied: 0,
-        committed: 0,
-    };
-    NodeId::first(3).map(|node| (node, Some(status(node)))).collect()
+    NodeId::first(3).map(|node| (node, Some(status(node, NodeId(1), 1)))).collect()
+}
+
+/// What a node says of itself.
+fn status(node: NodeId, leader: NodeId, epoch: u64) -> NodeStatus {
+    let role = if node == leader { Role::Leader } else { Role::Follower };
+    NodeStatus { role, epoch, leader: Some(leader), applied: 0, committed: 0 }
 }
 
 /// Carries out one fault and says what is recorded of it.
@@ -318,6 +334,21 @@ async fn every_fault_of_processes_turned_into_a_no_op_has_no_effect() {
         let Effect::None(why) = &record.effect else { panic!("{fault}: {record:?}") };
         assert!(why.contains(betrayed_by), "{fault}: {why}");
     }
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_is_seen_by_who_leads_a_later_epoch() {
+    let sleepers = Sleepers::start(true).await;
+    for (node, seen) in [("n2", "n2 leads epoch 2"), ("n3", "n2 leads epoch 3 instead")] {
+        let record =
+            inject(&sleepers, &format!("promote: {{ node: {node}, at: 1s, for: 1s }}")).await;
+        assert_eq!(record.effect, Effect::Seen(seen.to_string()));
+    }
+    sleepers.processes.shutdown().await.unwrap();
+    let sleepers = Sleepers::start(false).await;
+    let record = inject(&sleepers, "promote: { node: n2, at: 1s, for: 200ms }").await;
+    assert_eq!(record.effect, Effect::None("nobody led after epoch 1".to_string()));
     sleepers.processes.shutdown().await.unwrap();
 }
 

@@ -98,6 +98,16 @@ pub enum Election {
     Manual,
 }
 
+/// How long a leader may be silent before it is suspected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// As long as the election timeout says.
+    Fixed,
+    /// As long as its silences so far make usual (Jacobson, "Congestion avoidance and control",
+    /// 1988), at least the election timeout, at most [`Settings::suspicion_max`].
+    Adaptive,
+}
+
 /// When a leader gives way that has come into contact with a later claimant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demote {
@@ -192,6 +202,10 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// The shortest silence after which a leader is suspected; the longest is twice this.
     pub election_timeout: Duration,
+    /// Whether the silence that is tolerated follows the ones that were observed.
+    pub suspicion: Suspicion,
+    /// The most that is tolerated then; the longest silence before suspicion is twice this.
+    pub suspicion_max: Duration,
     /// How long a node that would claim leadership waits for the positions of others.
     pub ask_window: Duration,
     /// The same for a node that has met no leader since it started, so that a cluster that is
@@ -289,6 +303,9 @@ impl Settings {
     /// The longest silence of a leader before it is suspected, and of a majority before a leader
     /// gives up.
     pub fn election_timeout_max(&self) -> Duration {
-        2 * self.election_timeout
+        match self.suspicion {
+            Suspicion::Fixed => 2 * self.election_timeout,
+            Suspicion::Adaptive => 2 * self.suspicion_max,
+        }
     }
 }

@@ -484,6 +484,9 @@ fn print(report: &Report) {
             info!("sends {to} a snapshot of {bytes} bytes up to {last}");
         }
         Report::Installed(last) => info!("its log begins anew behind a snapshot up to {last}"),
+        Report::Votes => info!("votes from now on"),
+        Report::Learns(node) => info!("{node} is new or has another disk: it learns"),
+        Report::Admits(node) => info!("{node} has caught up and counts"),
         Report::Damaged(last) => warn!("was sent a damaged snapshot up to {last}: begins again"),
         Report::TooLarge { last, bytes } => {
             warn!("does not accept a snapshot of {bytes} bytes up to {last}: it is too large");

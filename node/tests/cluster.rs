@@ -375,6 +375,60 @@ fn a_node_that_was_away_too_long_for_the_log_catches_up_by_snapshot_while_writes
 }
 
 #[test]
+fn a_follower_that_fell_behind_catches_up_from_the_log_while_writes_go_on() {
+    let cluster = Cluster::start(&[]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    let (behind, other) = (leader % NODES + 1, (leader + 1) % NODES + 1);
+    let applied = |node| cluster.status(node)?["applied"].as_u64();
+    cluster.signal(behind, Signal::SIGSTOP);
+    let value = "v".repeat(20_000);
+    let mut writes = 0;
+    let mut write = || {
+        writes += 1;
+        cluster.wait_for("a write", || cluster.put(other, "k", &value).then_some(()));
+    };
+    // More than a leader sends ahead of answers.
+    (0..300).for_each(|_| write());
+    cluster.signal(behind, Signal::SIGCONT);
+    let aim = applied(other).expect("it answers");
+    cluster.wait_for("the follower to have what was written before it went on", || {
+        write();
+        (applied(behind)? >= aim).then_some(())
+    });
+    let status = cluster.wait_until_equal();
+    assert!(status["applied"].as_u64() >= Some(writes), "{status}");
+    let behind = cluster.status(behind).expect("it answers");
+    assert_eq!((&behind["released"], &behind["truncated"]), (&0.into(), &0.into()));
+}
+
+#[test]
+fn a_follower_without_its_disk_learns_everything_from_the_same_leader_and_then_counts_again() {
+    let mut cluster = Cluster::start(&[]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    assert!(cluster.put(leader, "before", "1"), "{}", cluster.logs());
+    let (wiped, other) = (leader % NODES + 1, (leader + 1) % NODES + 1);
+    cluster.wait_until_equal();
+    cluster.kill_node(wiped);
+    fs::remove_dir_all(cluster.dir.path().join(format!("n{wiped}"))).expect("it is removed");
+    assert!(cluster.put(leader, "meanwhile", "2"), "{}", cluster.logs());
+    cluster.start_node(wiped);
+    cluster.wait_for("the node to be admitted", || {
+        (cluster.status(wiped)?["voter"] == true).then_some(())
+    });
+    cluster.wait_until_equal();
+    // It counts: with the other one gone, nothing could be acknowledged without it.
+    cluster.kill_node(other);
+    cluster.wait_for("a write with the new disk's confirmation", || {
+        cluster.put(wiped, "after", "3").then_some(())
+    });
+    for (key, value) in [("before", "1"), ("meanwhile", "2"), ("after", "3")] {
+        assert_eq!(cluster.get(wiped, key), Some(value.into()), "{}", cluster.logs());
+    }
+}
+
+#[test]
 fn nonsense_is_refused_at_start_with_the_reason_and_exit_code_2() {
     let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
         .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "127.0.0.1:1"])

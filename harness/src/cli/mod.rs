@@ -4,6 +4,7 @@
 //! place, with `main.rs`, that prints: the report on stdout, progress and errors on stderr.
 
 mod check;
+mod cluster;
 mod clusters;
 mod gate;
 mod list;
@@ -87,6 +88,9 @@ enum Command {
     Repro(ReproArgs),
     /// Find the smallest plan that still fails as a recorded run did
     Shrink(ShrinkArgs),
+    /// Start the target of a run behind its links and leave it for curl
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Run stores that are broken on purpose: how often is each caught, and how fast?
     Selftest(SelftestArgs),
     /// Print the schedule of a suite without running it
@@ -158,6 +162,30 @@ struct RunArgs {
     /// No progress on stderr
     #[arg(short, long, help_heading = "Output")]
     quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Subcommand)]
+enum ClusterCommand {
+    /// Start it, print where its nodes can be called, carry out the run's faults, until Ctrl-C
+    Up(ClusterUpArgs),
+}
+
+#[derive(Debug, Args)]
+struct ClusterUpArgs {
+    /// Suite file; without one, the built-in release gate
+    #[arg(value_name = "SUITE")]
+    suite: Option<PathBuf>,
+    /// Which run of the suite; by default the first
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// Seed of the plan
+    #[arg(long, value_name = "SEED")]
+    seed: Option<Seed>,
+    /// Folder for what it leaves
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
     #[command(flatten)]
     drawing: Drawing,
 }
@@ -462,6 +490,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Replay(args) => replay::main(&args),
         Command::Repro(args) => repro::main(&args),
         Command::Shrink(args) => shrink::main(&args),
+        Command::Cluster(command) => cluster::main(command),
         Command::Selftest(args) => selftest::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Validate(args) => validate::main(&args),

@@ -3,8 +3,10 @@
 //! The trait exists for two implementations: the running cluster, and the test that turns an
 //! injection into a no-op and demands that the report says "no effect". That is why acting and
 //! looking are apart: evidence comes from the kernel's table of processes, its wait statuses and
-//! its file system, and from the counters of the target's own traffic, never from an action's
-//! return value.
+//! its file system, from the counters of the target's own traffic, and where leadership itself is
+//! the effect from what all nodes say, never from an action's return value.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use splitbrain_workloads::operation::NodeId;
@@ -13,6 +15,7 @@ use crate::cluster::ExitStatus;
 use crate::cluster::census::Entry;
 use crate::network::link::Link;
 use crate::network::{Dials, LinkEvidence, Shape};
+use crate::target::NodeStatus;
 
 /// A cluster, as actions see it.
 #[async_trait]
@@ -36,6 +39,10 @@ pub trait Hands: Send + Sync {
     /// Removes the data of a node that has no process.
     async fn wipe(&self, node: NodeId) -> anyhow::Result<()>;
 
+    /// Tells a node to lead, by the target's own administrative interface. Whether it came to that
+    /// is for the statuses to say.
+    async fn promote(&self, node: NodeId) -> anyhow::Result<()>;
+
     /// Waits until every other node has applied all that any of them knows to be committed now.
     async fn replicated_without(&self, node: NodeId) -> anyhow::Result<()>;
 
@@ -53,6 +60,9 @@ pub trait Hands: Send + Sync {
 
     /// Resets every established connection that uses one of these links.
     async fn reset(&self, links: &[Link]) -> anyhow::Result<()>;
+
+    /// What every node says of itself now; those that do not answer are left out.
+    async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus>;
 
     /// The process of a node, as the kernel's table has it now; `None` when there is none.
     fn process(&self, node: NodeId) -> Option<Entry>;

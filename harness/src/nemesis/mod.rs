@@ -22,6 +22,7 @@ mod injector;
 mod kill;
 mod partition;
 mod pause;
+mod promote;
 mod reach;
 mod replaced;
 mod reset;
@@ -48,6 +49,7 @@ pub use injector::{Injection, Injector};
 pub use kill::Kill;
 pub use partition::{Direction, Drawn, Flap, OneWay, Partition, PartitionForm, Scope, Side};
 pub use pause::Pause;
+pub use promote::Promote;
 pub use reset::Reset;
 pub use rolling_restart::RollingRestart;
 pub use selector::Selector;
@@ -202,6 +204,7 @@ registry! {
     Wipe,
     Pause,
     Slow,
+    Promote,
     Partition,
     Delay,
     Bandwidth,

@@ -346,7 +346,7 @@ fn no_fault_ever_hits_a_faulted_node() {
         let mut view = view(nodes, (leader > 0).then_some(leader));
         view.faulted = NodeId::first(nodes).filter(|_| rng.random_bool(0.3)).collect();
         let who = selectors[rng.random_range(0..selectors.len())];
-        let fault = match rng.random_range(0..12) {
+        let fault = match rng.random_range(0..13) {
             0 => AnyFault::Kill(Kill { node: who.parse().unwrap() }),
             1 => AnyFault::Pause(Pause { node: who.parse().unwrap() }),
             2 => partition(serde_json::json!({ "isolate": who })),
@@ -358,6 +358,7 @@ fn no_fault_ever_hits_a_faulted_node() {
             8 => any("reset", serde_json::json!({ "node": who })),
             9 => any("delay", serde_json::json!({ "node": who, "by": "5ms" })),
             10 => any("wipe", serde_json::json!({ "node": who })),
+            11 => any("promote", serde_json::json!({ "node": who })),
             _ => partition(serde_json::json!({
                 "one-way": { "node": who, "direction": "inbound" }
             })),

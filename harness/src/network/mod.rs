@@ -205,6 +205,12 @@ impl Network {
         Ok(Lane { node, proxy, tally })
     }
 
+    /// From now on lanes of clients carry any process of this host, not the harness alone. Ports
+    /// between nodes stay closed to strangers.
+    pub fn open_to_strangers(&self) {
+        self.shared.diallers.open();
+    }
+
     /// Every link there is, in order.
     pub fn links(&self) -> Vec<Link> {
         self.shared.table().gates.keys().copied().collect()

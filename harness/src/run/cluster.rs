@@ -122,6 +122,11 @@ impl Cluster {
         Ok(self.network.client_lane(node).await?)
     }
 
+    /// Lets processes of others call nodes, over lanes.
+    pub fn open_to_strangers(&self) {
+        self.network.open_to_strangers();
+    }
+
     /// Ends every connection of every client; nothing of them reaches a node any more.
     ///
     /// # Errors
@@ -250,6 +255,19 @@ impl Hands for Cluster {
         }
         let data = self.data_directory(node);
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
+    }
+
+    async fn promote(&self, node: NodeId) -> anyhow::Result<()> {
+        // An answer that is lost proves nothing; the statuses tell.
+        self.target.promote(&self.wiring, node, ASK_BOUND).await;
+        Ok(())
+    }
+
+    async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
+        let asked = NodeId::first(self.target.nodes()).map(async |node| {
+            Some((node, self.target.status(&self.wiring, node, ASK_BOUND).await?))
+        });
+        join_all(asked).await.into_iter().flatten().collect()
     }
 
     async fn replicated_without(&self, node: NodeId) -> anyhow::Result<()> {

@@ -16,6 +16,7 @@ pub mod journal;
 pub mod recorder;
 pub mod roles;
 pub mod series;
+pub mod standing;
 pub mod trials;
 
 use std::sync::Arc;
@@ -126,6 +127,22 @@ async fn phases(
     surroundings: Surroundings,
     traces: &mut Traces,
 ) -> anyhow::Result<()> {
+    let (run, started) = begin(plan, surroundings).await?;
+    let result = match started {
+        Ok(cluster) => run.on_cluster(Arc::new(cluster), traces).await,
+        Err(error) => Err(error),
+    };
+    run.journal.report(Event::Phase(Phase::Stopped));
+    traces.events = run.journal.events().context("cannot write the events")?;
+    run.recorder.finish().context("cannot write the history")?;
+    result
+}
+
+/// Opens the files of a run, then starts its cluster. A cluster that does not start leaves files.
+async fn begin(
+    plan: &PlannedRun,
+    surroundings: Surroundings,
+) -> anyhow::Result<(Run<'_>, anyhow::Result<Cluster>)> {
     let Surroundings { target, processes, directory, listener, interrupt } = surroundings;
     directory
         .create(target.nodes())
@@ -151,14 +168,7 @@ async fn phases(
     let run = Run { plan, target, clock, recorder, journal, interrupt };
     let started =
         Cluster::start(run.target.clone(), processes, directory, run.journal.clone(), token).await;
-    let result = match started {
-        Ok(cluster) => run.on_cluster(Arc::new(cluster), traces).await,
-        Err(error) => Err(error),
-    };
-    run.journal.report(Event::Phase(Phase::Stopped));
-    traces.events = run.journal.events().context("cannot write the events")?;
-    run.recorder.finish().context("cannot write the history")?;
-    result
+    Ok((run, started))
 }
 
 /// One run at work.
@@ -276,6 +286,14 @@ impl Run<'_> {
         };
         self.journal.report(Event::Phase(Phase::Load));
         let began = self.clock.now();
+        let injection = self.inject(cluster, sampler);
+        traces.shed = load.drive(self.plan.duration.duration(), self.interrupt.clone()).await;
+        traces.load = Some((began, self.clock.now()));
+        Ok(injection)
+    }
+
+    /// Sets the planned faults going.
+    fn inject(&self, cluster: &Arc<Cluster>, sampler: &Sampler) -> Injection {
         let injector = Injector {
             hands: cluster.clone(),
             picture: sampler.picture(),
@@ -283,10 +301,7 @@ impl Run<'_> {
             journal: self.journal.clone(),
             clock: self.clock,
         };
-        let injection = injector.start(self.plan);
-        traces.shed = load.drive(self.plan.duration.duration(), self.interrupt.clone()).await;
-        traces.load = Some((began, self.clock.now()));
-        Ok(injection)
+        injector.start(self.plan)
     }
 
     /// Waits until the picture has been as wanted for a while, within a bound. Returns since when.

@@ -56,11 +56,18 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
         ],
         settings: Vec::new(),
         switches: None,
-        refuses: vec![Refusal {
-            fault: "wipe",
-            unless: None,
-            why: "a member that has lost its data must be replaced, it exits when it is started",
-        }],
+        refuses: vec![
+            Refusal {
+                fault: "wipe",
+                unless: None,
+                why: "a member that has lost its data must be replaced, it exits when it is started",
+            },
+            Refusal {
+                fault: "promote",
+                unless: None,
+                why: "only its leader can hand over, nobody can tell another member to take over",
+            },
+        ],
     })
 }
 

@@ -116,6 +116,10 @@ pub trait Target: Send + Sync {
     /// within `limit`.
     async fn status(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeStatus>;
 
+    /// Tells one node to lead, at its real port. Nothing by default: a target that cannot refuses
+    /// the fault in its [`TargetKind`].
+    async fn promote(&self, _wiring: &Wiring, _node: NodeId, _limit: Duration) {}
+
     /// A client that talks to one node through the given address, a proxy, and gives up after
     /// `limit`.
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client>;

@@ -20,7 +20,7 @@ use splitbrain_workloads::operation::{
 };
 
 use super::{Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, http};
-use crate::suite::target::{Refusal, Setting, TargetKind, TargetSpec};
+use crate::suite::target::{Setting, TargetKind, TargetSpec};
 
 /// What stays as it is in the path of a key.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
@@ -72,12 +72,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             },
         ],
         switches: Some(names(switches)),
-        refuses: vec![Refusal {
-            fault: "wipe",
-            unless: Some("leader"),
-            why: "a leader trusts what its followers confirmed, and sends one that has lost it \
-                  nothing before the next election",
-        }],
+        refuses: Vec::new(),
     })
 }
 
@@ -197,6 +192,12 @@ impl Target for Store {
             applied: status.applied,
             committed: status.committed,
         })
+    }
+
+    async fn promote(&self, wiring: &Wiring, node: NodeId, limit: Duration) {
+        let url = format!("http://{}/promote", wiring.nodes[&node].client);
+        // What it answers is that it has begun to try.
+        let _ = http::send::<serde_json::Value>(self.sampler.post(url).timeout(limit)).await;
     }
 
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {

@@ -55,6 +55,7 @@ impl From<Failure> for ApiError {
             FailureKind::NoLeader
             | FailureKind::LeadershipLost
             | FailureKind::NotEnoughReplicas
+            | FailureKind::Learner
             | FailureKind::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
         };
         let (error, message) = (failure.kind.name(), failure.message.to_string());

@@ -61,6 +61,7 @@ fn render(shared: &Shared) -> String {
     for (name, help, value) in [
         ("epoch", "the epoch the node is in", view.epoch),
         ("is_leader", "whether the node leads", leads),
+        ("is_voter", "whether the node votes: a learner does not", u64::from(view.voter)),
         ("received_index", "last entry in memory", view.received),
         ("durable_index", "last entry on disk", view.durable),
         ("committed_index", "last entry known to be committed", view.committed),

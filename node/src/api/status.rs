@@ -21,6 +21,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
                 "matched": follower.matched,
                 "lag_entries": follower.lag_entries,
                 "lacks": gtids(follower.matched, view.received),
+                "voter": follower.voter,
                 "in_sync": follower.in_sync,
                 "silent_ms": u64::try_from(follower.silent.as_millis()).unwrap_or(u64::MAX),
             })
@@ -34,6 +35,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "settings": shared.settings,
         "plants": shared.plants.rows().map(|row| row.name).collect::<Vec<_>>(),
         "role": view.role.name(),
+        "voter": view.voter,
         "epoch": view.epoch,
         "leader": view.leader.map(|leader| leader.to_string()),
         "received": view.received,

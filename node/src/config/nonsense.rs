@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    ConfigError, Demote, Election, Fallback, Level, Reads, Replication, Settings, Standbys, Switch,
-    WaitPoint,
+    ConfigError, Demote, Election, Fallback, Level, Reads, Replication, Settings, Standbys,
+    Suspicion, Switch, WaitPoint,
 };
 
 impl Settings {
@@ -60,7 +60,7 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 23] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 24] {
         let raft = self.election == Election::Raft;
         let asks = !matches!(self.election, Election::Raft | Election::Paxos | Election::Manual);
         let replication = self.replication;
@@ -192,6 +192,13 @@ impl Settings {
                 "set it below 24 hours",
             ),
             (
+                self.suspicion == Suspicion::Adaptive
+                    && (self.suspicion_max < self.election_timeout || self.suspicion_max > day),
+                &["suspicion", "suspicion-max", "election-timeout"],
+                "an adaptive suspicion lies between the two, and within a day",
+                "set suspicion-max to at least election-timeout, and below 24 hours",
+            ),
+            (
                 asks && self.ask_window.is_zero(),
                 &["election", "ask-window"],
                 "nobody could answer in time, and every node would claim for itself",
@@ -245,6 +252,11 @@ mod tests {
             ("async", &["durable-vote=off"], "durable-vote=off with majority=off: "),
             ("async", &["ask-window=0ms"], "election=most-recent with ask-window=0ms: "),
             ("async", &["start-grace=10ms"], "start-grace=10ms with ask-window=150ms: "),
+            (
+                "raft",
+                &["suspicion=adaptive", "suspicion-max=9ms"],
+                "suspicion=adaptive with suspicion-m",
+            ),
             ("raft", &["heartbeat=0ms"], "heartbeat=0ms with election-timeout=300ms: "),
             ("async", &["level=received"], "replication=async with level=received: "),
             ("raft", &["wait-point=after-commit"], "replication=quorum with wait-point=after-"),

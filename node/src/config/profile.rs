@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings, Standbys,
-    WaitPoint,
+    Suspicion, WaitPoint,
 };
 use crate::protocol::Plants;
 
@@ -99,6 +99,8 @@ fn raft() -> Settings {
         snapshot_entries: 20_000,
         heartbeat: Duration::from_millis(50),
         election_timeout: Duration::from_millis(300),
+        suspicion: Suspicion::Fixed,
+        suspicion_max: Duration::from_secs(2),
         ask_window: Duration::from_millis(150),
         start_grace: Duration::from_secs(2),
         plants: Plants::NONE,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     ConfigError, Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings,
-    Standbys, WaitPoint,
+    Standbys, Suspicion, WaitPoint,
 };
 
 /// One switch.
@@ -282,6 +282,18 @@ pub static SWITCHES: &[Switch] = &[
         "election-timeout",
         election_timeout,
         "the shortest silence after which a leader is suspected; the longest is twice this"
+    ),
+    words!(
+        "suspicion", suspicion,
+        "the silence that is tolerated of a leader: the election timeout, or at least that and as \
+         much more as its silences so far make usual",
+        "fixed, adaptive",
+        "fixed" => Suspicion::Fixed, "adaptive" => Suspicion::Adaptive
+    ),
+    span!(
+        "suspicion-max",
+        suspicion_max,
+        "the longest silence that suspicion=adaptive tolerates; suspicion follows within twice this"
     ),
     span!(
         "ask-window",

@@ -21,9 +21,10 @@ pub(super) struct Answered {
 }
 
 impl Progress {
-    /// How far the follower has confirmed at a level.
+    /// How far the follower has confirmed at a level, in a way that counts.
     pub(super) fn confirmed(&self, level: Level) -> u64 {
         match level {
+            _ if !self.votes() => 0,
             Level::Received => self.received.max(self.matched),
             Level::Durable => self.matched,
             Level::Applied => self.applied.min(self.matched),
@@ -35,6 +36,7 @@ impl Core {
     /// Called whenever a position that may count has moved: decides how far the leader has
     /// committed and acknowledged.
     pub(super) fn acknowledge(&mut self) {
+        self.admit_learners();
         self.review_semi_sync();
         self.advance();
     }

@@ -33,6 +33,8 @@ pub(super) enum Held {
     OwnAcceptance(u64, Ballot),
     /// The node's claim is on disk, so it may act on it.
     Claimed(Claim),
+    /// That the node votes is on disk, so it does.
+    Votes,
 }
 
 impl Held {

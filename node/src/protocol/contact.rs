@@ -6,6 +6,7 @@
 //! when it began. What counts is the beginning, never the arrival of answers: they may have been
 //! on their way for any time.
 
+use super::leader::Progress;
 use super::{Core, Now, Role, reached_by};
 
 /// A leader's contact with a majority.
@@ -31,7 +32,7 @@ impl Core {
         let majority = self.majority();
         let Role::Leader(leader) = &mut self.role else { return };
         let Some((round, began)) = leader.contact.asked else { return };
-        let rounds = leader.followers.values().map(|progress| progress.round);
+        let rounds = leader.followers.values().map(Progress::confirmed_round);
         if reached_by(majority, leader.round, rounds) >= round {
             leader.contact.asked = None;
             leader.contact.confirmed = Some(began);

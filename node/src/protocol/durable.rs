@@ -12,10 +12,11 @@ use thiserror::Error;
 
 use super::entries::Entries;
 use super::entry::{Claim, Entry, EntryId, NodeId};
+use super::membership::Member;
 use super::snapshot::Snapshot;
 
 /// The version byte of every record's payload.
-pub const RECORD_VERSION: u8 = 4;
+pub const RECORD_VERSION: u8 = 5;
 
 /// What must survive a crash besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +73,8 @@ pub enum Note {
     /// No entry so far is part of the log any more; it begins anew behind this one, up to which a
     /// snapshot is on disk.
     Base(EntryId),
+    /// The node's place in the cluster from here on.
+    Member(Member),
 }
 
 /// A snapshot as it was found on disk.
@@ -99,7 +102,7 @@ pub enum ReplayError {
         found: u8,
     },
     /// The kind is none that this version writes.
-    #[error("record {at}: expected kind 1, 2, 3 or 4, got {found}")]
+    #[error("record {at}: expected kind 1 to 5, got {found}")]
     Kind {
         /// Which record, from zero.
         at: usize,
@@ -144,6 +147,7 @@ const KIND_ENTRY: u8 = 1;
 const KIND_HARD: u8 = 2;
 const KIND_TRUNCATE: u8 = 3;
 const KIND_BASE: u8 = 4;
+const KIND_MEMBER: u8 = 5;
 
 impl Note {
     /// The kind and payload under which the write-ahead log keeps it.
@@ -157,12 +161,14 @@ impl Note {
             Note::Hard(hard) => postcard::to_extend(hard, payload),
             Note::Truncate(after) => postcard::to_extend(after, payload),
             Note::Base(base) => postcard::to_extend(base, payload),
+            Note::Member(member) => postcard::to_extend(member, payload),
         };
         let kind = match self {
             Note::Entry(_) => KIND_ENTRY,
             Note::Hard(_) => KIND_HARD,
             Note::Truncate(_) => KIND_TRUNCATE,
             Note::Base(_) => KIND_BASE,
+            Note::Member(_) => KIND_MEMBER,
         };
         (kind, encoded.expect("postcard encodes plain data into memory"))
     }
@@ -181,6 +187,7 @@ impl Note {
             KIND_HARD => postcard::from_bytes(body).map(Note::Hard),
             KIND_TRUNCATE => postcard::from_bytes(body).map(Note::Truncate),
             KIND_BASE => postcard::from_bytes(body).map(Note::Base),
+            KIND_MEMBER => postcard::from_bytes(body).map(Note::Member),
             found => return Err(ReplayError::Kind { at, found }),
         };
         note.map_err(|_| ReplayError::Payload { at, kind })
@@ -191,6 +198,7 @@ impl Note {
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     pub(super) hard: HardState,
+    pub(super) member: Member,
     pub(super) snapshot: Arc<Snapshot>,
     /// The entries behind the snapshot.
     pub(super) entries: Entries,
@@ -207,11 +215,12 @@ impl Remembered {
         purged: bool,
         notes: impl IntoIterator<Item = Note>,
     ) -> Result<Self, ReplayError> {
-        let mut hard = HardState::default();
+        let (mut hard, mut member) = (HardState::default(), Member::default());
         let mut entries = (!purged).then(Entries::default);
         for (at, note) in notes.into_iter().enumerate() {
             match note {
                 Note::Hard(now) => hard = now,
+                Note::Member(now) => member = now,
                 Note::Base(base) => entries = Some(Entries::behind(base)),
                 Note::Truncate(after) => match &mut entries {
                     Some(entries) if entries.base().index <= after => {
@@ -247,7 +256,13 @@ impl Remembered {
             return Err(ReplayError::Apart { first, last: end, snapshot: last });
         }
         entries.descend_from(&snapshot.lineage);
-        Ok(Remembered { hard, snapshot, entries })
+        Ok(Remembered { hard, member, snapshot, entries })
+    }
+
+    /// Of a founder whose log is still empty.
+    #[cfg(test)]
+    pub(super) fn founder() -> Self {
+        Remembered { member: Member::founder(), ..Remembered::default() }
     }
 
     /// The index of the last entry.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 
+use super::message::Message;
 use super::wall_time::WallTime;
 use crate::state::Change;
 
@@ -112,6 +113,18 @@ impl Encoded {
     /// it) and have passed a checksum, so there is no state that other nodes would agree with.
     pub fn decode(&self) -> Change {
         postcard::from_bytes(&self.0).expect("an entry of this version holds a change")
+    }
+}
+
+impl Encoded {
+    /// Encodes a message that is a part of another.
+    pub(super) fn of(message: &Message) -> Self {
+        Encoded(Arc::from(postcard::to_allocvec(message).expect("a message encodes")))
+    }
+
+    /// The message. `None` when the bytes are none.
+    pub(super) fn message(&self) -> Option<Message> {
+        postcard::from_bytes(&self.0).ok()
     }
 }
 

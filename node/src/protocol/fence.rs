@@ -81,7 +81,11 @@ impl Core {
         if claim.epoch == self.hard.claim.epoch && claim != self.hard.claim {
             self.report(Report::SharedEpoch(self.hard.claim, claim));
         }
+        if claim != self.hard.claim {
+            self.forget_arrivals();
+        }
         self.give_up_role("a later leader");
+        self.founding_is_over();
         let voted_for = self.hard.voted_for.filter(|_| claim.epoch == self.hard.epoch);
         let epoch = self.hard.epoch.max(claim.epoch);
         self.write_hard(HardState { epoch, voted_for, claim, ..self.hard });

@@ -43,7 +43,7 @@ impl Core {
             progress.caught_up = set_at;
             progress.aim = (last, now);
         }
-        let keeps_up = now.saturating_sub(progress.caught_up) <= lag;
+        let keeps_up = progress.votes() && now.saturating_sub(progress.caught_up) <= lag;
         if !progress.in_sync && keeps_up && confirmed >= committed {
             progress.in_sync = true;
             self.report(Report::InSync(node));

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::acknowledge::Answered;
 use super::contact::Contact;
+use super::membership::Known;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
@@ -70,6 +71,28 @@ pub(super) struct Progress {
     pub(super) probing: bool,
     /// The snapshot it is being sent instead of entries that the log no longer has.
     pub(super) transfer: Option<Transfer>,
+    /// Whether it counts.
+    pub(super) membership: Known,
+}
+
+impl Progress {
+    /// Of a follower of which nothing is known but that entries from `next` on are new to it.
+    pub(super) fn unknown(next: u64, now: Now) -> Self {
+        Progress {
+            next,
+            matched: 0,
+            received: 0,
+            applied: 0,
+            in_sync: false,
+            aim: (next - 1, now),
+            caught_up: now,
+            round: 0,
+            heard: now,
+            probing: true,
+            transfer: None,
+            membership: Known::default(),
+        }
+    }
 }
 
 /// A snapshot on its way to a follower.
@@ -104,19 +127,9 @@ impl Core {
     /// Takes the lead. The claim must be on disk, or the votes for it must.
     pub(super) fn become_leader(&mut self, claim: Claim) {
         let next = self.entries.last_index() + 1;
-        let progress = Progress {
-            next,
-            matched: 0,
-            received: 0,
-            applied: 0,
-            in_sync: true,
-            aim: (next - 1, self.now),
-            caught_up: self.now,
-            round: 0,
-            heard: self.now,
-            probing: false,
-            transfer: None,
-        };
+        // Most likely a follower has what the leader has.
+        let progress =
+            Progress { in_sync: true, probing: false, ..Progress::unknown(next, self.now) };
         self.write_hard(HardState { claim, ..self.hard });
         self.role = Role::Leader(Box::new(Leader {
             claim,
@@ -177,7 +190,7 @@ impl Core {
         }
     }
 
-    fn append(&mut self, change: &Change) -> EntryId {
+    pub(super) fn append(&mut self, change: &Change) -> EntryId {
         let claim = match &self.role {
             Role::Leader(leader) => leader.claim,
             _ => unreachable!("only a leader appends"),
@@ -258,7 +271,7 @@ impl Core {
             return false;
         }
         let since = self.now.saturating_sub(self.settings.election_timeout_max());
-        let heard = leader.followers.values().filter(|progress| progress.heard >= since).count();
+        let heard = leader.voters().filter(|voter| voter.heard >= since).count();
         heard + 1 < self.majority()
     }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::durable::Ballot;
 use super::entry::{Claim, Encoded, Entry, EntryId, NodeId};
+use super::membership::Incarnation;
 use crate::state::{Answer, Change, Query};
 
 /// Number of a client's request at the node that received it.
@@ -246,6 +247,47 @@ pub enum Message {
         /// The epoch, and who.
         claim: Claim,
     },
+    /// The sender remembers nothing, or did when it heard these others that remembered nothing.
+    Founding {
+        /// Of the sender's disk.
+        incarnation: Incarnation,
+        /// Whom it had heard then.
+        heard: Vec<(NodeId, Incarnation)>,
+        /// Whether it wants to know the same of the receiver.
+        asks: bool,
+    },
+    /// An answer to a leader of a node that is no founder of the cluster: it says which of the
+    /// node's disks speaks.
+    As {
+        /// The disk.
+        incarnation: Incarnation,
+        /// Whether it was admitted, by this leader or an earlier one.
+        votes: bool,
+        /// The answer, a message of its own.
+        answer: Encoded,
+    },
+    /// The leader counts on this disk of the receiver from now on.
+    Admitted {
+        /// As whom it speaks. The leader is the sender.
+        claim: Claim,
+        /// The disk.
+        incarnation: Incarnation,
+    },
+}
+
+impl Message {
+    /// Whom a follower's answer speaks to; `None` for every other message.
+    pub(super) fn answers(&self) -> Option<Claim> {
+        match self {
+            Message::Alive { claim, .. }
+            | Message::Matched { claim, .. }
+            | Message::Received { claim, .. }
+            | Message::Applied { claim, .. }
+            | Message::Mismatch { claim, .. }
+            | Message::SnapshotGot { claim, .. } => Some(*claim),
+            _ => None,
+        }
+    }
 }
 
 /// What a client asks.
@@ -395,6 +437,8 @@ pub enum FailureKind {
     Overloaded,
     /// The list has more entries than one answer may hold.
     TooLarge,
+    /// The node is a learner, and cannot lead.
+    Learner,
 }
 
 impl FailureKind {
@@ -408,6 +452,7 @@ impl FailureKind {
             FailureKind::NotEnoughReplicas => "not-enough-replicas",
             FailureKind::Overloaded => "overloaded",
             FailureKind::TooLarge => "too-large",
+            FailureKind::Learner => "learner",
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
+//! | who counts, and who only learns: founders, learners, admission | `membership.rs` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
@@ -63,6 +64,7 @@ mod gtid_set;
 mod in_sync;
 mod leader;
 mod lineage;
+mod membership;
 mod message;
 mod plants;
 mod read;
@@ -94,6 +96,7 @@ pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
 pub use gtid_set::GtidSet;
 pub use lineage::Lineage;
+pub use membership::{Incarnation, Member};
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
 };
@@ -109,6 +112,7 @@ use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
 use entries::Entries;
 use leader::Leader;
+use membership::Membership;
 use route::Forwards;
 use snapshot::Snapshots;
 
@@ -269,6 +273,12 @@ pub enum Report {
     },
     /// Its log begins anew behind a snapshot that it was sent.
     Installed(EntryId),
+    /// It votes from now on.
+    Votes,
+    /// A follower is new, or has another disk: it learns, and counts for nothing.
+    Learns(NodeId),
+    /// A learner has caught up and counts.
+    Admits(NodeId),
     /// A snapshot that it was sent is not what it should be.
     Damaged(EntryId),
     /// A snapshot that it was offered has more bytes than it accepts.
@@ -301,6 +311,7 @@ pub struct Core {
     state: State,
     snapshots: Snapshots,
     role: Role,
+    membership: Membership,
     suspicion: Suspicion,
     passing: Passing,
     forwards: Forwards,
@@ -337,6 +348,7 @@ impl Core {
     ) -> Self {
         let plants = settings.plants;
         let first_forward = if plants.has(Plant::ReuseRequestNumber) { 0 } else { entropy };
+        let blank = remembered.hard == HardState::default() && remembered.last_index() == 0;
         let mut core = Core {
             me,
             peers,
@@ -353,6 +365,7 @@ impl Core {
             state: remembered.snapshot.state.clone(),
             snapshots: Snapshots::new(remembered.snapshot),
             role: Role::Follower { upstream: None, round: 0 },
+            membership: Membership::default(),
             suspicion: Suspicion::default(),
             passing: Passing::new(),
             forwards: Forwards::new(first_forward),
@@ -365,6 +378,7 @@ impl Core {
         if core.plant(Plant::ApplyTwice) {
             core.apply_log_uncounted();
         }
+        core.begin_membership(remembered.member, blank);
         core
     }
 
@@ -406,6 +420,10 @@ impl Core {
         if !self.peers.contains(&from) {
             return;
         }
+        if !self.votes() && !Self::concerns_learners(&message) {
+            return;
+        }
+        let Some(message) = self.unsigned(from, message) else { return };
         match message {
             Message::PreVote { epoch, last } => self.on_pre_vote(from, epoch, last),
             Message::PreVoteReply { asked, epoch, granted } => {
@@ -455,6 +473,12 @@ impl Core {
             Message::Refused { epoch, claim } => self.on_refused(epoch, claim),
             Message::Forward { id, request } => self.on_forward(from, id, request),
             Message::Forwarded { id, outcome } => self.on_forwarded(id, outcome),
+            Message::Founding { incarnation, heard, asks } => {
+                self.on_founding(from, incarnation, &heard, asks);
+            }
+            Message::Admitted { claim, incarnation } => self.on_admitted(from, claim, incarnation),
+            // A signature under a signature is nobody's.
+            Message::As { .. } => {}
         }
     }
 
@@ -472,6 +496,7 @@ impl Core {
             Held::OwnPromise(epoch, ballot) => self.own_promise_is_durable(epoch, ballot),
             Held::OwnAcceptance(epoch, ballot) => self.on_accepted(self.me, epoch, ballot),
             Held::Claimed(claim) => self.claim_is_durable(claim),
+            Held::Votes => self.franchise_is_durable(),
         }
     }
 
@@ -504,6 +529,7 @@ impl Core {
     }
 
     fn send(&mut self, to: NodeId, message: Message) {
+        let message = self.signed(message);
         self.effects.push(Effect::Send { to, message });
     }
 

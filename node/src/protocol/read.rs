@@ -12,7 +12,7 @@
 
 use std::collections::VecDeque;
 
-use super::leader::Origin;
+use super::leader::{Origin, Progress};
 use super::{Core, Failure, FailureKind, Outcome, Plant, Role, reached_by};
 use crate::config::Reads as Rule;
 use crate::state::{LIST_BYTES_MAX, LIST_ENTRIES_MAX, Query};
@@ -75,7 +75,7 @@ impl Core {
         if leader.reads.confirming.is_empty() {
             return;
         }
-        let rounds = leader.followers.values().map(|progress| progress.round);
+        let rounds = leader.followers.values().map(Progress::confirmed_round);
         let confirmed = reached_by(majority, leader.round, rounds);
         let served = leader.reads.confirming.partition_point(|(round, _)| *round <= confirmed);
         // Everything committed when a read arrived is applied: the two move together.

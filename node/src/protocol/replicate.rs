@@ -192,7 +192,10 @@ impl Core {
             Some(transfer) => floor && prev == transfer.last.index,
             None => !progress.probing || prev == progress.next - 1,
         };
-        if prev <= progress.matched || !asked {
+        // What it has confirmed it holds, so this is a late answer. Every log holds what is before
+        // the first entry, but one that begins behind a snapshot has let go of it.
+        let late = progress.matched > 0 && prev <= progress.matched;
+        if late || !asked {
             return;
         }
         progress.transfer = None;

@@ -4,8 +4,10 @@
 mod acknowledge;
 mod carried;
 mod elections;
+mod membership;
 mod paxos;
 mod planted;
+mod suspicion;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -39,7 +41,7 @@ impl Bench {
         let all = || (1..=nodes).map(NodeId);
         let core = |me: NodeId| {
             let peers = all().filter(|peer| *peer != me).collect();
-            let remembered = Remembered::default();
+            let remembered = Remembered::founder();
             Core::new(me, peers, settings.clone(), remembered, me.0.into(), Duration::ZERO)
         };
         Bench {

@@ -228,6 +228,7 @@ impl Core {
     /// Lets the log on disk go up to an index. What it must not forget is written again first.
     fn purge_upto(&mut self, index: u64) {
         self.barrier.write(Note::Hard(self.durable_hard()));
+        self.barrier.write(self.member_note());
         self.snapshots.purge = Some(index);
     }
 

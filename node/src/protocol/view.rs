@@ -44,6 +44,8 @@ pub struct View {
     pub node: NodeId,
     /// What it is.
     pub role: RoleName,
+    /// Whether it votes; a learner does not.
+    pub voter: bool,
     /// The epoch it is in.
     pub epoch: u64,
     /// Whom it takes for the leader.
@@ -83,6 +85,8 @@ pub struct FollowerView {
     pub matched: u64,
     /// How many of the leader's entries it is not known to have.
     pub lag_entries: u64,
+    /// Whether it counts; a learner does not.
+    pub voter: bool,
     /// Whether the leader's in-sync set holds it.
     pub in_sync: bool,
     /// How long ago it was last heard.
@@ -101,6 +105,7 @@ impl Core {
                     node: *node,
                     matched: progress.matched,
                     lag_entries: received - progress.matched,
+                    voter: progress.votes(),
                     in_sync: progress.in_sync,
                     silent: self.now.saturating_sub(progress.heard),
                 })
@@ -110,6 +115,7 @@ impl Core {
         View {
             node: self.me,
             role: self.role_name(),
+            voter: self.votes(),
             epoch: self.epoch(),
             leader: self.leader(),
             claim: self.hard.claim,

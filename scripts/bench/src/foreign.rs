@@ -38,11 +38,39 @@ fn process(pid: u32) -> Option<u64> {
 }
 
 impl Sample {
-    /// The load of other programs since an earlier sample, in percent of all processors. Interrupts
-    /// count as theirs, although some are ours.
+    /// The load of other programs since an earlier sample, in percent of all processors.
     pub fn since(self, before: Sample) -> f64 {
+        self.load_since(before).percent()
+    }
+
+    /// The same as a part of the time in between, to be added up.
+    pub fn load_since(self, before: Sample) -> Load {
         let busy = self.busy - before.busy;
         let others = busy.saturating_sub(self.ours.saturating_sub(before.ours));
-        100.0 * others as f64 / (self.total - before.total).max(1) as f64
+        Load { others, total: self.total - before.total }
+    }
+}
+
+/// The load of other programs over some time. Interrupts count as theirs, although some are ours.
+#[derive(Clone, Copy)]
+pub struct Load {
+    /// Clock ticks that they took.
+    others: u64,
+    /// Of so many.
+    total: u64,
+}
+
+impl Load {
+    /// In percent of all processors.
+    pub fn percent(self) -> f64 {
+        100.0 * self.others as f64 / self.total.max(1) as f64
+    }
+}
+
+impl std::ops::Add for Load {
+    type Output = Load;
+
+    fn add(self, other: Load) -> Load {
+        Load { others: self.others + other.others, total: self.total + other.total }
     }
 }

@@ -1,4 +1,5 @@
-//! Drives one node with many clients for a while and prints one line of numbers.
+//! Drives one node with many clients for a while and prints one line of numbers (`load`), or strikes
+//! a leader and waits for the next acknowledged write ([`failover`]).
 //!
 //! Every client has a connection of its own and sends its next request when the last one was
 //! answered. An answer that is not a success ends the run: errors are not throughput. It is started
@@ -9,6 +10,7 @@
 //! ```
 
 mod etcd;
+mod failover;
 mod foreign;
 mod gateway;
 mod http1;
@@ -20,7 +22,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
 
@@ -30,7 +32,16 @@ const KEYS: u64 = 10_000;
 /// Bytes of a value.
 const VALUE_BYTES: usize = 256;
 
+/// Measurements for the benchmarks in `scripts/`.
 #[derive(Parser)]
+enum Mode {
+    /// Many clients of one node, for a while.
+    Load(Arguments),
+    /// The leader is struck, once.
+    Failover(failover::Trial),
+}
+
+#[derive(Args)]
 struct Arguments {
     /// Whom to ask, and in which language
     #[arg(long)]
@@ -106,9 +117,14 @@ impl Connection {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let mode = Mode::parse();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, run(arguments))
+    LocalSet::new().block_on(&runtime, async {
+        match mode {
+            Mode::Load(arguments) => run(arguments).await,
+            Mode::Failover(trial) => failover::run(trial).await,
+        }
+    })
 }
 
 async fn run(arguments: Arguments) -> Result<()> {

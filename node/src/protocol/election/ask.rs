@@ -73,7 +73,7 @@ impl Core {
     pub(in super::super) fn on_ask(&mut self, from: NodeId, ask: u64, last: EntryId) {
         // A leader that was heard within half the shortest patience is alive as far as anybody can
         // say; a longer silence means that this node is about to suspect it too.
-        let alive = self.hears_leader(self.settings.election_timeout / 2);
+        let alive = self.hears_leader(self.tolerated_silence() / 2);
         let (epoch, mine, served) = (self.hard.epoch, self.entries.last(), self.served());
         self.counters.election_messages += 1;
         self.send(from, Message::Position { ask, epoch, last: mine, served, alive });

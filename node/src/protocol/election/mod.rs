@@ -1,10 +1,12 @@
 //! Who may lead: suspicion of a silent leader, and what follows from it: `election`.
 //!
-//! A follower that has not heard its leader for a random time suspects it. What it does then is
+//! A follower that has not heard its leader for a random time, from the one that [`arrivals`]
+//! tolerates to twice that, suspects it. What it does then is
 //! the election's business: in [`raft`] it stands itself, in [`paxos`] it has a majority choose, in
 //! [`ask`] and [`ring`] it finds out who should stand, and [`office`] turns that into a leader, with
 //! votes or without. The rest of the core does not know which.
 
+mod arrivals;
 mod ask;
 mod office;
 pub(super) mod paxos;
@@ -18,6 +20,7 @@ use rand::RngExt;
 
 use super::{Ballot, Claim, Core, EntryId, NodeId, Now, Report, Role};
 use crate::config::Election;
+use arrivals::Arrivals;
 
 /// When to suspect the leader.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub(super) struct Suspicion {
     pub(super) promised: Now,
     /// Whether a leader has been met since the start.
     pub(super) settled: bool,
+    /// How the leader was heard so far.
+    arrivals: Arrivals,
 }
 
 /// A node that stands for election. What it waits for ends with [`Suspicion::deadline`].
@@ -54,7 +59,7 @@ pub(super) enum Candidate {
     },
     /// It asks for promises to its ballot in the epoch it is in. It counts its own when that is on
     /// disk.
-    Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised> },
+    Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised>, insists: bool },
     /// It proposes who leads in the epoch it is in, and counts who accepted.
     Proposing { ballot: Ballot, leader: NodeId, by: BTreeSet<NodeId> },
     /// It has claimed leadership and waits for its disk.
@@ -72,6 +77,9 @@ impl Core {
         self.tick_ring();
         if matches!(self.role, Role::Leader(_)) {
             return self.tick_leader();
+        }
+        if !self.votes() {
+            return self.tick_learner();
         }
         if self.now < self.suspicion.deadline {
             return;
@@ -136,6 +144,7 @@ impl Core {
         self.suspicion.heard = Some(self.now);
         self.suspicion.promised = self.now;
         self.suspicion.settled = true;
+        self.observe_arrival();
         self.restart_suspicion();
         if bullies {
             self.suspicion.insists = true;
@@ -149,7 +158,7 @@ impl Core {
     }
 
     fn patience(&mut self) -> Duration {
-        let shortest = self.settings.election_timeout;
+        let shortest = self.tolerated_silence();
         shortest + shortest.mul_f64(self.random.random_range(0.0..1.0))
     }
 

@@ -6,7 +6,7 @@
 
 use super::super::barrier::Held;
 use super::super::leader::Origin;
-use super::super::{Claim, Core, HardState, Message, NodeId, Outcome, Role};
+use super::super::{Claim, Core, Failure, FailureKind, HardState, Message, NodeId, Outcome, Role};
 use super::Candidate;
 use crate::config::Election;
 use crate::state::Answer;
@@ -28,7 +28,7 @@ impl Core {
             // The other has followed a later claim that nobody holds any more, so it can follow
             // this leader only under a claim that is later still.
             Role::Leader(leader) => epoch >= leader.claim.epoch && leader.demote_at.is_none(),
-            _ => self.hears_leader(self.settings.election_timeout / 2).is_none(),
+            _ => self.hears_leader(self.tolerated_silence() / 2).is_none(),
         };
         if may_stand {
             self.become_follower("stands for a later epoch");
@@ -55,7 +55,7 @@ impl Core {
             self.suspicion.insists = true;
             self.suspicion.deadline = until;
         } else if self.settings.majority {
-            self.campaign();
+            self.campaign(true);
         } else {
             self.claim(self.hard.epoch + 1);
         }
@@ -63,6 +63,11 @@ impl Core {
 
     /// An operator wants this node to lead. The answer says that it has begun to try.
     pub(in super::super) fn promote(&mut self, origin: Origin) {
+        if !self.votes() {
+            let message = "it has lost its disk or is new, and has not caught up";
+            let failure = Failure::definite(FailureKind::Learner, message);
+            return self.reply(origin, Outcome::Failed(failure));
+        }
         if !matches!(self.role, Role::Leader(_)) {
             self.counters.elections_started += 1;
             self.insist();

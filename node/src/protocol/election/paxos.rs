@@ -55,11 +55,13 @@ impl Core {
     }
 
     /// Phase 1a: a ballot of this node's own, later than any it has heard of in this epoch.
-    pub(super) fn prepare(&mut self) {
+    /// `insists` says that an operator wants it, whoever leads.
+    pub(super) fn prepare(&mut self, insists: bool) {
         let epoch = self.unsettled_epoch();
         let acceptor = self.acceptor(epoch);
         let ballot = Ballot { number: acceptor.promised.number + 1, proposer: self.me };
-        self.role = Role::Candidate(Candidate::Preparing { ballot, promises: BTreeMap::new() });
+        let promises = BTreeMap::new();
+        self.role = Role::Candidate(Candidate::Preparing { ballot, promises, insists });
         self.restart_suspicion();
         self.write_acceptor(Acceptor { promised: ballot, ..acceptor });
         self.counters.election_messages += self.peers.len() as u64;
@@ -126,7 +128,8 @@ impl Core {
     ) {
         let needed = self.votes_needed();
         let current = self.hard.epoch == epoch;
-        let Role::Candidate(Candidate::Preparing { ballot: own, promises }) = &mut self.role else {
+        let Role::Candidate(Candidate::Preparing { ballot: own, promises, .. }) = &mut self.role
+        else {
             return;
         };
         if !current || *own != ballot {
@@ -212,11 +215,18 @@ impl Core {
         if claim.epoch < self.hard.epoch || claim <= self.hard.claim {
             return;
         }
+        let insists =
+            matches!(self.role, Role::Candidate(Candidate::Preparing { insists: true, .. }));
         if claim.leader == self.me {
             self.become_follower("is chosen to lead a later epoch");
             self.claim(claim.epoch);
         } else if self.admit(claim) {
             self.restart_suspicion();
+            if insists {
+                // That epoch was settled before this node was told to lead: the next one is not.
+                self.suspicion.insists = true;
+                self.suspicion.deadline = self.now;
+            }
         }
     }
 }

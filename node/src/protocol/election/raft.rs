@@ -30,7 +30,7 @@ impl Core {
 
     pub(in super::super) fn on_pre_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
         // Whoever hears a leader does not help to depose it.
-        let content = self.hears_leader(self.settings.election_timeout).is_some();
+        let content = self.hears_leader(self.tolerated_silence()).is_some();
         let free = !content && self.promised_until().is_none();
         // Whoever proposes may propose another, whose log is complete.
         let eligible = self.settings.election == Election::Paxos || self.is_complete(last);
@@ -64,14 +64,14 @@ impl Core {
             Role::Candidate(Candidate::PreVote { granted, .. })
                 if granted.len() >= self.votes_needed() =>
             {
-                self.campaign();
+                self.campaign(false);
             }
             _ => {}
         }
     }
 
-    /// Asks for leadership, whatever that changes.
-    pub(super) fn campaign(&mut self) {
+    /// Asks for leadership, whatever that changes. `insists` says that an operator wants it.
+    pub(super) fn campaign(&mut self, insists: bool) {
         if let Some(until) = self.promised_until() {
             // Its own vote is one of those that it has promised not to give.
             self.become_follower("has promised its vote to a leader");
@@ -79,7 +79,7 @@ impl Core {
             return;
         }
         match self.settings.election {
-            Election::Paxos => self.prepare(),
+            Election::Paxos => self.prepare(insists),
             _ => self.stand(),
         }
     }

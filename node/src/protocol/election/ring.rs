@@ -50,9 +50,11 @@ impl Core {
 
     /// Adds this node to a round and sends it to the next one.
     fn pass_on(&mut self, mut round: Round) {
-        round.seen.push((self.me, self.entries.last()));
+        if self.votes() {
+            round.seen.push((self.me, self.entries.last()));
+        }
         round.epoch = round.epoch.max(self.hard.epoch);
-        round.alive = round.alive.max(self.hears_leader(self.settings.election_timeout / 2));
+        round.alive = round.alive.max(self.hears_leader(self.tolerated_silence() / 2));
         let to = self.successor(self.me);
         self.pass_to(to, round);
     }

@@ -1,5 +1,7 @@
 //! Written-out agreements on who leads: what binds a proposer, what a crash must not undo.
 
+use std::time::Duration;
+
 use super::super::*;
 use super::{Bench, N1, N2, N3};
 
@@ -29,7 +31,8 @@ impl Bench {
     fn restart(&mut self, node: NodeId) {
         let core = &self.cores[&node];
         let hard = core.durable_hard();
-        let remembered = Remembered { hard, entries: core.entries.clone(), ..Default::default() };
+        let remembered =
+            Remembered { hard, entries: core.entries.clone(), ..Remembered::founder() };
         let (peers, settings) = (core.peers.clone(), core.settings.clone());
         let core = Core::new(node, peers, settings, remembered, node.0.into(), self.now);
         self.cores.insert(node, core);
@@ -139,6 +142,26 @@ fn a_proposer_that_was_outbid_tries_again_beyond_it_in_the_same_epoch() {
     bench.prepares(N1, N2);
     bench.settle(&[N1, N2]);
     assert_eq!((bench.role(N1), bench.cores[&N1].epoch()), (RoleName::Leader, epoch));
+}
+
+#[test]
+fn who_is_told_to_lead_and_knows_too_little_goes_on_to_the_first_epoch_that_is_not_settled() {
+    let mut bench = Bench::new(3, &["election=paxos"]);
+    bench.elect(N3, &ALL);
+    bench.elect(N2, &[N1, N2]);
+    assert_eq!(bench.role(N2), RoleName::Leader);
+    bench.lose(|_, _| true);
+    bench.restart(N3);
+    let settled = bench.cores[&N2].epoch();
+    assert!(bench.cores[&N3].hard.claim.epoch < settled, "n3 has missed it");
+    bench.request(N3, 1, Request::Promote);
+    for _ in 0..3 {
+        bench.settle(&[N2, N3]);
+        bench.now += Duration::from_millis(1);
+        bench.step(N3, Input::Tick);
+    }
+    let led = bench.cores[&N3].epoch();
+    assert!(led > settled && [N2, N3].iter().any(|node| bench.role(*node) == RoleName::Leader));
 }
 
 #[test]

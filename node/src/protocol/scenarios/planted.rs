@@ -51,7 +51,7 @@ fn a_vote_that_was_not_written_down_is_given_again_after_a_restart() {
     {
         let mut settings = Settings::profile("raft").expect("it exists");
         settings.plants = plants;
-        let mut disk = Vec::new();
+        let mut disk = vec![Note::Member(Member::founder())];
         let mut granted = Vec::new();
         for candidate in [N1, N3] {
             let remembered = Remembered::replay(Saved::default(), false, disk.iter().cloned());

@@ -14,7 +14,7 @@ mod referee;
 mod world;
 
 use crate::config::{Settings, predict};
-use world::{Shape, World};
+use world::{Shape, Wipes, World};
 
 /// Runs seeds until one fails; prints its schedule and panics with its violation.
 fn prove(settings: &Settings, seeds: std::ops::Range<u64>) -> Tally {
@@ -40,6 +40,8 @@ struct Tally {
     acknowledged: u64,
     /// Snapshots that took the place of a log.
     installed: usize,
+    /// Disks that were lost.
+    wiped: usize,
 }
 
 fn prove_each(
@@ -59,6 +61,7 @@ fn prove_each(
         }
         tally.acknowledged += verdict.acknowledged as u64;
         tally.installed += verdict.installed;
+        tally.wiped += verdict.wiped;
     }
     tally
 }
@@ -97,6 +100,44 @@ fn with_snapshots_all_the_time_the_async_profile_ends_with_all_replicas_equal() 
     assert!(installed > 20, "only {installed} snapshots took the place of a log");
 }
 
+#[test]
+fn with_disks_lost_one_at_a_time_the_raft_profile_keeps_every_promise() {
+    let settings = settings("raft", &["snapshot-entries=20"]);
+    let shape = |seed| Shape::of(seed).with_wipes(Wipes::OneAtATime);
+    let Tally { acknowledged, wiped, .. } = prove_each(&settings, 0..SCHEDULES / 2, shape);
+    assert!(wiped > 500, "only {wiped} disks were lost");
+    assert!(acknowledged > 10 * SCHEDULES / 2, "only {acknowledged} writes were acknowledged");
+}
+
+#[test]
+fn a_node_that_votes_at_once_with_an_empty_disk_loses_acknowledged_writes() {
+    let settings = settings("raft", &[]);
+    let caught = (0..2 * SCHEDULES).any(|seed| {
+        let shape = Shape::of(seed).with_wipes(Wipes::Unnoticed);
+        let verdict = World::new(seed, settings.clone(), shape).run();
+        verdict.safety.is_err_and(|violation| violation.contains("lost"))
+    });
+    assert!(caught, "no schedule lost an acknowledged write");
+}
+
+#[test]
+fn with_disks_lost_the_other_settings_end_with_all_replicas_equal() {
+    for (profile, overrides) in [
+        ("async", &[][..]),
+        ("async", &["election=ring"]),
+        ("raft", &["replication=sync"]),
+        ("raft", &["replication=semi-sync", "fallback=after 50ms"]),
+        ("raft", &["replication=isr", "replica-lag=200ms"]),
+    ] {
+        let settings = settings(profile, overrides);
+        for seed in 0..100 {
+            let shape = Shape::of(seed).with_wipes(Wipes::OneAtATime);
+            let verdict = World::new(seed, settings.clone(), shape).run();
+            assert!(verdict.converged, "{overrides:?} seed {seed}: the replicas differ at the end");
+        }
+    }
+}
+
 /// How many schedules an ordinary test run tries.
 const SCHEDULES: u64 = 2000;
 
@@ -119,7 +160,7 @@ fn a_soak_of_given_seeds() {
         seeds.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     let seeds = seeds.expect("seeds such as 0..5000");
     let count = seeds.end - seeds.start;
-    let Tally { acknowledged, installed } = prove_each(&settings, seeds, Shape::of);
+    let Tally { acknowledged, installed, .. } = prove_each(&settings, seeds, Shape::of);
     assert!(acknowledged > count, "only {acknowledged} in {count} schedules");
     #[expect(clippy::print_stdout, reason = "the figure that is written down")]
     {
@@ -206,6 +247,11 @@ fn every_election_with_a_majority_and_completeness_keeps_every_promise() {
     for method in &METHODS[..6] {
         prove(&settings("raft", &[method]), 0..200);
     }
+}
+
+#[test]
+fn with_adaptive_suspicion_every_promise_is_kept() {
+    prove(&settings("raft", &["suspicion=adaptive", "suspicion-max=1s"]), 0..200);
 }
 
 /// Whether it then leads again is the operator's business, and there is none.

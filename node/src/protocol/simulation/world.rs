@@ -32,6 +32,18 @@ pub(super) struct Shape {
     flush_max: Duration,
     /// By how much clocks run too fast or too slow, in percent.
     drift: u32,
+    /// Whether disks are lost, and how.
+    wipes: Wipes,
+}
+
+/// Whether disks are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wipes {
+    Never,
+    /// One at a time: none while another node still learns what it had lost.
+    OneAtATime,
+    /// The same, and the new disk is taken for the old one, so that the node votes at once.
+    Unnoticed,
 }
 
 impl Shape {
@@ -43,6 +55,7 @@ impl Shape {
             fault_every: Duration::from_millis(random.random_range(100..600)),
             flush_max: Duration::from_millis([1, 5, 80][random.random_range(0..3)]),
             drift: 0,
+            wipes: Wipes::Never,
         }
     }
 }
@@ -54,6 +67,10 @@ impl Shape {
 
     pub(super) fn with_nodes(self, nodes: u16) -> Self {
         Shape { nodes, ..self }
+    }
+
+    pub(super) fn with_wipes(self, wipes: Wipes) -> Self {
+        Shape { wipes, ..self }
     }
 
     /// Few faults, in a network and on disks that are quick: for what takes a quiet second to show.
@@ -90,6 +107,8 @@ pub(super) struct Verdict {
     pub(super) lost: usize,
     /// How many snapshots took the place of a log.
     pub(super) installed: usize,
+    /// How many disks were lost.
+    pub(super) wiped: usize,
     pub(super) schedule: Vec<String>,
 }
 
@@ -169,6 +188,7 @@ pub(super) struct World {
     next_request: u64,
     faults_over: bool,
     installed: usize,
+    wiped: usize,
     trace: bool,
     schedule: Vec<String>,
 }
@@ -191,6 +211,7 @@ impl World {
             next_request: 0,
             faults_over: false,
             installed: 0,
+            wiped: 0,
             trace: false,
             schedule: Vec::new(),
         };
@@ -246,8 +267,8 @@ impl World {
         }
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
-        let installed = self.installed;
-        Verdict { safety, converged, acknowledged, lost, installed, schedule: self.schedule }
+        let (installed, wiped) = (self.installed, self.wiped);
+        Verdict { safety, converged, acknowledged, lost, installed, wiped, schedule: self.schedule }
     }
 
     fn run_until(&mut self, end: Now) -> Result<(), Violation> {
@@ -303,6 +324,7 @@ impl World {
             && cores
                 .iter()
                 .all(|core| core.leader() == Some(leader.me) && core.state == leader.state)
+            && cores.iter().all(|core| core.votes())
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {

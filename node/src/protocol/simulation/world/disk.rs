@@ -77,7 +77,8 @@ impl World {
         });
         let gone = gone.unwrap_or(node.disk.len());
         let last_hard = node.disk.iter().rposition(|note| matches!(note, Note::Hard(_)));
-        let gone = gone.min(last_hard.unwrap_or(0));
+        let last_member = node.disk.iter().rposition(|note| matches!(note, Note::Member(_)));
+        let gone = gone.min(last_hard.unwrap_or(0)).min(last_member.unwrap_or(0));
         let gone = self.random.random_range(0..=gone);
         if gone > 0 {
             node.disk.drain(..gone);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::super::super::NodeId;
+use super::super::super::{Member, NodeId, Note, Remembered, Saved};
 use super::super::referee::Violation;
-use super::{Event, World};
+use super::{Event, Node, Wipes, World};
 
 impl World {
     pub(super) fn fault(&mut self) -> Result<(), Violation> {
@@ -18,6 +18,10 @@ impl World {
         self.at(self.now + next, Event::Fault);
         let victim = self.victim();
         self.drift(victim);
+        if self.shape.wipes != Wipes::Never && self.random.random_range(0..5) == 0 {
+            self.wipe(victim);
+            return Ok(());
+        }
         match self.random.random_range(0..10) {
             0..3 => self.crash(victim),
             3..5 => {
@@ -48,6 +52,30 @@ impl World {
             Some(leader) if self.random.random_range(0..2) == 0 => leader,
             _ => NodeId(self.random.random_range(1..=self.shape.nodes)),
         }
+    }
+
+    /// A node crashes and loses its disk. Some disk must still hold what the lost one held, so all
+    /// others must be voters.
+    fn wipe(&mut self, victim: NodeId) {
+        let votes = |node: &Node| match &node.core {
+            Some(core) => core.votes(),
+            None => Remembered::replay(node.saved.clone(), node.purged, node.disk.iter().cloned())
+                .is_ok_and(|remembered| remembered.member.votes()),
+        };
+        let others = self.nodes.iter().filter(|(id, _)| **id != victim);
+        if !others.map(|(_, node)| node).all(votes) {
+            return;
+        }
+        self.crash(victim);
+        self.note(|| format!("{victim} LOSES ITS DISK"));
+        self.wiped += 1;
+        let unnoticed = self.shape.wipes == Wipes::Unnoticed;
+        let Some(node) = self.nodes.get_mut(&victim) else { return };
+        node.disk.clear();
+        if unnoticed {
+            node.disk.push(Note::Member(Member::founder()));
+        }
+        (node.saved, node.purged) = (Saved::default(), false);
     }
 
     fn cut(&mut self, victim: NodeId) {

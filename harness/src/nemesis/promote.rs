@@ -1,0 +1,133 @@
+//! The `promote` fault: an operator tells a node to lead, through the target's own interface.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use splitbrain_reports::record::{Effect, Role};
+use splitbrain_workloads::operation::NodeId;
+use splitbrain_workloads::seed::Stream;
+
+use super::{Action, Fault, Hands, InForce, Problem, Selector, Skip, View};
+use crate::target::NodeStatus;
+
+/// Time between two looks at who leads: a fraction of an election.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Parameters of a `promote`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Promote {
+    /// Who is told to lead.
+    pub node: Selector,
+}
+
+impl Fault for Promote {
+    const KIND: &'static str = "promote";
+    const SUMMARY: &'static str = "tell a node to lead, as an operator would";
+    const EXPLAIN: &'static str = "\
+promote: { node: follower, at: 2s, for: 1s }
+promote: { node: n3, at: 3s, for: 1s }
+
+The node is told once, by the target's own administrative interface, to take the
+lead, whether the present leader is alive or not. What comes of it is the
+target's business: it may need votes, or put another node up that has more. Two
+promotions of different nodes are what two operators do who do not talk.
+
+Effect    a node leads in a later epoch than any node was in before, as the
+          nodes' own status says. Which node that is stands in the report. It
+          ends with that, or after `for` without an effect.
+Heal      nothing is left to undo.
+Expect    no acknowledged write is lost, unless the node need not have them all.";
+
+    fn shape(&self) -> String {
+        self.node.to_string()
+    }
+
+    fn victim_serves(&self) -> bool {
+        true
+    }
+
+    fn problems(&self, nodes: u16) -> Vec<Problem> {
+        let mut problems = self.node.problems(nodes, &["node"]);
+        let why = match self.node {
+            Selector::Leader => "leads already",
+            node if node.is_many() => "may be several nodes, and one can lead",
+            _ => return problems,
+        };
+        problems.push(Problem {
+            keys: vec!["node"],
+            message: format!("`{}` {why}", self.node),
+            help: Some("name one node or a role: `follower`, `random`".to_string()),
+        });
+        problems
+    }
+
+    fn draw(&self, nodes: u16, rng: &mut Stream) -> Self {
+        Promote { node: self.node.draw(nodes, rng) }
+    }
+
+    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Box<dyn Action>, Skip> {
+        let victims = self.node.pick(view, rng)?;
+        Ok(Box::new(Promoting { victims, epoch_before: 0, leads: None }))
+    }
+}
+
+#[derive(Debug)]
+struct Promoting {
+    victims: Vec<NodeId>,
+    /// The latest epoch of any node before.
+    epoch_before: u64,
+    /// Who was seen to lead in a later one, and in which.
+    leads: Option<(NodeId, u64)>,
+}
+
+#[async_trait]
+impl Action for Promoting {
+    fn victims(&self) -> &[NodeId] {
+        &self.victims
+    }
+
+    async fn inject(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
+        let before = hands.statuses().await;
+        self.epoch_before = before.values().map(|status| status.epoch).max().unwrap_or(0);
+        for node in &self.victims {
+            hands.promote(*node).await?;
+        }
+        Ok(())
+    }
+
+    async fn sustain(&mut self, hands: &dyn Hands, force: &mut InForce) -> anyhow::Result<()> {
+        loop {
+            self.leads = later_leader(&hands.statuses().await, self.epoch_before);
+            if self.leads.is_some() || !force.lasts(LOOK_INTERVAL).await {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn undo(&mut self, _hands: &dyn Hands) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn effect(&self, _hands: &dyn Hands) -> Effect {
+        match self.leads {
+            None => Effect::None(format!("nobody led after epoch {}", self.epoch_before)),
+            Some((leader, epoch)) if self.victims.contains(&leader) => {
+                Effect::Seen(format!("{leader} leads epoch {epoch}"))
+            }
+            Some((leader, epoch)) => Effect::Seen(format!("{leader} leads epoch {epoch} instead")),
+        }
+    }
+}
+
+/// Who leads in an epoch after this one; of several the one in the latest.
+fn later_leader(
+    statuses: &BTreeMap<NodeId, NodeStatus>,
+    epoch_before: u64,
+) -> Option<(NodeId, u64)> {
+    let leaders = statuses.iter().filter(|(_, status)| status.role == Role::Leader);
+    let later = leaders.filter(|(_, status)| status.epoch > epoch_before);
+    later.map(|(node, status)| (*node, status.epoch)).max_by_key(|(_, epoch)| *epoch)
+}
