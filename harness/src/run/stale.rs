@@ -121,7 +121,7 @@ mod tests {
         let (folder, data) = suite(out.path(), "killed");
         // What a killed harness leaves: the file, and nobody who holds it.
         fs::write(folder.join(RUNNING), "").unwrap();
-        assert_eq!(sweep(out.path()).unwrap(), [folder.clone()]);
+        assert_eq!(sweep(out.path()).unwrap(), vec![folder.clone()]);
         assert!(!data.exists());
         assert!(folder.join("leader-killed/history.jsonl").exists());
         assert_eq!(sweep(out.path()).unwrap(), Vec::<PathBuf>::new(), "once is enough");
