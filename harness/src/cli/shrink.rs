@@ -104,7 +104,7 @@ fn symptom(recorded: &Recorded) -> Result<Symptom, Failure> {
 fn stripped(plan: &PlannedRun, symptom: &Symptom) -> PlannedRun {
     let plan = PlannedRun { require: Vec::new(), ..plan.clone() };
     match symptom {
-        Symptom::Anomaly(_) => PlannedRun { gates: Gates::default(), ..plan },
+        Symptom::Anomaly(_) => PlannedRun { gates: Gates::default(), liveness: None, ..plan },
         Symptom::Gate(_) | Symptom::Anything => plan,
     }
 }

@@ -22,6 +22,7 @@ use super::Traces;
 use super::directory::RunDirectory;
 use crate::audit::{self, Evidence};
 use crate::gate::{self, Observed};
+use crate::liveness::{self, Life};
 use crate::result::{self, Facts};
 use crate::suite::plan::PlannedRun;
 
@@ -104,7 +105,14 @@ fn judged(
     measures.fill(&mut faults);
     let observed =
         Observed { history, judgements: &judgements, measures: &measures, traces: &traces };
-    let gates = gate::evaluate(&plan.gates, &observed);
+    let mut gates = gate::evaluate(&plan.gates, &observed);
+    gates.extend(liveness::judge(&Life {
+        asked: plan.liveness,
+        nodes: plan.target.nodes,
+        history,
+        faults: &faults,
+        traces: &traces,
+    }));
     let hits = fault_coverage::hits(plan.target.nodes, &traces.events, &faults);
     let audit = audit::audit(&Evidence {
         history,

@@ -12,6 +12,7 @@ pub mod fault_coverage;
 pub mod latency;
 pub mod loss;
 pub mod operations;
+pub mod progress;
 pub mod rate;
 pub mod recovery;
 pub mod regression;
