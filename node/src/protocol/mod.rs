@@ -54,6 +54,8 @@ mod acknowledge;
 mod barrier;
 mod catch_up;
 mod contact;
+#[cfg(test)]
+mod differential;
 mod durable;
 mod election;
 mod entries;
@@ -66,6 +68,8 @@ mod leader;
 mod lineage;
 mod membership;
 mod message;
+#[cfg(test)]
+mod model_check;
 mod plants;
 mod read;
 mod read_lease;
