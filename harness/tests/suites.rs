@@ -46,20 +46,17 @@ fn kinds() -> Vec<TargetKind> {
         let named = described[what].as_array().unwrap().iter();
         named.map(|named| named["name"].as_str().unwrap().to_string()).collect()
     };
-    let profile = Setting {
-        name: "profile".to_string(),
-        default: "raft".to_string(),
-        values: names("profiles"),
+    let setting = |name: &str, default: &str, values| Setting {
+        name: name.to_string(),
+        default: default.to_string(),
+        values,
         meaning: String::new(),
     };
-    let plant = Setting {
-        name: "plant".to_string(),
-        default: String::new(),
-        values: names("plants"),
-        meaning: String::new(),
-    };
+    let profile = setting("profile", "raft", names("profiles"));
+    let plant = setting("plant", "", names("plants"));
+    let writes = setting("writes", "", vec!["timed-statements".to_string()]);
     vec![
-        kind("store", vec![profile, plant], Some(names("switches"))),
+        kind("store", vec![profile, plant, writes], Some(names("switches"))),
         kind("etcd", Vec::new(), None),
     ]
 }

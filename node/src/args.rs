@@ -1,18 +1,22 @@
 //! The command line of a node, for `splitbrain-node` and for `splitbrain node`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use reqwest::Url;
 
-use crate::config::{Settings, describe};
+use crate::config::{Election, Settings, describe};
+use crate::lock_service::Kind;
+use crate::log::Identity;
 use crate::peer::Peer;
-use crate::protocol::{NodeId, Plant, Plants};
-use crate::recording::replay;
-use crate::runtime::{NodeConfig, serve};
+use crate::protocol::{NodeId, Plant, Plants, Point};
+use crate::recording;
+use crate::replay::replay;
+use crate::runtime::{NodeConfig, cluster_number, serve};
 
 /// Most nodes of a cluster. A leader sends every entry to each follower itself, and the state of
 /// the art is 3 to 7.
@@ -40,8 +44,13 @@ pub struct NodeArgs {
     data_dir: Option<PathBuf>,
 
     /// Where clients reach the node over HTTP
-    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "replay_inputs"])]
+    #[arg(long, value_name = "ADDRESS",
+          required_unless_present_any = ["describe", "replay_inputs", "replay_to"])]
     client_listen: Option<SocketAddr>,
+
+    /// Where clients are told to reach this node when another one redirects them to it
+    #[arg(long, value_name = "ADDRESS", default_value = None)]
+    client_advertise: Option<SocketAddr>,
 
     /// Where other nodes reach it; not needed in a cluster of one
     #[arg(long, value_name = "ADDRESS")]
@@ -63,6 +72,15 @@ pub struct NodeArgs {
     #[arg(long = "plant", value_name = "NAME")]
     plants: Vec<Plant>,
 
+    /// Where the lock service of election=lease can be reached, such as http://127.0.0.1:7001; may
+    /// be repeated
+    #[arg(long, value_name = "URL")]
+    lock_service: Vec<Url>,
+
+    /// What kind of lock service that is: store (a cluster of this store) or etcd
+    #[arg(long, value_name = "KIND", default_value = "store", requires = "lock_service")]
+    lock_service_kind: Kind,
+
     /// Write down all that the protocol core is fed and does, in DATA_DIR/recordings, a file a life
     #[arg(long)]
     record_inputs: bool,
@@ -74,6 +92,16 @@ pub struct NodeArgs {
     /// Allow addresses beyond this machine. There is no encryption and no authentication
     #[arg(long)]
     allow_remote: bool,
+
+    /// Start nothing: print as JSON what the log in --data-dir comes to at a point, which is an
+    /// index, a GTID such as n1@3:17, a time such as 2026-11-21T15:04:05Z (without what was
+    /// written later) or `end`. Nothing in the folder changes
+    #[arg(long, value_name = "POINT")]
+    replay_to: Option<Point>,
+
+    /// With --replay-to: write that state as a new data directory of this node
+    #[arg(long, value_name = "DIR", requires = "replay_to")]
+    into: Option<PathBuf>,
 
     /// Print every profile, switch and plant as JSON and exit
     #[arg(long)]
@@ -112,6 +140,21 @@ pub fn run(args: NodeArgs) -> ExitCode {
     if let Some(path) = &args.replay_inputs {
         return replayed(path);
     }
+    if let Some(point) = args.replay_to {
+        return match args.replay(point) {
+            Ok(report) => {
+                #[expect(clippy::print_stdout, reason = "this is the command's output")]
+                {
+                    println!("{report:#}");
+                }
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                tracing::error!("cannot replay: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let config = match args.check() {
         Ok(config) => config,
         Err(error) => {
@@ -129,7 +172,7 @@ pub fn run(args: NodeArgs) -> ExitCode {
 }
 
 fn replayed(path: &Path) -> ExitCode {
-    match replay(path) {
+    match recording::replay(path) {
         #[expect(clippy::print_stdout, reason = "this is the command's output")]
         Ok(replayed) => {
             println!("{replayed}");
@@ -161,6 +204,13 @@ fn log_to_stderr() {
 }
 
 impl NodeArgs {
+    fn replay(self, point: Point) -> Result<serde_json::Value> {
+        let id = self.id.context("--id: expected a node such as n1, got nothing")?;
+        let data_dir = self.data_dir.context("--data-dir: expected a folder, got nothing")?;
+        let identity = Identity { cluster: cluster_number(&self.cluster), node: id.0 };
+        replay(&data_dir, identity, point, self.into.as_deref())
+    }
+
     fn check(self) -> Result<NodeConfig> {
         let mut settings = Settings::resolve(&self.profile, &self.overrides)?;
         settings.plants = self.plants.into_iter().fold(Plants::NONE, Plants::with);
@@ -197,17 +247,43 @@ impl NodeArgs {
                  authentication; help: --allow-remote"
             );
         }
+        let leases = settings.election == Election::Lease;
+        ensure!(
+            !leases || !self.lock_service.is_empty(),
+            "--lock-service: expected an address, since election=lease"
+        );
+        ensure!(
+            leases || self.lock_service.is_empty(),
+            "--lock-service: nobody would ask it; help: set election=lease"
+        );
+        for url in &self.lock_service {
+            let usable = url.scheme() == "http" && url.host_str().is_some();
+            ensure!(usable, "--lock-service {url}: expected such as http://127.0.0.1:7001");
+            ensure!(
+                self.allow_remote || is_loopback(url),
+                "--lock-service {url}: expected a loopback address, because there is no \
+                 encryption and no authentication; help: --allow-remote"
+            );
+        }
+        let lock_service = leases.then_some((self.lock_service_kind, self.lock_service));
         let (cluster, profile) = (self.cluster, self.profile);
         Ok(NodeConfig {
             id,
             cluster,
             data_dir,
             client_listen,
+            client_advertise: self.client_advertise.unwrap_or(client_listen),
             peer_listen,
             peers,
             profile,
             settings,
+            lock_service,
             record_inputs: self.record_inputs,
         })
     }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

@@ -96,6 +96,8 @@ pub enum Election {
     Ring,
     /// Nobody stands unless an operator says so.
     Manual,
+    /// Whoever holds a lock with a time to live in a lock service (Chubby, Kubernetes).
+    Lease,
 }
 
 /// How long a leader may be silent before it is suspected.
@@ -106,6 +108,15 @@ pub enum Suspicion {
     /// As long as its silences so far make usual (Jacobson, "Congestion avoidance and control",
     /// 1988), at least the election timeout, at most [`Settings::suspicion_max`].
     Adaptive,
+}
+
+/// What the winner of an election begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromoteBy {
+    /// All that it has received.
+    Received,
+    /// What it has applied; the rest is cut.
+    Applied,
 }
 
 /// When a leader gives way that has come into contact with a later claimant.
@@ -138,6 +149,18 @@ pub enum Routing {
     Forward,
     /// Answers who leads.
     Redirect,
+}
+
+/// What the log holds of a statement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// The statement: every node finds out for itself what it writes (MySQL
+    /// `binlog_format=STATEMENT`).
+    Statement,
+    /// What it wrote at the leader (`ROW`).
+    Row,
+    /// The statement if that comes to the same everywhere, otherwise the row (`MIXED`).
+    Mixed,
 }
 
 /// Whether the log waits for the disk.
@@ -186,6 +209,10 @@ pub struct Settings {
     pub fencing: bool,
     /// When a leader gives way to a later claimant.
     pub demote: Demote,
+    /// How long after its leader wrote an entry a follower applies it.
+    pub apply_delay: Duration,
+    /// What the winner of an election begins with.
+    pub promote_by: PromoteBy,
     /// Where the strongest reads are served.
     pub reads: Reads,
     /// By how much a lease is shorter than the time for which followers promise their votes.
@@ -194,10 +221,19 @@ pub struct Settings {
     pub routing: Routing,
     /// Whether a write that is sent again under its idempotency key is done once.
     pub idempotency: bool,
+    /// Whether a protected resource refuses a write whose fencing token is smaller than one that
+    /// it has seen.
+    pub resource_tokens: bool,
+    /// What the log holds of a statement.
+    pub log_format: LogFormat,
     /// Whether the log waits for the disk.
     pub fsync: Fsync,
     /// After how many entries the state machine is saved and the log behind it let go.
     pub snapshot_entries: u64,
+    /// The time to live of the lock that a leader holds with `election=lease`.
+    pub lock_ttl: Duration,
+    /// How long before its lock runs out a leader stops serving; `None` is not at all.
+    pub lock_margin: Option<Duration>,
     /// How often a leader makes itself heard.
     pub heartbeat: Duration,
     /// The shortest silence after which a leader is suspected; the longest is twice this.

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,11 +28,12 @@ use crate::api::{self, Job, Shared};
 use crate::archive::Archive;
 use crate::config::{self, Settings};
 use crate::fnv::fnv1a;
+use crate::lock_service::{Kind, LockService};
 use crate::log::{self, Identity, Options, Record, Writer};
 use crate::peer::{Hello, Link, LinkState, Peer, listen};
 use crate::protocol::{
-    Core, Effect, Input, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved, Token,
-    WallTime,
+    Core, Effect, Input, LockAsk, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved,
+    Token, WallTime,
 };
 use crate::recording::{Found, Recorded, Recorder};
 use crate::snapshot_file::{SnapshotFile, Written};
@@ -43,10 +45,14 @@ pub(crate) struct NodeConfig {
     pub(crate) cluster: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) client_listen: std::net::SocketAddr,
+    /// Where clients are told to reach this node.
+    pub(crate) client_advertise: std::net::SocketAddr,
     pub(crate) peer_listen: std::net::SocketAddr,
     pub(crate) peers: Vec<Peer>,
     pub(crate) profile: String,
     pub(crate) settings: Settings,
+    /// With `election=lease`: how to speak to the lock service, and where it is.
+    pub(crate) lock_service: Option<(Kind, Vec<reqwest::Url>)>,
     /// Whether everything the core is fed and does is written down (`recording`).
     pub(crate) record_inputs: bool,
 }
@@ -71,9 +77,10 @@ async fn serve_locally(config: NodeConfig) -> Result<()> {
 
     let (node, shared) = Node::open(&config)?;
     let inbox = node.inbox.clone();
+    let clients = Arc::clone(&shared.clients);
     let peers = config.peers.iter().map(|peer| peer.node).collect();
     let cluster = cluster_number(&config.cluster);
-    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, peers, inbox));
+    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, peers, inbox, clients));
     let api = axum::serve(NoDelay(api_listener), api::router(shared));
     info!(
         "{} serves clients at {} with profile {}",
@@ -126,6 +133,7 @@ struct Node {
     snapshots: SnapshotFile,
     archive: Archive,
     links: BTreeMap<NodeId, Link>,
+    lock_service: Option<Rc<LockService>>,
     shared: Arc<Shared>,
     /// Clients that wait, by the number the core knows them by.
     clients: FxHashMap<RequestId, oneshot::Sender<Outcome>>,
@@ -177,6 +185,7 @@ impl Node {
             settings: config.settings.values(),
             plants: config.settings.plants,
             links: link_states,
+            clients: Arc::default(),
             flushes: Default::default(),
             archived_before: archive.entries(),
             jobs: job_sender,
@@ -190,6 +199,7 @@ impl Node {
             snapshots,
             archive,
             links,
+            lock_service: open_lock_service(config)?,
             shared: Arc::clone(&shared),
             clients: FxHashMap::default(),
             next_client: 0,
@@ -280,6 +290,17 @@ impl Node {
         Ok(())
     }
 
+    /// Asks beside everything else; the answer is an input like any other.
+    fn ask_lock_service(&self, number: u64, ask: LockAsk) {
+        let Some(service) = self.lock_service.clone() else { return };
+        let inbox = self.inbox.clone();
+        tokio::task::spawn_local(async move {
+            let answer = service.ask(ask).await;
+            // When the core is gone the process is ending.
+            let _ = inbox.send(Input::Lock { number, answer }).await;
+        });
+    }
+
     /// Does what the core says, in its order. Returns the forwards that were not sent.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<Vec<RequestId>> {
         let mut unsent = Vec::new();
@@ -312,6 +333,7 @@ impl Node {
                         let _ = client.send(outcome);
                     }
                 }
+                Effect::Lock { number, ask } => self.ask_lock_service(number, ask),
                 Effect::Report(report) => print(&report),
             }
         }
@@ -434,12 +456,21 @@ fn start_links(config: &NodeConfig, cluster: u64, inbox: &mpsc::Sender<Input>) -
     let mut states = BTreeMap::new();
     for peer in &config.peers {
         let state = Arc::<LinkState>::default();
-        let hello = Hello::new(cluster, config.id, peer.node);
+        let hello = Hello::new(cluster, config.id, peer.node, config.client_advertise);
         let link = Link::start(hello, *peer, Arc::clone(&state), inbox.clone());
         links.insert(peer.node, link);
         states.insert(peer.node, state);
     }
     (links, states)
+}
+
+fn open_lock_service(config: &NodeConfig) -> Result<Option<Rc<LockService>>> {
+    let Some((kind, bases)) = &config.lock_service else { return Ok(None) };
+    // The name of this life, so that no token passes a restart.
+    let holder = format!("{}/{:016x}", config.id, entropy()?);
+    let ttl = config.settings.lock_ttl;
+    let service = LockService::new(*kind, bases.clone(), &config.cluster, holder, ttl)?;
+    Ok(Some(Rc::new(service)))
 }
 
 fn record(note: &Note) -> Record {
@@ -448,7 +479,7 @@ fn record(note: &Note) -> Record {
 }
 
 /// The number of a cluster's name, which is written into every log.
-fn cluster_number(name: &str) -> u64 {
+pub(crate) fn cluster_number(name: &str) -> u64 {
     fnv1a(name.as_bytes())
 }
 
@@ -477,6 +508,10 @@ fn print(report: &Report) {
         Report::WaitsAgain => info!("followers have caught up: waits for them again"),
         Report::InSync(node) => info!("{node} keeps up again and is in the in-sync set"),
         Report::FellBehind(node) => warn!("{node} fell behind and out of the in-sync set"),
+        Report::StaleToken { token, epoch } => warn!(
+            "gives back the lock: its token {token} is not greater than epoch {epoch}; was the \
+             lock service replaced?"
+        ),
         Report::SharedEpoch(one, other) => warn!("two leaders share an epoch: {one}, {other}"),
         Report::Saved(last, bytes) => info!("saved a snapshot of {bytes} bytes up to {last}"),
         Report::CatchesUp(node, lacks) => info!("{node} lacks {lacks}, which the log has"),

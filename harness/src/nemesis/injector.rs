@@ -165,9 +165,11 @@ impl Task {
             id: *id,
             kind: fault.kind().to_string(),
             shape: self.fault.shape(),
+            form: fault.form().to_string(),
             victims: Vec::new(),
             leaders: Vec::new(),
             links: Vec::new(),
+            on_links: fault.on_links(),
             planned: match start {
                 Start::At(at) => Some(micros(at.duration())),
                 Start::When { .. } => None,

@@ -42,13 +42,15 @@ impl Callers {
     }
 
     /// A new logical client over a lane.
-    pub fn caller(self: &Arc<Self>, lane: Lane) -> Caller {
-        let client = self.connect(&lane);
-        Caller { callers: self.clone(), lane, id: self.next_id(), client }
+    /// `others` are its lanes to other nodes, for a target that redirects.
+    pub fn caller(self: &Arc<Self>, lane: Lane, others: Vec<Lane>) -> Caller {
+        let client = self.connect(&lane, &others);
+        Caller { callers: self.clone(), lane, others, id: self.next_id(), client }
     }
 
-    fn connect(&self, lane: &Lane) -> Box<dyn Client> {
-        self.target.client(lane.addr(), self.timeout)
+    fn connect(&self, lane: &Lane, others: &[Lane]) -> Box<dyn Client> {
+        let others = others.iter().map(|other| (other.node(), other.addr())).collect();
+        self.target.redirected_client(lane.addr(), &others, self.timeout)
     }
 
     fn next_id(&self) -> ClientId {
@@ -56,10 +58,13 @@ impl Callers {
     }
 }
 
-/// One logical client at a time, on one lane.
+/// One logical client at a time, pinned to one node.
 pub struct Caller {
     callers: Arc<Callers>,
     lane: Lane,
+    /// Where redirects lead. A client that was redirected has been heard on its own lane, so only
+    /// that one tells whether anything was sent.
+    others: Vec<Lane>,
     id: ClientId,
     client: Box<dyn Client>,
 }
@@ -93,7 +98,7 @@ impl Caller {
             outcome = Outcome::Fail(Reason::new("not-sent"));
         }
         recorder.complete(self.id, node, op, &outcome);
-        self.client = self.callers.connect(&self.lane);
+        self.client = self.callers.connect(&self.lane, &self.others);
         if !not_sent {
             self.id = self.callers.next_id();
         }

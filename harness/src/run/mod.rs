@@ -29,7 +29,7 @@ use splitbrain_workloads::operation::{NodeId, Op, Outcome};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::clients::{Callers, Load};
+use self::clients::{Caller, Callers, Load};
 use self::cluster::Cluster;
 use self::directory::RunDirectory;
 use self::journal::{Journal, Listener};
@@ -92,6 +92,8 @@ pub struct Traces {
     pub awaited: bool,
     /// Nodes that ended without our doing.
     pub ends: Vec<Exit>,
+    /// Whether the target promises to serve as long as a majority is up and connected.
+    pub promises_progress: bool,
     /// Whether it was ended early from outside.
     pub interrupted: bool,
     /// What ended it early from inside, in words.
@@ -115,7 +117,8 @@ impl Traces {
 /// Goes through all phases of a run. Whatever happens, the processes are gone when it returns and
 /// the files hold what was seen.
 pub async fn conduct(plan: &PlannedRun, surroundings: Surroundings) -> Traces {
-    let mut traces = Traces::default();
+    let promises_progress = surroundings.target.promises_progress();
+    let mut traces = Traces { promises_progress, ..Traces::default() };
     if let Err(error) = phases(plan, surroundings, &mut traces).await {
         traces.trouble = Some(format!("{error:#}"));
     }
@@ -275,7 +278,7 @@ impl Run<'_> {
         let mut pinned = Vec::new();
         for slot in 0..self.plan.clients {
             let node = NodeId(slot % self.target.nodes() + 1);
-            pinned.push(callers.caller(cluster.lane(node).await?));
+            pinned.push(self.caller(cluster, callers, node).await?);
         }
         let load = Load {
             callers: pinned,
@@ -302,6 +305,22 @@ impl Run<'_> {
             clock: self.clock,
         };
         injector.start(self.plan)
+    }
+
+    /// A client of one node, with ways to the others if it may be redirected.
+    async fn caller(
+        &self,
+        cluster: &Cluster,
+        callers: &Arc<Callers>,
+        node: NodeId,
+    ) -> anyhow::Result<Caller> {
+        let mut others = Vec::new();
+        if self.target.redirects() {
+            for other in NodeId::first(self.target.nodes()).filter(|other| *other != node) {
+                others.push(cluster.lane(other).await?);
+            }
+        }
+        Ok(callers.caller(cluster.lane(node).await?, others))
     }
 
     /// Waits until the picture has been as wanted for a while, within a bound. Returns since when.
@@ -337,7 +356,7 @@ impl Run<'_> {
         let nodes: Vec<NodeId> = NodeId::first(self.target.nodes()).collect();
         let mut asking = Vec::new();
         for node in &nodes {
-            asking.push(callers.caller(cluster.lane(*node).await?));
+            asking.push(self.caller(cluster, callers, *node).await?);
         }
         let mut interrupt = self.interrupt.clone();
         let questions = async {

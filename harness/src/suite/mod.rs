@@ -16,6 +16,7 @@ pub mod gates;
 pub mod limits;
 pub mod plan;
 mod problem;
+pub mod require;
 pub mod schedule;
 mod tagged;
 pub mod target;
@@ -32,6 +33,7 @@ use splitbrain_workloads::workload::WorkloadSpec;
 
 use fault::FaultSpec;
 use gates::Gates;
+use require::Requirement;
 use target::{TargetKind, TargetSpec};
 use units::{Rate, Time};
 
@@ -146,6 +148,12 @@ pub struct Run {
     /// Rules on measures.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
+    /// How long a majority that is up and connected may leave its clients waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<Time>,
+    /// What the faults must have hit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<Requirement>,
     /// What the verdict must be.
     #[serde(default = "pass", deserialize_with = "tagged::read", skip_serializing_if = "is_pass")]
     pub expect: Expectation,

@@ -103,6 +103,10 @@ pub trait Target: Send + Sync {
     /// How peers are found.
     fn peer_style(&self) -> PeerStyle;
 
+    /// Whether, as it is set, it promises to serve as long as a majority of its nodes is up and
+    /// connected, without anybody's help.
+    fn promises_progress(&self) -> bool;
+
     /// The arguments that start one node on its data directory, the first time and every time
     /// after a kill.
     fn arguments(&self, node: NodeId, wiring: &Wiring, data: &Path) -> Vec<String>;
@@ -123,6 +127,23 @@ pub trait Target: Send + Sync {
     /// A client that talks to one node through the given address, a proxy, and gives up after
     /// `limit`.
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client>;
+
+    /// Whether its nodes answer who leads instead of passing requests on. Then clients get a lane
+    /// to every node.
+    fn redirects(&self) -> bool {
+        false
+    }
+
+    /// The same as [`client`](Target::client), with the addresses of the other nodes for one that
+    /// follows redirects: one hop, since who redirects has done nothing.
+    fn redirected_client(
+        &self,
+        address: SocketAddr,
+        _others: &BTreeMap<NodeId, SocketAddr>,
+        limit: Duration,
+    ) -> Box<dyn Client> {
+        self.client(address, limit)
+    }
 }
 
 /// A connection of one logical client to one node.

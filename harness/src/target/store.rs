@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -28,13 +28,21 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_')
 /// The setting that names a point in the space of protections.
 const PROFILE: &str = "profile";
 
+/// The setting that says how a write is sent.
+const WRITES: &str = "writes";
+const TIMED_STATEMENTS: &str = "timed-statements";
+
 /// The setting that breaks a protection in the store's code.
 const PLANT: &str = "plant";
+
+/// Elections that a majority wins without an operator and without a service outside of it.
+const ELECTS_ALONE: [&str; 6] = ["raft", "paxos", "most-recent", "seniority", "bully", "ring"];
 
 /// The built-in store.
 pub(super) struct Store {
     spec: TargetSpec,
     program: PathBuf,
+    promises_progress: bool,
     /// For status, past the proxies; not a logical client.
     sampler: reqwest::Client,
 }
@@ -61,7 +69,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Setting {
                 name: PROFILE.to_string(),
                 default: "raft".to_string(),
-                values: names(profiles),
+                values: profiles.into_iter().map(|profile| profile.name).collect(),
                 meaning: "a named setting of all protections".to_string(),
             },
             Setting {
@@ -69,6 +77,13 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                 default: String::new(),
                 values: names(plants),
                 meaning: "a bug planted in the store's code (splitbrain list plants)".to_string(),
+            },
+            Setting {
+                name: WRITES.to_string(),
+                default: String::new(),
+                values: vec![TIMED_STATEMENTS.to_string()],
+                meaning: "every write is sent as a statement that holds until its client gives up"
+                    .to_string(),
             },
         ],
         switches: Some(names(switches)),
@@ -79,7 +94,19 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
 /// Makes the store ready.
 pub(super) fn open(spec: &TargetSpec) -> Result<Store, Unusable> {
     let sampler = http::client(Duration::from_secs(1));
-    Ok(Store { spec: spec.clone(), program: program()?, sampler })
+    let promises_progress = promises_progress(spec, &describe()?.profiles);
+    Ok(Store { spec: spec.clone(), program: program()?, promises_progress, sampler })
+}
+
+/// A majority is enough where it commits and elects by itself. A planted bug promises nothing.
+fn promises_progress(spec: &TargetSpec, profiles: &[Profile]) -> bool {
+    let profile = spec.settings.get(PROFILE);
+    let profile = profiles.iter().find(|known| Some(&known.name) == profile);
+    let switch =
+        |name: &str| spec.set.get(name).or_else(|| profile?.settings.get(name)).map(String::as_str);
+    !spec.settings.contains_key(PLANT)
+        && switch("replication") == Some("quorum")
+        && ELECTS_ALONE.iter().any(|election| switch("election") == Some(election))
 }
 
 fn program() -> Result<PathBuf, Unusable> {
@@ -92,9 +119,16 @@ fn program() -> Result<PathBuf, Unusable> {
 /// The part of `splitbrain node --describe` that suites are checked against.
 #[derive(Deserialize)]
 struct Description {
-    profiles: Vec<Named>,
+    profiles: Vec<Profile>,
     switches: Vec<Named>,
     plants: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    name: String,
+    /// Every switch by name.
+    settings: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +178,10 @@ impl Target for Store {
 
     fn version(&self) -> &str {
         env!("CARGO_PKG_VERSION")
+    }
+
+    fn promises_progress(&self) -> bool {
+        self.promises_progress
     }
 
     fn peer_style(&self) -> PeerStyle {
@@ -201,10 +239,25 @@ impl Target for Store {
     }
 
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {
+        self.redirected_client(address, &BTreeMap::new(), limit)
+    }
+
+    fn redirects(&self) -> bool {
+        self.spec.set.get("routing").is_some_and(|routing| routing == "redirect")
+    }
+
+    fn redirected_client(
+        &self,
+        address: SocketAddr,
+        others: &BTreeMap<NodeId, SocketAddr>,
+        limit: Duration,
+    ) -> Box<dyn Client> {
         Box::new(StoreClient {
             client: http::client(limit),
-            base: format!("http://{address}"),
-            deadline: limit.as_millis().to_string(),
+            address,
+            others: others.clone(),
+            limit,
+            timed: self.spec.settings.get(WRITES).is_some_and(|writes| writes == TIMED_STATEMENTS),
         })
     }
 }
@@ -221,8 +274,13 @@ struct Status {
 
 struct StoreClient {
     client: reqwest::Client,
-    base: String,
-    deadline: String,
+    address: SocketAddr,
+    /// Where a redirect may lead: ways of this client through proxies of its own. The store's word
+    /// for where its leader is would lead past them.
+    others: BTreeMap<NodeId, SocketAddr>,
+    limit: Duration,
+    /// Whether a write is a statement that holds for as long as the client waits.
+    timed: bool,
 }
 
 /// Every answer the store gives to an operation, good or bad.
@@ -237,6 +295,16 @@ struct Body {
     results: Vec<StepBody>,
     error: Option<String>,
     definite: bool,
+    leader: Option<NodeId>,
+}
+
+impl Body {
+    /// The leader, if this is the answer of a node that has certainly done nothing and says whom
+    /// to ask.
+    fn elsewhere(&self) -> Option<NodeId> {
+        let redirected = self.definite && self.error.as_deref() == Some("not-leader");
+        self.leader.filter(|_| redirected)
+    }
 }
 
 /// What a step of a transaction answered.
@@ -247,47 +315,61 @@ struct StepBody {
 }
 
 impl StoreClient {
-    fn key_url(&self, base: &str, key: &Key) -> String {
-        format!("{}/{base}/{}", self.base, utf8_percent_encode(key.as_str(), PATH))
+    /// Asks one node, within a time.
+    async fn ask(
+        &self,
+        address: SocketAddr,
+        op: &Op,
+        limit: Duration,
+    ) -> Result<http::Answer<Body>, Outcome> {
+        let deadline = limit.as_millis().max(1).to_string();
+        let request = self.request(&format!("http://{address}"), op).timeout(limit);
+        http::send(request.header("splitbrain-timeout-ms", deadline)).await
     }
 
-    fn request(&self, op: &Op) -> reqwest::RequestBuilder {
-        self.of(op).header("splitbrain-timeout-ms", &self.deadline)
-    }
-
-    fn of(&self, op: &Op) -> reqwest::RequestBuilder {
+    fn request(&self, base: &str, op: &Op) -> reqwest::RequestBuilder {
+        let key_url = |path: &str, key: &Key| {
+            format!("{base}/{path}/{}", utf8_percent_encode(key.as_str(), PATH))
+        };
         match op {
             Op::Read { key, consistency } | Op::ReadList { key, consistency } => self
                 .client
-                .get(format!("{}?consistency={}", self.key_url("kv", key), word(*consistency))),
-            Op::Write { key, value } => self
-                .client
-                .put(self.key_url("kv", key))
-                .json(&json!({ "value": value.to_string() })),
+                .get(format!("{}?consistency={}", key_url("kv", key), word(*consistency))),
+            Op::Write { key, value } if self.timed => {
+                let end = micros_after(self.limit);
+                let statement = format!("set {key} = {value} where now() < {end}");
+                self.client
+                    .post(format!("{base}/statement"))
+                    .json(&json!({ "statement": statement }))
+            }
+            Op::Write { key, value } => {
+                self.client.put(key_url("kv", key)).json(&json!({ "value": value.to_string() }))
+            }
             Op::CompareAndSet { key, expect, value } => {
                 let expect = expect.map(|expect| expect.to_string());
                 self.client
-                    .post(self.key_url("compare-and-set", key))
+                    .post(key_url("compare-and-set", key))
                     .json(&json!({ "expect": expect, "value": value.to_string() }))
             }
-            Op::Delete { key } => self.client.delete(self.key_url("kv", key)),
+            Op::Delete { key } => self.client.delete(key_url("kv", key)),
             Op::List { prefix, consistency } => self.client.get(format!(
-                "{}/kv?prefix={}&consistency={}",
-                self.base,
+                "{base}/kv?prefix={}&consistency={}",
                 utf8_percent_encode(prefix.as_str(), NON_ALPHANUMERIC),
                 word(*consistency)
             )),
             Op::Increment { key, by } => {
-                self.client.post(self.key_url("increment", key)).json(&json!({ "by": by }))
+                self.client.post(key_url("increment", key)).json(&json!({ "by": by }))
             }
             Op::Append { key, value } => self
                 .client
-                .post(self.key_url("append", key))
+                .post(key_url("append", key))
                 .json(&json!({ "value": value.to_string() })),
             Op::Transaction(transaction) => {
-                self.client.post(format!("{}/transaction", self.base)).json(&body_of(transaction))
+                self.client.post(format!("{base}/transaction")).json(&body_of(transaction))
             }
-            Op::Once { request, op } => self.of(op).header("Idempotency-Key", request.to_string()),
+            Op::Once { request, op } => {
+                self.request(base, op).header("Idempotency-Key", request.to_string())
+            }
         }
     }
 }
@@ -295,12 +377,27 @@ impl StoreClient {
 #[async_trait]
 impl Client for StoreClient {
     async fn call(&mut self, op: &Op) -> Outcome {
-        let answer = match http::send::<Body>(self.request(op)).await {
+        let begin = Instant::now();
+        let mut answer = match self.ask(self.address, op, self.limit).await {
             Ok(answer) => answer,
             Err(outcome) => return outcome,
         };
+        if let Some(leader) = answer.body.as_ref().and_then(Body::elsewhere)
+            && let Some(address) = self.others.get(&leader)
+        {
+            // Nothing was done, so this is the first time that anybody is asked to do it.
+            let left = self.limit.saturating_sub(begin.elapsed());
+            answer = match self.ask(*address, op, left).await {
+                Ok(answer) => answer,
+                Err(outcome) => return outcome,
+            };
+        }
         let Some(body) = answer.body else { return http::unexpected() };
         if answer.success {
+            if self.timed && is_write(op) && body.value.is_none() {
+                // Evaluated when the client had given up already: nothing was written.
+                return Outcome::Fail(Reason::new("too-late"));
+            }
             return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);
         }
         let reason = Reason::new(body.error.as_deref().unwrap_or("unexpected-answer"));
@@ -382,6 +479,21 @@ fn number(text: &str) -> Option<Value> {
     text.parse().ok().map(Value)
 }
 
+/// Whether it is a write of a value, which may be sent as a statement.
+fn is_write(op: &Op) -> bool {
+    match op {
+        Op::Write { .. } => true,
+        Op::Once { op, .. } => is_write(op),
+        _ => false,
+    }
+}
+
+/// The moment so long from now, as `now()` of a statement counts.
+fn micros_after(limit: Duration) -> u128 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since + limit).as_micros()
+}
+
 fn word(consistency: Consistency) -> &'static str {
     match consistency {
         Consistency::Linearizable => "linearizable",
@@ -395,6 +507,30 @@ mod tests {
 
     fn answer(op: &Op, json: Json) -> Option<Reply> {
         reply(op, &serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn only_a_store_that_commits_and_elects_by_itself_promises_progress() {
+        let profile = |name: &str, replication: &str| Profile {
+            name: name.to_string(),
+            settings: [("replication", replication), ("election", "raft")]
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .into(),
+        };
+        let profiles = [profile("raft", "quorum"), profile("sync", "sync")];
+        let spec = |profile: &str| {
+            let mut spec = TargetSpec::of_kind("store");
+            spec.settings.insert(PROFILE.to_string(), profile.to_string());
+            spec
+        };
+        assert!(promises_progress(&spec("raft"), &profiles));
+        assert!(!promises_progress(&spec("sync"), &profiles), "one that is gone stops it");
+        let mut manual = spec("raft");
+        manual.set.insert("election".to_string(), "manual".to_string());
+        assert!(!promises_progress(&manual, &profiles), "an operator must act");
+        let mut planted = spec("raft");
+        planted.settings.insert(PLANT.to_string(), "vote-twice".to_string());
+        assert!(!promises_progress(&planted, &profiles), "a bug promises nothing");
     }
 
     #[test]

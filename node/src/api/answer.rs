@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::error::ApiError;
 use crate::protocol::{Acknowledgement, Gtid, Source};
-use crate::state::Answer;
+use crate::state::{Answer, LeaseView, LockAct};
 
 /// An answer with its source.
 #[derive(Debug, Serialize)]
@@ -20,6 +20,10 @@ pub(super) struct Body {
     /// The GTID of that entry; `None` before the first.
     gtid: Option<String>,
     leader: Option<String>,
+    /// How far behind the leader's commits the node was; `None` without a leader.
+    lag_entries: Option<u64>,
+    /// How old its state was at most; `None` if it cannot tell.
+    lag_ms: Option<u64>,
     /// Only of a write: how it was acknowledged.
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledgement: Option<&'static str>,
@@ -37,7 +41,47 @@ enum Content {
     Deleted { deleted: bool },
     Appended { length: u64 },
     Transacted { succeeded: bool, results: Vec<Content> },
+    Lock(LockContent),
+    Resource { value: Option<Arc<str>>, greatest_token: Option<u64> },
     Written {},
+}
+
+/// A lock: what was done, and who holds it now.
+#[derive(Debug, Default, Serialize)]
+struct LockContent {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acquired: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renewed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    released: Option<bool>,
+    holder: Option<Arc<str>>,
+    #[serde(flatten)]
+    held: Option<HeldContent>,
+}
+
+#[derive(Debug, Serialize)]
+struct HeldContent {
+    token: u64,
+    ttl_ms: u32,
+    left_ms: Option<u32>,
+}
+
+impl LockContent {
+    fn new(done: Option<(LockAct, bool)>, held: Option<LeaseView>) -> Self {
+        let of = |act| done.filter(|(was, _)| *was == act).map(|(_, done)| done);
+        LockContent {
+            acquired: of(LockAct::Acquire),
+            renewed: of(LockAct::Renew),
+            released: of(LockAct::Release),
+            holder: held.as_ref().map(|view| Arc::clone(&view.lease.holder)),
+            held: held.map(|LeaseView { lease, left_ms }| HeldContent {
+                token: lease.token,
+                ttl_ms: lease.ttl_ms,
+                left_ms,
+            }),
+        }
+    }
 }
 
 impl Body {
@@ -55,6 +99,8 @@ impl Body {
             index: source.index,
             gtid: source.gtid.map(|id| Gtid(id).to_string()),
             leader: source.leader.map(|leader| leader.to_string()),
+            lag_entries: source.lag_entries,
+            lag_ms: source.lag_ms,
             acknowledgement: source.acknowledgement.map(Acknowledgement::name),
             repeated,
         })
@@ -74,6 +120,10 @@ fn content(answer: Answer) -> Result<Content, ApiError> {
             Content::Transacted { succeeded, results }
         }
         Answer::Repeated { answer, .. } => content(*answer)?,
+        Answer::Lock { done, held } => Content::Lock(LockContent::new(done, held)),
+        Answer::Resource { value, greatest } => {
+            Content::Resource { value, greatest_token: greatest }
+        }
         Answer::Refused(refusal) => return Err(refusal.into()),
     })
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::answer::Body;
+use super::consistency::ReadParameters;
 use super::error::ApiError;
 use super::{IN_FLIGHT_MAX, Job, Shared};
 use crate::protocol::{Outcome, Request};
@@ -35,30 +36,6 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 pub(super) type Answered = Result<Json<Body>, ApiError>;
 
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Consistency {
-    #[default]
-    Linearizable,
-    Local,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GetParameters {
-    #[serde(default)]
-    consistency: Consistency,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListParameters {
-    #[serde(default)]
-    prefix: String,
-    #[serde(default)]
-    consistency: Consistency,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PutBody {
@@ -75,29 +52,29 @@ struct CompareAndSetBody {
 }
 
 pub(super) type Key = Result<Path<String>, axum::extract::rejection::PathRejection>;
-type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
+pub(super) type Checked<T> = Result<Parameters<T>, axum::extract::rejection::QueryRejection>;
 
 /// `GET /kv/{key}`
 pub(super) async fn get(
     State(shared): State<Arc<Shared>>,
     key: Key,
-    parameters: Checked<GetParameters>,
+    parameters: Checked<ReadParameters>,
     headers: HeaderMap,
 ) -> Answered {
     let key = checked_key(key)?;
-    let Parameters(parameters) = parameters.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    read(&shared, &headers, Query::Get { key }, parameters.consistency).await
+    read(&shared, &headers, Query::Get { key }, parameters).await
 }
 
 /// `GET /kv?prefix=`
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
-    parameters: Checked<ListParameters>,
+    parameters: Checked<ReadParameters>,
     headers: HeaderMap,
 ) -> Answered {
     let Parameters(parameters) = parameters.map_err(|e| ApiError::bad_request(e.body_text()))?;
-    let prefix = checked("prefix", parameters.prefix, KEY_BYTES_MAX)?;
-    read(&shared, &headers, Query::List { prefix }, parameters.consistency).await
+    let prefix = parameters.prefix.clone().unwrap_or_default();
+    let prefix = checked("prefix", prefix, KEY_BYTES_MAX)?;
+    ask(&shared, &headers, parameters.request(Query::List { prefix })?).await
 }
 
 /// `PUT /kv/{key}`
@@ -151,17 +128,18 @@ pub(super) async fn promote(State(shared): State<Arc<Shared>>, headers: HeaderMa
     ask(&shared, &headers, Request::Promote).await
 }
 
-async fn read(
+/// Hands a query to the core, read as the parameters say.
+pub(super) async fn read(
     shared: &Shared,
     headers: &HeaderMap,
     query: Query,
-    consistency: Consistency,
+    parameters: Checked<ReadParameters>,
 ) -> Answered {
-    let request = match consistency {
-        Consistency::Linearizable => Request::Read(query),
-        Consistency::Local => Request::ReadLocal(query),
-    };
-    ask(shared, headers, request).await
+    let Parameters(parameters) = parameters.map_err(|e| ApiError::bad_request(e.body_text()))?;
+    if parameters.prefix.is_some() {
+        return Err(ApiError::bad_request("prefix: expected with GET /kv only"));
+    }
+    ask(shared, headers, parameters.request(query)?).await
 }
 
 /// Hands a request to the core and waits for its outcome, or for the deadline.
@@ -175,7 +153,7 @@ async fn ask(shared: &Shared, headers: &HeaderMap, request: Request) -> Answered
     }
     match timeout(patience, answer).await {
         Ok(Ok(Outcome::Done { answer, source })) => Ok(Json(Body::new(answer, source)?)),
-        Ok(Ok(Outcome::Failed(failure))) => Err(failure.into()),
+        Ok(Ok(Outcome::Failed(failure))) => Err(ApiError::failed(failure, &shared.clients)),
         Ok(Err(_)) => Err(ApiError::stopping(is_write)),
         Err(_) => Err(ApiError::timeout(is_write)),
     }

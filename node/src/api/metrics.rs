@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 
 use super::Shared;
 use crate::peer::LinkState;
-use crate::protocol::RoleName;
+use crate::protocol::{FollowerView, RoleName, View};
 
 /// Every metric begins with `splitbrain_`.
 pub(super) async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
@@ -72,8 +72,28 @@ fn render(shared: &Shared) -> String {
     ] {
         metric(&mut text, name, "gauge", help, value);
     }
+    lags(&mut text, &view);
     links(&mut text, shared);
     text
+}
+
+/// How far this node is behind its own log, and at a leader how far the followers are behind it.
+fn lags(text: &mut String, view: &View) {
+    let (name, help) = ("apply_lag_seconds", "age of the oldest entry received and not applied");
+    header(text, name, "gauge", help);
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "splitbrain_{name} {}", view.lag.as_secs_f64());
+    let name = "follower_lag_seconds";
+    header(text, name, "gauge", "age of the oldest entry a follower is not known to have");
+    for follower in &view.followers {
+        let lag = follower.lag.as_secs_f64();
+        let _ = writeln!(text, "splitbrain_{name}{{peer=\"{}\"}} {lag}", follower.node);
+    }
+    let name = "follower_lag_entries";
+    header(text, name, "gauge", "entries a follower is not known to have");
+    for FollowerView { node, lag_entries, .. } in &view.followers {
+        let _ = writeln!(text, "splitbrain_{name}{{peer=\"{node}\"}} {lag_entries}");
+    }
 }
 
 /// Name, kind, meaning, and how to read it.

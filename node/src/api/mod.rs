@@ -1,13 +1,16 @@
-//! HTTP/1.1 with JSON for clients: keys, status, metrics. `docs/http-api.md` describes it.
+//! HTTP/1.1 with JSON for clients: keys, locks, status, metrics. `docs/http-api.md` describes it.
 //!
 //! The API decides nothing. It checks what a client sent, hands it to the core, waits for the
 //! outcome or the deadline, and says of every failure whether it is definite.
 
 mod answer;
+mod consistency;
 mod error;
 mod kv;
+mod lock;
 mod metrics;
 mod operations;
+mod redirect;
 mod status;
 
 use std::collections::BTreeMap;
@@ -17,11 +20,12 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::peer::LinkState;
+use crate::peer::{ClientAddresses, LinkState};
 use crate::protocol::{NodeId, Outcome, Plants, Request, View};
 
 /// Most requests of clients that this node works on at a time. Beyond it they are turned away,
@@ -61,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) flushes: AtomicU64,
     /// Entries archived in `lost+found` before this process started.
     pub(crate) archived_before: u64,
+    /// Where clients reach the other nodes.
+    pub(crate) clients: Arc<ClientAddresses>,
     /// Where requests go.
     pub(crate) jobs: mpsc::UnboundedSender<Job>,
     /// Requests that are being worked on.
@@ -76,13 +82,20 @@ impl Shared {
 
 /// All routes.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let redirects = shared.settings.get("routing").is_some_and(|routing| routing == "redirect");
+    let router = Router::new()
         .route("/kv", get(kv::list))
         .route("/kv/{*key}", get(kv::get).put(kv::put).delete(kv::delete))
         .route("/compare-and-set/{*key}", post(kv::compare_and_set))
         .route("/increment/{*key}", post(operations::increment))
         .route("/append/{*key}", post(operations::append))
+        .route("/statement", post(operations::statement))
         .route("/transaction", post(operations::transaction))
+        .route(
+            "/lock/{*name}",
+            get(lock::look).post(lock::acquire).put(lock::renew).delete(lock::release),
+        )
+        .route("/resource/{*name}", get(lock::read_resource).put(lock::write_resource))
         .route("/promote", post(kv::promote))
         .route("/health", get(async || "ok\n"))
         .route("/status", get(status::status))
@@ -90,5 +103,6 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .fallback(error::no_such_page)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(shared)
+        .with_state(shared);
+    if redirects { router.layer(from_fn(redirect::point_to_leader)) } else { router }
 }

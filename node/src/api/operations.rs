@@ -12,7 +12,8 @@ use super::Shared;
 use super::error::ApiError;
 use super::kv::{Answered, Key, check, checked, checked_key, parse, write};
 use crate::state::{
-    Command, KEY_BYTES_MAX, Operation, TRANSACTION_MAX, Transaction, VALUE_BYTES_MAX,
+    Command, Expression, KEY_BYTES_MAX, Operation, Statement, TRANSACTION_MAX, Transaction,
+    VALUE_BYTES_MAX,
 };
 
 #[derive(Deserialize)]
@@ -25,6 +26,12 @@ struct IncrementBody {
 #[serde(deny_unknown_fields)]
 struct AppendBody {
     value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatementBody {
+    statement: String,
 }
 
 /// `POST /increment/{key}`
@@ -62,6 +69,23 @@ pub(super) async fn transaction(
     let transaction: Transaction = parse(body, example)?;
     check_transaction(&transaction)?;
     write(&shared, &headers, Command::Transaction(transaction)).await
+}
+
+/// `POST /statement`
+pub(super) async fn statement(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Answered {
+    let StatementBody { statement } = parse(body, r#"{"statement":"set k = now()"}"#)?;
+    // A key and the longest literal, every character of it doubled.
+    check("statement", &statement, KEY_BYTES_MAX + 2 * VALUE_BYTES_MAX)?;
+    let statement: Statement =
+        statement.parse().map_err(|error| ApiError::bad_request(format!("statement: {error}")))?;
+    if let Expression::Literal(text) = &statement.value {
+        check("value", text, VALUE_BYTES_MAX)?;
+    }
+    write(&shared, &headers, Command::Statement(statement)).await
 }
 
 fn check_transaction(transaction: &Transaction) -> Result<(), ApiError> {

@@ -1,6 +1,7 @@
 //! `GET /status`: what a node says of itself, at once and without asking anybody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -20,10 +21,11 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
                 "node": follower.node.to_string(),
                 "matched": follower.matched,
                 "lag_entries": follower.lag_entries,
+                "lag_ms": millis(follower.lag),
                 "lacks": gtids(follower.matched, view.received),
                 "voter": follower.voter,
                 "in_sync": follower.in_sync,
-                "silent_ms": u64::try_from(follower.silent.as_millis()).unwrap_or(u64::MAX),
+                "silent_ms": millis(follower.silent),
             })
         })
         .collect();
@@ -42,6 +44,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "durable": view.durable,
         "applied": view.applied,
         "committed": view.committed,
+        "lag_entries": view.received - view.applied,
+        "lag_ms": millis(view.lag),
         "last_entry": {
             "epoch": view.last_entry.claim.epoch,
             "leader": match view.last_entry.index {
@@ -59,4 +63,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

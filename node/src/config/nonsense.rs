@@ -6,6 +6,7 @@ use super::{
     ConfigError, Demote, Election, Fallback, Level, Reads, Replication, Settings, Standbys,
     Suspicion, Switch, WaitPoint,
 };
+use crate::state::{TTL_MAX, TTL_MIN};
 
 impl Settings {
     /// Refuses combinations that make no sense, with the reason.
@@ -60,15 +61,29 @@ impl Settings {
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 24] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 28] {
         let raft = self.election == Election::Raft;
-        let asks = !matches!(self.election, Election::Raft | Election::Paxos | Election::Manual);
+        let lone = [Election::Raft, Election::Paxos, Election::Manual, Election::Lease];
+        let asks = !lone.contains(&self.election);
+        let by_lock = self.election == Election::Lease;
         let replication = self.replication;
         let waits = matches!(replication, Replication::SemiSync | Replication::Sync);
         let isr = replication == Replication::Isr;
         let lease = self.reads == Reads::Lease;
         let day = Duration::from_secs(24 * 3600);
         [
+            (
+                self.level == Level::Applied && !self.apply_delay.is_zero(),
+                &["level", "apply-delay"],
+                "every write would wait for the delay",
+                "set level=durable, or apply-delay=0ms",
+            ),
+            (
+                self.apply_delay > day,
+                &["apply-delay"],
+                "what waits to be applied is kept in memory",
+                "set it below 24 hours",
+            ),
             (
                 replication == Replication::Async && self.level != Level::Durable,
                 &["replication", "level"],
@@ -168,6 +183,19 @@ impl Settings {
                 "set demote=on-contact, or fencing=off",
             ),
             (
+                by_lock && !(TTL_MIN..=TTL_MAX).contains(&self.lock_ttl),
+                &["election", "lock-ttl"],
+                "lock services grant from 100 ms to 24 hours",
+                "set it to a few seconds",
+            ),
+            (
+                by_lock && self.lock_margin.is_some_and(|margin| margin > self.lock_ttl / 2),
+                &["lock-margin", "lock-ttl"],
+                "the leader renews after a third of the time and would stop before a renewal \
+                 that is late is answered",
+                "set the margin to at most half of lock-ttl",
+            ),
+            (
                 self.snapshot_entries == 0,
                 &["snapshot-entries"],
                 "the state machine would be saved without an end",
@@ -265,6 +293,11 @@ mod tests {
             ("raft", &["unclean-election=on"], "unclean-election=on with replication=quorum: "),
             ("async", &["replication=isr"], "replication=isr with unclean-election=off with maj"),
             ("raft", &["replication=isr", "replica-lag=50ms"], "replica-lag=50ms with heartbeat"),
+            ("raft", &["election=lease", "lock-margin=2s"], "lock-margin=2s with lock-ttl=3s: "),
+            ("raft", &["election=lease", "lock-ttl=20ms"], "election=lease with lock-ttl=20ms: "),
+            ("raft", &["election=lease", "majority=off"], "completeness=on with majority=off: "),
+            ("raft", &["level=applied", "apply-delay=1s"], "level=applied with apply-delay=1s: "),
+            ("raft", &["apply-delay=90000s"], "apply-delay=90000s: "),
             ("raft", &["standbys=n2,m3"], "--set standbys: expected all, or nodes such as n1,n2"),
             ("raft", &["fencing"], "--set: expected name=value, got \"fencing\""),
             ("raft", &["fence=off"], "--set: no switch is named \"fence\""),

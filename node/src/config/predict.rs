@@ -7,7 +7,10 @@
 
 use serde::Serialize;
 
-use super::{Fallback, Fsync, Level, Reads, Replication, Settings, Standbys, WaitPoint};
+use super::{
+    Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads, Replication, Settings, Standbys,
+    WaitPoint,
+};
 
 /// An anomaly that may occur.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,14 +52,41 @@ pub fn predict(settings: &Settings, nodes: u16) -> Vec<Prediction> {
                 .to_string(),
         );
     }
+    if settings.promote_by == PromoteBy::Applied {
+        may(
+            "lost-write",
+            &["promote-by", "apply-delay"],
+            "a follower applies an entry after it has learned that it is committed, later still \
+             with apply-delay; a winner drops what it has received and not applied"
+                .to_string(),
+        );
+    }
     quiet_rules(settings, &mut may);
     disks(settings, holders, &mut may);
     reads(settings, nodes, holders, &mut may);
+    if settings.log_format == LogFormat::Statement {
+        may(
+            "divergence",
+            &["log-format"],
+            "a statement with now(), rand() or uuid() is evaluated by every node for itself, and \
+             comes to something else at each"
+                .to_string(),
+        );
+    }
     if !settings.idempotency {
         may(
             "duplicate",
             &["idempotency"],
             "a write whose answer was lost is sent again by its client, and is done again"
+                .to_string(),
+        );
+    }
+    if !settings.resource_tokens {
+        may(
+            "lost-update",
+            &["resource-tokens"],
+            "a holder that was paused until its lock had gone to another overwrites what the \
+             other wrote to the resource"
                 .to_string(),
         );
     }
@@ -165,7 +195,20 @@ fn reads(
     may: &mut impl FnMut(&'static str, &[&'static str], String),
 ) {
     // If every node must confirm a write, nothing newer exists while an old leader is left out.
-    if settings.reads == Reads::Leader && holders < nodes {
+    // And whoever stops serving before its lock can go to another never answers beside another.
+    let leased = settings.election == Election::Lease;
+    if settings.reads == Reads::Leader && holders < nodes && leased {
+        if settings.lock_margin.is_none_or(|margin| margin < settings.lock_ttl / 100) {
+            may(
+                "stale-read",
+                &["reads", "election", "lock-margin"],
+                "a leader that was paused or cut off for longer than its lease does not look at \
+                 its clock, or has one that runs slow, and answers from its own old state while \
+                 another leads"
+                    .to_string(),
+            );
+        }
+    } else if settings.reads == Reads::Leader && holders < nodes {
         may(
             "stale-read",
             &["reads"],
@@ -224,10 +267,13 @@ mod tests {
             "completeness=off",
             "durable-vote=off",
             "log-matching=off",
+            "promote-by=applied",
             "commit-own-epoch=off",
             "fencing=off",
             "reads=leader",
             "reads=any",
+            "resource-tokens=ignored",
+            "log-format=statement",
             "fsync=never",
         ] {
             assert!(!anomalies("raft", &[switch]).is_empty(), "{switch}");

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings, Standbys,
-    Suspicion, WaitPoint,
+    Demote, Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads, Replication, Routing,
+    Settings, Standbys, Suspicion, WaitPoint,
 };
 use crate::protocol::Plants;
 
@@ -91,12 +91,18 @@ fn raft() -> Settings {
         commit_own_epoch: true,
         fencing: true,
         demote: Demote::OnContact,
+        apply_delay: Duration::ZERO,
+        promote_by: PromoteBy::Received,
         reads: Reads::ReadIndex,
         lease_margin: Duration::from_millis(100),
         routing: Routing::Forward,
         idempotency: true,
+        resource_tokens: true,
+        log_format: LogFormat::Row,
         fsync: Fsync::Always,
         snapshot_entries: 20_000,
+        lock_ttl: Duration::from_secs(3),
+        lock_margin: Some(Duration::from_millis(500)),
         heartbeat: Duration::from_millis(50),
         election_timeout: Duration::from_millis(300),
         suspicion: Suspicion::Fixed,

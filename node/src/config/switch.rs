@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::{
-    ConfigError, Demote, Election, Fallback, Fsync, Level, Reads, Replication, Routing, Settings,
-    Standbys, Suspicion, WaitPoint,
+    ConfigError, Demote, Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads,
+    Replication, Routing, Settings, Standbys, Suspicion, WaitPoint,
 };
 
 /// One switch.
@@ -190,12 +190,12 @@ pub static SWITCHES: &[Switch] = &[
         "election", election,
         "who stands when the leader is missed: whoever missed it first; whom a majority agrees on; \
          of those that answer the freshest, the longest-serving or the highest; the highest on the \
-         ring; whom an operator promotes",
-        "raft, paxos, most-recent, seniority, bully, ring, manual",
+         ring; whom an operator promotes; whoever gets a lock in a lock service",
+        "raft, paxos, most-recent, seniority, bully, ring, manual, lease",
         "raft" => Election::Raft, "paxos" => Election::Paxos,
         "most-recent" => Election::MostRecent,
         "seniority" => Election::Seniority, "bully" => Election::Bully, "ring" => Election::Ring,
-        "manual" => Election::Manual
+        "manual" => Election::Manual, "lease" => Election::Lease
     ),
     on_off!(
         "majority",
@@ -236,6 +236,18 @@ pub static SWITCHES: &[Switch] = &[
             Some(())
         },
     },
+    span!(
+        "apply-delay",
+        apply_delay,
+        "how long after its leader wrote an entry a follower applies it"
+    ),
+    words!(
+        "promote-by", promote_by,
+        "what the winner of an election begins with: all that it has received, or what it has \
+         applied, cutting the rest",
+        "received, applied",
+        "received" => PromoteBy::Received, "applied" => PromoteBy::Applied
+    ),
     words!(
         "reads", reads,
         "the strongest reads: at the leader after a majority has confirmed it, or while it holds a \
@@ -262,6 +274,20 @@ pub static SWITCHES: &[Switch] = &[
         "a write that is sent again under its idempotency key is done once"
     ),
     words!(
+        "resource-tokens", resource_tokens,
+        "a protected resource refuses a writer whose fencing token is smaller than one it has \
+         seen, or lets everybody write",
+        "checked, ignored",
+        "checked" => true, "ignored" => false
+    ),
+    words!(
+        "log-format", log_format,
+        "what the log holds of a statement: the statement, for every node to evaluate; what it \
+         wrote at the leader; or the statement where that comes to the same",
+        "statement, row, mixed",
+        "statement" => LogFormat::Statement, "row" => LogFormat::Row, "mixed" => LogFormat::Mixed
+    ),
+    words!(
         "fsync", fsync,
         "whether the log waits for the disk before anything depends on a record",
         "always, never",
@@ -274,6 +300,23 @@ pub static SWITCHES: &[Switch] = &[
         read: |settings| settings.snapshot_entries.to_string(),
         write: |settings, text| {
             settings.snapshot_entries = text.parse().ok()?;
+            Some(())
+        },
+    },
+    span!(
+        "lock-ttl",
+        lock_ttl,
+        "the time to live of the lock that a leader holds with election=lease; it renews after a \
+         third"
+    ),
+    Switch {
+        name: "lock-margin",
+        meaning: "how long before its lock runs out, by its own clock, a leader of election=lease \
+                  stops serving; off: it serves until it is told that it lost the lock",
+        values: "off, or a duration such as 50ms or 3s",
+        read: |settings| settings.lock_margin.map_or("off".to_string(), duration_text),
+        write: |settings, text| {
+            settings.lock_margin = if text == "off" { None } else { Some(duration(text)?) };
             Some(())
         },
     },

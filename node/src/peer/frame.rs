@@ -9,6 +9,8 @@
 //! The first frame of a connection is a [`Hello`], all others are messages. Whatever a stranger
 //! sends is an error, never a panic, and never more memory than the length limit.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -23,7 +25,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 pub(super) const HELLO_BYTES_MAX: usize = 64;
 
 /// The version of frames and messages. Nodes of different versions do not talk.
-pub(crate) const PROTOCOL_VERSION: u16 = 5;
+pub(crate) const PROTOCOL_VERSION: u16 = 7;
 
 const MAGIC: [u8; 8] = *b"SPLITNET";
 const HEADER_BYTES: usize = 8;
@@ -39,12 +41,14 @@ pub(crate) struct Hello {
     pub(crate) from: NodeId,
     /// Whom it means to reach.
     pub(crate) to: NodeId,
+    /// Where clients reach who dials, for those that are told to ask it.
+    pub(crate) clients: SocketAddr,
 }
 
 impl Hello {
     /// What `from` says to `to`.
-    pub(crate) fn new(cluster: u64, from: NodeId, to: NodeId) -> Self {
-        Hello { magic: MAGIC, version: PROTOCOL_VERSION, cluster, from, to }
+    pub(crate) fn new(cluster: u64, from: NodeId, to: NodeId, clients: SocketAddr) -> Self {
+        Hello { magic: MAGIC, version: PROTOCOL_VERSION, cluster, from, to, clients }
     }
 
     /// Whether the dialler belongs here.
@@ -147,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{Claim, Encoded, Entry, EntryId, WallTime};
+    use crate::protocol::{Claim, Encoded, Entry, EntryId, Vouched, WallTime};
     use crate::state::Command;
 
     fn read_all(bytes: &[u8], limit: usize) -> Result<Vec<u8>, FrameError> {
@@ -163,7 +167,14 @@ mod tests {
         let id = EntryId { claim, index: 1 };
         let entries =
             vec![Entry { id, written: WallTime(5), change: Encoded::new(&command.into()) }];
-        Message::Append { claim, round: 7, prev: EntryId::ORIGIN, entries, committed: 0 }
+        Message::Append {
+            claim,
+            round: 7,
+            prev: EntryId::ORIGIN,
+            entries,
+            committed: 0,
+            vouched: Vouched::default(),
+        }
     }
 
     #[test]
@@ -182,7 +193,10 @@ mod tests {
 
     #[test]
     fn a_hello_for_somebody_else_is_refused() {
-        let hello = Hello::new(7, NodeId(1), NodeId(2));
+        let clients = SocketAddr::from(([0xff; 16], 7001));
+        let hello = Hello::new(7, NodeId(1), NodeId(2), clients);
+        let longest = Hello::new(u64::MAX, NodeId(u16::MAX), NodeId(u16::MAX), clients);
+        assert!(encode(&longest).len() - HEADER_BYTES <= HELLO_BYTES_MAX);
         assert!(hello.check(7, NodeId(2)).is_ok());
         assert!(matches!(hello.check(8, NodeId(2)), Err(FrameError::Cluster { .. })));
         assert!(matches!(hello.check(7, NodeId(3)), Err(FrameError::Addressee { .. })));

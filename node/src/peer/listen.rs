@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::io::BufReader;
@@ -11,10 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-use super::Inbox;
 use super::frame::{
     FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Hello, decode_hello, decode_message, read,
 };
+use super::{ClientAddresses, Inbox};
 use crate::protocol::{Input, NodeId};
 
 /// Who dials must say hello within this time, so that silent strangers cost nothing for long.
@@ -36,6 +37,7 @@ pub(crate) async fn listen(
     me: NodeId,
     peers: Vec<NodeId>,
     inbox: Inbox,
+    clients: Arc<ClientAddresses>,
 ) {
     let open: Open = Rc::default();
     let mut connections = JoinSet::new();
@@ -57,27 +59,43 @@ pub(crate) async fn listen(
             continue;
         }
         let (peers, inbox, open) = (peers.clone(), inbox.clone(), Rc::clone(&open));
-        connections.spawn_local(receive(stream, cluster, me, peers, inbox, open));
+        let clients = Arc::clone(&clients);
+        connections.spawn_local(async move {
+            let mut stream = BufReader::with_capacity(READ_BYTES, stream);
+            if let Some(hello) = welcome(&mut stream, cluster, me, &peers).await {
+                note(&clients, &hello);
+                receive(&mut stream, hello.from, inbox, open).await;
+            }
+        });
     }
 }
 
-async fn receive(
-    stream: TcpStream,
+fn note(clients: &ClientAddresses, hello: &Hello) {
+    let mut known = clients.lock().unwrap_or_else(PoisonError::into_inner);
+    known.insert(hello.from, hello.clients);
+}
+
+/// The hello of a peer; strangers have none.
+async fn welcome(
+    stream: &mut BufReader<TcpStream>,
     cluster: u64,
     me: NodeId,
-    peers: Vec<NodeId>,
-    inbox: Inbox,
-    open: Open,
-) {
-    let mut stream = BufReader::with_capacity(READ_BYTES, stream);
-    let from = match timeout(HELLO_WITHIN, greet(&mut stream, cluster, me, &peers)).await {
-        Ok(Ok(from)) => from,
+    peers: &[NodeId],
+) -> Option<Hello> {
+    match timeout(HELLO_WITHIN, greet(stream, cluster, me, peers)).await {
+        Ok(Ok(hello)) => Some(hello),
         // Somebody connected and left; a proxy does so whose other side is gone.
-        Ok(Err(FrameError::Io(_))) | Err(_) => return,
-        Ok(Err(error)) => return warn!("refused a connection: {error}"),
-    };
+        Ok(Err(FrameError::Io(_))) | Err(_) => None,
+        Ok(Err(error)) => {
+            warn!("refused a connection: {error}");
+            None
+        }
+    }
+}
+
+async fn receive(stream: &mut BufReader<TcpStream>, from: NodeId, inbox: Inbox, open: Open) {
     *open.borrow_mut().entry(from).or_default() += 1;
-    match pass_on(&mut stream, from, &inbox).await {
+    match pass_on(stream, from, &inbox).await {
         FrameError::Io(_) => {}
         error => warn!("closed the connection from {from}: {error}"),
     }
@@ -98,7 +116,7 @@ async fn greet(
     cluster: u64,
     me: NodeId,
     peers: &[NodeId],
-) -> Result<NodeId, FrameError> {
+) -> Result<Hello, FrameError> {
     let mut payload = Vec::new();
     read(stream, &mut payload, HELLO_BYTES_MAX).await?;
     let hello: Hello = decode_hello(&payload)?;
@@ -106,7 +124,7 @@ async fn greet(
     if !peers.contains(&hello.from) {
         return Err(FrameError::Unknown { got: hello.from });
     }
-    Ok(hello.from)
+    Ok(hello)
 }
 
 /// Hands messages on until the connection ends, which it does with an error in any case.

@@ -9,7 +9,9 @@ mod frame;
 mod link;
 mod listen;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 pub(crate) use frame::Hello;
@@ -39,6 +41,9 @@ pub(crate) struct LinkState {
     /// Messages dropped without a byte of them sent.
     pub(crate) dropped: AtomicU64,
 }
+
+/// Where clients reach other nodes, as far as those have said so.
+pub(crate) type ClientAddresses = Mutex<BTreeMap<NodeId, SocketAddr>>;
 
 /// Where links put what they received or noticed. The runtime hands it to the core.
 pub(crate) type Inbox = tokio::sync::mpsc::Sender<Input>;

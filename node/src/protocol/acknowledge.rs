@@ -6,11 +6,13 @@
 //! part them: with `wait-point=after-commit` a write is visible before followers have confirmed
 //! it, and with `level=applied` followers can only apply what is committed already.
 
+use std::sync::Arc;
+
 use super::leader::{Leader, Origin, Progress};
 use super::message::Acknowledgement;
 use super::{Core, Effect, EntryId, Message, NodeId, Outcome, Plant, Role, Source, reached_by};
 use crate::config::{Level, Replication, Standbys, WaitPoint};
-use crate::state::Answer;
+use crate::state::{Answer, Command, Surroundings};
 
 /// A write that is visible and whose writer waits for followers.
 #[derive(Debug)]
@@ -125,13 +127,8 @@ impl Core {
         }
     }
 
-    /// Commits up to an index that is in the log, and applies.
-    pub(super) fn commit(&mut self, index: u64) {
-        if index <= self.committed {
-            return;
-        }
-        self.committed = index;
-        self.counters.committed += index - self.state.applied();
+    /// Applies what is committed up to an index, and remembers the answers that somebody waits for.
+    pub(super) fn apply(&mut self, index: u64) {
         while self.state.applied() < index {
             let next = self.state.applied() + 1;
             let Some(entry) = self.entries.get(next) else {
@@ -139,8 +136,18 @@ impl Core {
                 return;
             };
             let id = entry.id;
-            let answer = self.state.apply(next, entry.change.decode());
+            let change = entry.change.decode();
+            let lock = match &change.command {
+                Command::Lock(command) => Some(Arc::clone(command.name())),
+                _ => None,
+            };
+            let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+            let mut answer = self.state.apply_in(next, change, surroundings);
             self.counters.applied += 1;
+            if let Some(name) = lock {
+                self.count_lease(&name);
+                self.tell_time_left(&name, &mut answer);
+            }
             let answer = self.compared.remove(&id).unwrap_or(answer);
             let Role::Leader(leader) = &mut self.role else { continue };
             if leader.pending.front().is_some_and(|(pending, _)| *pending == id)

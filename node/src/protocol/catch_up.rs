@@ -7,9 +7,9 @@
 //! is left.
 
 use super::entry::{Claim, Entry, EntryId};
-use super::{Core, Effect, Held, Message, Note, Plant, Report, Role};
+use super::{Core, Effect, Held, Message, Note, Plant, Report, Role, Vouched};
 use crate::config::Level;
-use crate::state::State;
+use crate::state::{State, Surroundings};
 
 impl Core {
     /// Entries, or a heartbeat, from somebody who claims to lead.
@@ -19,33 +19,39 @@ impl Core {
         round: u64,
         prev: EntryId,
         entries: Vec<Entry>,
-        committed: u64,
+        (committed, vouched): (u64, Vouched),
     ) {
         if !self.admit(claim) {
             return;
         }
         self.leader_heard(claim);
+        self.freshness.heard(round, self.now);
+        self.freshness.upstream_committed = committed;
         if !self.joins(prev) {
             let hint = self.agreement_hint(prev);
             let message = Message::Mismatch { claim, round, prev: prev.index, hint };
             return self.answer_round(claim, round, message);
         }
-        let matched = prev.index + entries.len() as u64;
+        let (matched, life) = (prev.index + entries.len() as u64, self.life);
         self.store(claim, prev.index, entries);
         let Some(upto) = self.entries.id_at(matched) else { return };
         if !self.barrier.is_flushed(self.barrier.newest()) {
             // The entries must wait for the disk, the confirmation of the leader need not.
-            self.answer_round(claim, round, Message::Alive { claim, round });
+            self.answer_round(claim, round, Message::Alive { claim, round, life });
         }
         if self.settings.level == Level::Received {
             self.confirm(claim, Message::Received { claim, upto });
         }
         self.once_durable(Held::Durable(self.entries.last()));
-        self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, upto }));
+        self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, life, upto }));
         if self.plant(Plant::CommitUnmatched) {
             self.commit(committed.min(self.entries.last_index()));
         }
         self.commit(committed.min(matched));
+        if committed <= matched && vouched.life == self.life {
+            self.freshness.vouched(vouched.round, committed);
+        }
+        self.freshness.applied(self.state.applied());
         let applied = self.state.applied().min(matched);
         if self.settings.level == Level::Applied
             && let Some(upto) = self.entries.id_at(applied)
@@ -111,8 +117,9 @@ impl Core {
     }
 
     /// Cuts everything after an index, archives it first, and takes back what was applied of it.
-    fn cut_after(&mut self, index: u64, upstream: Claim) {
+    pub(super) fn cut_after(&mut self, index: u64, upstream: Claim) {
         self.snapshots_cut_after(index);
+        self.relay.cut_after(index);
         let committed = self.committed;
         let cut = self.entries.cut_after(index);
         let count = cut.len() as u64;
@@ -132,10 +139,11 @@ impl Core {
     }
 
     /// The state after an index, from the snapshot before the log and the log.
-    pub(super) fn state_at(&self, index: u64) -> State {
+    pub(super) fn state_at(&mut self, index: u64) -> State {
         let mut state = self.snapshots.base.state.clone();
         for entry in self.entries.after(0).take_while(|entry| entry.id.index <= index) {
-            state.apply(entry.id.index, entry.change.decode());
+            let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+            state.apply_in(entry.id.index, entry.change.decode(), surroundings);
         }
         state
     }

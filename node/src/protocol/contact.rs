@@ -6,7 +6,7 @@
 //! when it began. What counts is the beginning, never the arrival of answers: they may have been
 //! on their way for any time.
 
-use super::leader::Progress;
+use super::leader::{Leader, Progress};
 use super::{Core, Now, Role, reached_by};
 
 /// A leader's contact with a majority.
@@ -19,23 +19,34 @@ pub(super) struct Contact {
     confirmed: Option<Now>,
 }
 
-impl Contact {
+impl Leader {
     /// A round begins.
-    pub(super) fn round_begins(&mut self, round: u64, now: Now) {
-        self.asked.get_or_insert((round, now));
+    pub(super) fn round_begins(&mut self, now: Now) {
+        if self.contact.asked.is_some() {
+            return;
+        }
+        self.contact.asked = Some((self.round, now));
+        for progress in self.followers.values_mut() {
+            progress.vouching = progress.answered;
+        }
     }
 }
 
 impl Core {
     /// Called when a follower has answered a round.
     pub(super) fn review_contact(&mut self) {
-        let majority = self.majority();
+        let (majority, knows_committed) = (self.majority(), self.knows_committed());
         let Role::Leader(leader) = &mut self.role else { return };
         let Some((round, began)) = leader.contact.asked else { return };
         let rounds = leader.followers.values().map(Progress::confirmed_round);
         if reached_by(majority, leader.round, rounds) >= round {
             leader.contact.asked = None;
             leader.contact.confirmed = Some(began);
+            // What was acknowledged before the round began is committed here: each follower can
+            // be told so (`fresh.rs`).
+            for progress in leader.followers.values_mut().filter(|_| knows_committed) {
+                progress.vouched = progress.vouching;
+            }
         }
     }
 

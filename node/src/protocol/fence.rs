@@ -90,6 +90,7 @@ impl Core {
         let epoch = self.hard.epoch.max(claim.epoch);
         self.write_hard(HardState { epoch, voted_for, claim, ..self.hard });
         self.role = Role::Follower { upstream: Some(claim), round: 0 };
+        self.freshness.follow(claim);
         self.report(Report::Follows(claim));
         // What was forwarded to an earlier leader may have been lost with it.
         self.forwards_lost(None);
@@ -134,6 +135,7 @@ impl Core {
     /// Answers whoever waits at a leader that stops leading. What it has appended may still be
     /// committed by another leader, so the answers are not definite.
     fn give_up_role(&mut self, why: &'static str) {
+        self.give_up_lock();
         let nobody = Role::Follower { upstream: None, round: 0 };
         if !matches!(self.role, Role::Leader(_)) {
             return;

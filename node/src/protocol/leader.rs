@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 
 use super::acknowledge::Answered;
 use super::contact::Contact;
+use super::lease_timers::LeaseTimers;
 use super::membership::Known;
 use super::read::Reads;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
-    Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role,
+    Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role, Vouched,
 };
-use crate::config::Level;
-use crate::state::{Change, Command};
+use crate::config::{Level, LogFormat};
+use crate::state::{Change, Command, Surroundings};
 
 /// A leader's bookkeeping. It dies with the leadership.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(super) struct Leader {
     pub(super) goes_alone: bool,
     /// The last entry that was announced to the barrier.
     pub(super) announced: u64,
+    /// The time to live of every lock.
+    pub(super) leases: LeaseTimers,
 }
 
 /// What a leader knows of one follower.
@@ -65,6 +68,12 @@ pub(super) struct Progress {
     pub(super) caught_up: Now,
     /// The last round it answered.
     pub(super) round: u64,
+    /// The last round that it answered, by which process of it.
+    pub(super) answered: Vouched,
+    /// What that was when the round began whose confirmation is awaited.
+    pub(super) vouching: Vouched,
+    /// The same of the last round that was confirmed.
+    pub(super) vouched: Vouched,
     /// When it was last heard.
     pub(super) heard: Now,
     /// Whether it is not known where the logs agree, so that no entries are sent.
@@ -87,6 +96,9 @@ impl Progress {
             aim: (next - 1, now),
             caught_up: now,
             round: 0,
+            answered: Vouched::default(),
+            vouching: Vouched::default(),
+            vouched: Vouched::default(),
             heard: now,
             probing: true,
             transfer: None,
@@ -126,6 +138,7 @@ pub(super) const UNCOMMITTED_MAX: u64 = 65_536;
 impl Core {
     /// Takes the lead. The claim must be on disk, or the votes for it must.
     pub(super) fn become_leader(&mut self, claim: Claim) {
+        self.promote_log(claim);
         let next = self.entries.last_index() + 1;
         // Most likely a follower has what the leader has.
         let progress =
@@ -147,7 +160,9 @@ impl Core {
             waits_since: None,
             goes_alone: false,
             announced: next - 1,
+            leases: LeaseTimers::default(),
         }));
+        self.count_leases();
         self.suspicion.settled = true;
         self.counters.elections_won += 1;
         self.report(Report::Leads(claim));
@@ -166,7 +181,7 @@ impl Core {
 
     /// Appends a client's change and remembers who waits for it. Whether it was already carried
     /// out is found out where it is applied, behind everything that was appended before it:
-    /// `idempotency`.
+    /// `idempotency`. So it is with the token of a write to a resource: `resource-tokens`.
     pub(super) fn append_for(&mut self, origin: Origin, mut change: Change) {
         if self.entries.last_index() - self.committed >= UNCOMMITTED_MAX {
             let message = "too many writes wait for other nodes";
@@ -181,6 +196,12 @@ impl Core {
         if !self.settings.idempotency {
             change.key = None;
         }
+        if let Command::Resource(write) = &mut change.command
+            && !self.settings.resource_tokens
+        {
+            write.token = None;
+        }
+        change.command = self.as_logged(change.command);
         let id = self.append(&change);
         if self.plant(Plant::CompareBeforeReplication) {
             self.compared.extend(self.compare_early(&change).map(|answer| (id, answer)));
@@ -188,6 +209,22 @@ impl Core {
         if let Role::Leader(leader) = &mut self.role {
             leader.pending.push_back((id, origin));
         }
+    }
+
+    /// What the log is to hold of a command: `log-format`. A statement that is logged as such is
+    /// evaluated by every node that applies it; a row is what the leader found, here and once.
+    fn as_logged(&mut self, command: Command) -> Command {
+        let Command::Statement(statement) = command else { return command };
+        let as_row = match self.settings.log_format {
+            LogFormat::Statement => false,
+            LogFormat::Mixed => !statement.is_deterministic(),
+            LogFormat::Row => true,
+        };
+        if !as_row {
+            return Command::Statement(statement);
+        }
+        let row = statement.row(&mut Surroundings { now: self.wall.0, dice: &mut self.dice });
+        Command::Row { statement, row }
     }
 
     pub(super) fn append(&mut self, change: &Change) -> EntryId {
@@ -240,6 +277,7 @@ impl Core {
             return self.become_follower("gives way to a later claimant");
         }
         self.tick_semi_sync();
+        self.tick_leases();
         let Role::Leader(leader) = &mut self.role else { return };
         if self.now < leader.heartbeat_at {
             return;
@@ -295,7 +333,7 @@ impl Core {
 
     /// When a leader's next timer is due.
     pub(super) fn leader_timer(&self, leader: &Leader) -> Now {
-        let others = [leader.demote_at, self.fallback_at(leader)];
+        let others = [leader.demote_at, self.fallback_at(leader), leader.leases.next()];
         others.into_iter().flatten().fold(leader.heartbeat_at, Now::min)
     }
 

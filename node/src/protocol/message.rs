@@ -107,6 +107,9 @@ pub enum Message {
         entries: Vec<Entry>,
         /// How far the leader has committed.
         committed: u64,
+        /// What the receiver had answered before the leader began a later round that a majority has
+        /// answered by now.
+        vouched: Vouched,
     },
     /// The sender still takes the receiver for its leader.
     Alive {
@@ -114,6 +117,8 @@ pub enum Message {
         claim: Claim,
         /// The round it answers.
         round: u64,
+        /// The number of the sender's process: another one after every restart.
+        life: u64,
     },
     /// The sender's log on disk is the receiver's up to here.
     Matched {
@@ -121,6 +126,8 @@ pub enum Message {
         claim: Claim,
         /// The round it answers.
         round: u64,
+        /// As in [`Message::Alive`].
+        life: u64,
         /// The last entry of the agreement.
         upto: EntryId,
     },
@@ -192,6 +199,8 @@ pub enum Message {
         id: RequestId,
         /// What is asked.
         request: Request,
+        /// For how long its client goes on waiting.
+        patience_ms: u64,
     },
     /// Answer to [`Message::Forward`].
     Forwarded {
@@ -290,6 +299,16 @@ impl Message {
     }
 }
 
+/// A round that a follower has answered. A process that was restarted does not know what its
+/// predecessor had received when, so answers of before mean nothing to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vouched {
+    /// The number of the follower's process.
+    pub life: u64,
+    /// The round; 0 if there is none.
+    pub round: u64,
+}
+
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -301,6 +320,20 @@ pub enum Request {
     ReadLocal(Query),
     /// Let the asked node lead: an operator wants it.
     Promote,
+    /// Look at a state that holds all that was acknowledged up to so long ago.
+    ReadBounded {
+        /// What is looked for.
+        query: Query,
+        /// How long.
+        max_staleness_ms: u64,
+    },
+    /// Look at a state in which an entry is applied, at whatever node is asked.
+    ReadAfter {
+        /// What is looked for.
+        query: Query,
+        /// The entry.
+        after: EntryId,
+    },
 }
 
 impl Request {
@@ -339,6 +372,11 @@ pub struct Source {
     pub gtid: Option<EntryId>,
     /// Whom it took for the leader.
     pub leader: Option<NodeId>,
+    /// How many entries it knew to be committed and had not applied; `None` without a leader.
+    pub lag_entries: Option<u64>,
+    /// How old its state was at most: whatever was acknowledged longer ago is in it. `None` if it
+    /// cannot tell.
+    pub lag_ms: Option<u64>,
     /// What the answer to a write stands for.
     pub acknowledgement: Option<Acknowledgement>,
 }
@@ -406,17 +444,19 @@ pub struct Failure {
     pub definite: bool,
     /// The same in a sentence.
     pub message: Arc<str>,
+    /// Who should be asked instead.
+    pub leader: Option<NodeId>,
 }
 
 impl Failure {
     /// A failure of a request that certainly has no effect.
     pub(crate) fn definite(kind: FailureKind, message: impl AsRef<str>) -> Self {
-        Failure { kind, definite: true, message: Arc::from(message.as_ref()) }
+        Failure { kind, definite: true, message: Arc::from(message.as_ref()), leader: None }
     }
 
     /// A failure after which nobody knows whether the request happens.
     pub(crate) fn indefinite(kind: FailureKind, message: impl AsRef<str>) -> Self {
-        Failure { kind, definite: false, message: Arc::from(message.as_ref()) }
+        Failure { kind, definite: false, message: Arc::from(message.as_ref()), leader: None }
     }
 }
 
@@ -439,6 +479,10 @@ pub enum FailureKind {
     TooLarge,
     /// The node is a learner, and cannot lead.
     Learner,
+    /// The state here may be older than the client accepts.
+    TooStale,
+    /// Another entry stands in the place of the one that the client wants to see.
+    PositionLost,
 }
 
 impl FailureKind {
@@ -453,6 +497,8 @@ impl FailureKind {
             FailureKind::Overloaded => "overloaded",
             FailureKind::TooLarge => "too-large",
             FailureKind::Learner => "learner",
+            FailureKind::TooStale => "too-stale",
+            FailureKind::PositionLost => "position-lost",
         }
     }
 }

@@ -16,13 +16,18 @@
 //! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
 //! | what a read must wait for: `reads` | `read.rs`, `read_lease.rs` |
+//! | what else a read may ask for: a bound on age, its own writes | `fresh.rs`, `session.rs` |
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | who counts, and who only learns: founders, learners, admission | `membership.rs` |
+//! | when a follower applies, and what a winner does with the rest: `apply-delay`, `promote-by` | `relay.rs` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
+//! | whether a resource sees the tokens of its writers: `resource-tokens` | `leader.rs` |
+//! | when a lock has run out | `lease_timers.rs` |
+//! | where a statement finds out what it writes: `log-format` | `leader.rs` |
 //!
 //! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
 //!
@@ -61,23 +66,28 @@ mod election;
 mod entries;
 mod entry;
 mod fence;
+mod fresh;
 mod gtid;
 mod gtid_set;
 mod in_sync;
 mod leader;
+mod lease_timers;
 mod lineage;
 mod membership;
 mod message;
 #[cfg(test)]
 mod model_check;
 mod plants;
+mod point_in_time;
 mod read;
 mod read_lease;
+mod relay;
 mod replicate;
 mod route;
 #[cfg(test)]
 mod scenarios;
 mod semi_sync;
+mod session;
 #[cfg(test)]
 mod simulation;
 mod snapshot;
@@ -96,6 +106,7 @@ pub use barrier::Token;
 pub use durable::{
     Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
 };
+pub use election::lease::{LockAnswer, LockAsk};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
 pub use gtid_set::GtidSet;
@@ -103,8 +114,10 @@ pub use lineage::Lineage;
 pub use membership::{Incarnation, Member};
 pub use message::{
     Acknowledgement, Failure, FailureKind, Message, Outcome, Request, RequestId, RoleName, Source,
+    Vouched,
 };
 pub use plants::{PLANTS, Plant, Planted, Plants};
+pub use point_in_time::{Point, PointError, Replayed};
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, View};
 pub use wall_time::WallTime;
@@ -112,11 +125,14 @@ pub use wall_time::WallTime;
 use crate::config::Settings;
 use crate::state::{Answer, State};
 use barrier::{Barrier, Held};
+use election::lease::Lease;
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
 use entries::Entries;
+use fresh::Freshness;
 use leader::Leader;
 use membership::Membership;
+use relay::Relay;
 use route::Forwards;
 use snapshot::Snapshots;
 
@@ -160,6 +176,13 @@ pub enum Input {
     /// The last connection from a node was closed. A hint that it may be dead; safety never rests
     /// on it.
     Closed(NodeId),
+    /// The lock service has answered, or will not.
+    Lock {
+        /// The number it had in [`Effect::Lock`].
+        number: u64,
+        /// What it answered.
+        answer: LockAnswer,
+    },
     /// Nothing but time passed.
     Tick,
 }
@@ -216,6 +239,13 @@ pub enum Effect {
         /// What came of it.
         outcome: Outcome,
     },
+    /// Ask the lock service, and report [`Input::Lock`].
+    Lock {
+        /// Its number.
+        number: u64,
+        /// What to ask.
+        ask: LockAsk,
+    },
     /// Something worth a line in the log for people.
     Report(Report),
 }
@@ -260,6 +290,13 @@ pub enum Report {
     InSync(NodeId),
     /// A follower has fallen behind and is no longer waited for.
     FellBehind(NodeId),
+    /// The lock service gave a token that cannot be an epoch any more.
+    StaleToken {
+        /// The token, which is given back.
+        token: u64,
+        /// The epoch that the node is in.
+        epoch: u64,
+    },
     /// Two leaders share one epoch.
     SharedEpoch(Claim, Claim),
     /// It saved its state machine after this entry, in so many bytes.
@@ -301,11 +338,15 @@ pub struct Core {
     peers: Vec<NodeId>,
     settings: Settings,
     random: Xoshiro256PlusPlus,
+    /// The randomness that statements see. It moves no time-out.
+    dice: Xoshiro256PlusPlus,
     now: Now,
     /// The wall clock: for the times that entries carry, never for a decision.
     wall: WallTime,
     /// When it started.
     born: Now,
+    /// The number of this process: another one after every restart.
+    life: u64,
     hard: HardState,
     /// The token under which the hard state was last written.
     hard_token: Token,
@@ -314,10 +355,15 @@ pub struct Core {
     committed: u64,
     state: State,
     snapshots: Snapshots,
+    relay: Relay,
     role: Role,
+    freshness: Freshness,
+    /// Reads that wait until an entry is applied.
+    sessions: Vec<session::Waiting>,
     membership: Membership,
     suspicion: Suspicion,
     passing: Passing,
+    lease: Lease,
     forwards: Forwards,
     /// What was compared too early, with [`Plant::CompareBeforeReplication`].
     compared: BTreeMap<EntryId, Answer>,
@@ -341,7 +387,7 @@ enum Role {
 
 impl Core {
     /// A node that remembers what its log says, as a follower of nobody. `entropy` seeds the
-    /// randomness of its timeouts. Everything in `remembered` must be on disk.
+    /// randomness of its timeouts and of statements. Everything in `remembered` must be on disk.
     pub fn new(
         me: NodeId,
         peers: Vec<NodeId>,
@@ -358,9 +404,11 @@ impl Core {
             peers,
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
+            dice: Xoshiro256PlusPlus::seed_from_u64(entropy.rotate_left(32)),
             now,
             wall: WallTime::default(),
             born: now,
+            life: entropy,
             hard: remembered.hard,
             hard_token: Token::default(),
             durable: remembered.entries.last_index(),
@@ -368,10 +416,14 @@ impl Core {
             committed: remembered.snapshot.last.index,
             state: remembered.snapshot.state.clone(),
             snapshots: Snapshots::new(remembered.snapshot),
+            relay: Relay::default(),
             role: Role::Follower { upstream: None, round: 0 },
+            freshness: Freshness::default(),
+            sessions: Vec::new(),
             membership: Membership::default(),
             suspicion: Suspicion::default(),
             passing: Passing::new(),
+            lease: Lease::default(),
             forwards: Forwards::new(first_forward),
             compared: BTreeMap::new(),
             barrier: Barrier::default(),
@@ -389,6 +441,7 @@ impl Core {
     /// Handles one input. What comes of it is gathered until [`Core::finish`].
     pub fn step(&mut self, now: Now, input: Input) {
         self.now = self.now.max(now);
+        self.mind_lease();
         match input {
             Input::Message { from, message } => self.receive(from, message),
             Input::Request { id, request, deadline } => self.request(id, request, deadline),
@@ -402,6 +455,7 @@ impl Core {
             Input::LinkLost(peer) => self.forwards_lost(Some(peer)),
             Input::Closed(peer) => self.leader_closed(peer),
             Input::Clock(wall) => self.wall = wall,
+            Input::Lock { number, answer } => self.on_lock(number, answer),
             Input::Tick => self.tick(),
         }
     }
@@ -409,7 +463,9 @@ impl Core {
     /// Closes a batch of inputs: what the node must now do, in this order.
     pub fn finish(&mut self, now: Now) -> Vec<Effect> {
         self.now = self.now.max(now);
+        self.mind_lease();
         self.lead();
+        self.review_sessions();
         self.consider_snapshot();
         if let Some((notes, token)) = self.barrier.submit() {
             self.effects.push(Effect::Persist { notes, token });
@@ -454,13 +510,17 @@ impl Core {
             Message::Accepted { epoch, ballot } => self.on_accepted(from, epoch, ballot),
             Message::Outbid { epoch, ballot } => self.on_outbid(epoch, ballot),
             Message::Chosen { claim } => self.on_chosen(claim),
-            Message::Append { claim, round, prev, entries, committed } => {
+            Message::Append { claim, round, prev, entries, committed, vouched } => {
                 if claim.leader == from {
-                    self.on_append(claim, round, prev, entries, committed);
+                    self.on_append(claim, round, prev, entries, (committed, vouched));
                 }
             }
-            Message::Alive { claim, round } => self.on_alive(from, claim, round),
-            Message::Matched { claim, round, upto } => self.on_matched(from, claim, round, upto),
+            Message::Alive { claim, round, life } => {
+                self.on_alive(from, claim, Vouched { life, round });
+            }
+            Message::Matched { claim, round, life, upto } => {
+                self.on_matched(from, claim, Vouched { life, round }, upto);
+            }
             Message::Received { claim, upto } => self.on_received(from, claim, upto),
             Message::Applied { claim, upto } => self.on_applied(from, claim, upto),
             Message::Mismatch { claim, round, prev, hint } => {
@@ -475,7 +535,9 @@ impl Core {
                 self.on_snapshot_got(from, claim, round, last, upto);
             }
             Message::Refused { epoch, claim } => self.on_refused(epoch, claim),
-            Message::Forward { id, request } => self.on_forward(from, id, request),
+            Message::Forward { id, request, patience_ms } => {
+                self.on_forward(from, id, request, patience_ms);
+            }
             Message::Forwarded { id, outcome } => self.on_forwarded(id, outcome),
             Message::Founding { incarnation, heard, asks } => {
                 self.on_founding(from, incarnation, &heard, asks);
@@ -586,6 +648,8 @@ impl Core {
             index,
             gtid: self.entries.id_at(index).filter(|id| id.claim != Claim::NONE),
             leader: self.leader(),
+            lag_entries: self.lag_entries(),
+            lag_ms: self.staleness().map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             acknowledgement: None,
         }
     }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Core;
-use crate::state::{Answer, Change, Command, Query, State};
+use crate::state::{Answer, Change, Command, Query, State, Surroundings};
 
 /// A mistake that can be planted. [`PLANTS`] says what each is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -325,15 +325,17 @@ impl Core {
     /// [`Plant::ApplyTwice`]: applies what the log holds without moving the position.
     pub(super) fn apply_log_uncounted(&mut self) {
         for entry in self.entries.after(self.state.applied()) {
-            self.state.apply_uncounted(entry.change.decode());
+            let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+            self.state.apply_uncounted(entry.change.decode(), surroundings);
         }
     }
 
     /// [`Plant::SnapshotWithoutLastEntry`]: the state with nothing done by the last entry.
-    pub(super) fn state_without_last_entry(&self) -> State {
+    pub(super) fn state_without_last_entry(&mut self) -> State {
         let applied = self.state.applied();
         let mut state = self.state_at(applied - 1);
-        state.apply(applied, Command::Noop.into());
+        let surroundings = &mut Surroundings { now: self.wall.0, dice: &mut self.dice };
+        state.apply_in(applied, Command::Noop.into(), surroundings);
         state
     }
 }

@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// Whether this leader has committed in its own epoch, and so knows what its predecessors had.
-    fn knows_committed(&self) -> bool {
+    pub(super) fn knows_committed(&self) -> bool {
         match &self.role {
             Role::Leader(_) if self.plant(Plant::ReadBeforeOwnCommit) => true,
             Role::Leader(leader) => self.committed >= leader.epoch_start,
@@ -123,7 +123,12 @@ impl Core {
     /// Answers a read from what is applied here and now.
     pub(super) fn answer_read(&mut self, origin: Origin, query: &Query) {
         match self.state.read(query) {
-            Some(answer) => self.reply_done(origin, answer, self.state.applied()),
+            Some(mut answer) => {
+                if let Query::Lock { name } = query {
+                    self.tell_time_left(name, &mut answer);
+                }
+                self.reply_done(origin, answer, self.state.applied());
+            }
             None => {
                 let message = format!(
                     "the list has more than {LIST_ENTRIES_MAX} entries or {LIST_BYTES_MAX} bytes; \

@@ -7,7 +7,7 @@
 //! has the entries.
 
 use super::entry::{Claim, EntryId, NodeId};
-use super::{Core, Message, Report, Role};
+use super::{Core, Message, Report, Role, Vouched};
 
 /// Most entries in one message, so that a follower that catches up answers in between.
 const RUN_ENTRIES_MAX: usize = 4096;
@@ -28,7 +28,7 @@ impl Core {
         leader.round += 1;
         leader.told = self.committed;
         leader.heartbeat_at = self.now + self.settings.heartbeat;
-        leader.contact.round_begins(leader.round, self.now);
+        leader.round_begins(self.now);
         self.confirm_with_next_round();
         for at in 0..self.peers.len() {
             self.send_entries(self.peers[at], true);
@@ -84,13 +84,27 @@ impl Core {
             prev,
             entries,
             committed: self.committed,
+            vouched: progress.vouched,
         };
         self.send(to, message);
         more
     }
 
-    /// A follower still follows.
-    pub(super) fn on_alive(&mut self, from: NodeId, claim: Claim, round: u64) {
+    /// A follower still follows, and says which process of it that was.
+    pub(super) fn on_alive(&mut self, from: NodeId, claim: Claim, answered: Vouched) {
+        if let Some(leader) = self.leads_as(claim)
+            && let Some(progress) = leader.followers.get_mut(&from)
+        {
+            let known = &mut progress.answered;
+            // Answers may come in any order, and those of an earlier process late.
+            let later = answered.life != known.life || answered.round > known.round;
+            *known = if later { answered } else { *known };
+        }
+        self.on_answer(from, claim, answered.round);
+    }
+
+    /// A follower has answered a round.
+    pub(super) fn on_answer(&mut self, from: NodeId, claim: Claim, round: u64) {
         let now = self.now;
         let Some(leader) = self.leads_as(claim) else { return };
         let Some(progress) = leader.followers.get_mut(&from) else { return };
@@ -101,8 +115,14 @@ impl Core {
     }
 
     /// A follower holds the leader's log up to an entry, on disk.
-    pub(super) fn on_matched(&mut self, from: NodeId, claim: Claim, round: u64, upto: EntryId) {
-        self.on_alive(from, claim, round);
+    pub(super) fn on_matched(
+        &mut self,
+        from: NodeId,
+        claim: Claim,
+        answered: Vouched,
+        upto: EntryId,
+    ) {
+        self.on_alive(from, claim, answered);
         // The claim says that the answer belongs to this leadership; the identity says that it
         // speaks of an entry this leader has, or had when it began to send it a snapshot. A number
         // alone would say neither.
@@ -176,7 +196,7 @@ impl Core {
         prev: u64,
         hint: EntryId,
     ) {
-        self.on_alive(from, claim, round);
+        self.on_answer(from, claim, round);
         let floor = hint.index >= prev;
         // The hint may be newer than anything this leader has, or older than what it knows by now;
         // it only says where to look next. Before its floor a follower has nothing to look at.

@@ -4,13 +4,14 @@
 //! lost, a write is not definite: it may have happened, or may still.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::time::Duration;
 
 use super::leader::Origin;
 use super::{
     Core, Failure, FailureKind, Message, NodeId, Now, Outcome, Plant, Request, RequestId, Role,
 };
 use crate::config::{Reads, Routing};
+use crate::state::Query;
 
 /// The requests that were passed on and are not answered yet.
 #[derive(Debug)]
@@ -43,21 +44,24 @@ impl Core {
     /// A client of this node asks for something.
     pub(super) fn request(&mut self, id: RequestId, request: Request, deadline: Now) {
         let origin = Origin::Client(id);
-        match &request {
-            Request::ReadLocal(query) => return self.answer_read(origin, query),
-            Request::Read(query) if self.settings.reads == Reads::Any => {
-                return self.answer_read(origin, query);
+        let here = match &request {
+            Request::ReadLocal(_) | Request::ReadAfter { .. } | Request::Promote => true,
+            Request::Read(_) => {
+                self.settings.reads == Reads::Any || self.plant(Plant::StaleFollowerRead)
             }
-            _ => {}
+            Request::ReadBounded { max_staleness_ms, .. } => self.is_fresh(*max_staleness_ms),
+            Request::Write(_) => false,
+        };
+        if here || matches!(self.role, Role::Leader(_)) {
+            self.carry_out(origin, request, deadline);
+        } else {
+            self.leave_to_leader(id, request, deadline);
         }
-        if let Request::Read(query) = &request
-            && self.plant(Plant::StaleFollowerRead)
-        {
-            return self.answer_read(origin, query);
-        }
-        if request == Request::Promote || matches!(self.role, Role::Leader(_)) {
-            return self.carry_out(origin, request);
-        }
+    }
+
+    /// What only the leader can do is passed on to it, or its client is told who that is.
+    pub(super) fn leave_to_leader(&mut self, id: RequestId, request: Request, deadline: Now) {
+        let origin = Origin::Client(id);
         let Some(leader) = self.upstream_leader() else {
             return self.turn_away(origin, FailureKind::NoLeader, "no leader is known here");
         };
@@ -65,32 +69,81 @@ impl Core {
             Routing::Forward => self.forward(id, leader, request, deadline),
             Routing::Redirect => {
                 self.counters.redirected += 1;
-                self.turn_away(origin, FailureKind::NotLeader, format!("{leader} leads"));
+                self.counters.rejected += 1;
+                let failure = Failure::definite(FailureKind::NotLeader, format!("{leader} leads"));
+                let failure = Failure { leader: Some(leader), ..failure };
+                self.reply(origin, Outcome::Failed(failure));
             }
         }
     }
 
     /// A request that another node has passed on. It is carried out here or not at all.
-    pub(super) fn on_forward(&mut self, from: NodeId, id: RequestId, request: Request) {
+    pub(super) fn on_forward(
+        &mut self,
+        from: NodeId,
+        id: RequestId,
+        request: Request,
+        patience_ms: u64,
+    ) {
         let origin = Origin::Peer(from, id);
         if matches!(self.role, Role::Leader(_)) {
-            self.carry_out(origin, request);
+            let deadline = self.now.saturating_add(Duration::from_millis(patience_ms));
+            self.carry_out(origin, request, deadline);
         } else {
             let message = format!("{} was asked to lead and does not", self.me);
             self.turn_away(origin, FailureKind::NotLeader, message);
         }
     }
 
-    fn carry_out(&mut self, origin: Origin, request: Request) {
+    fn carry_out(&mut self, origin: Origin, request: Request, deadline: Now) {
         match request {
             Request::Write(change) => self.append_for(origin, change),
-            Request::Read(query) => self.read_at_leader(origin, query),
+            Request::Read(query)
+                if matches!(self.role, Role::Leader(_)) && self.settings.reads != Reads::Any =>
+            {
+                self.read_at_leader(origin, query);
+            }
+            // Whoever was asked answers, whatever it is.
+            Request::Read(query) => self.answer_read(origin, &query),
             Request::ReadLocal(query) => self.answer_read(origin, &query),
+            Request::ReadBounded { query, max_staleness_ms } => {
+                self.read_bounded(origin, query, max_staleness_ms);
+            }
+            Request::ReadAfter { query, after } => {
+                self.read_after(origin, query, after, deadline);
+            }
             Request::Promote => self.promote(origin),
         }
     }
 
-    fn turn_away(&mut self, origin: Origin, kind: FailureKind, message: impl AsRef<str>) {
+    /// Whether this node's state is no older than that.
+    fn is_fresh(&self, max_staleness_ms: u64) -> bool {
+        let most = Duration::from_millis(max_staleness_ms);
+        self.staleness().is_some_and(|age| age <= most)
+    }
+
+    /// A read with a bound, at a node that keeps it or at the leader. A leader that has not been
+    /// confirmed recently enough has itself confirmed, if reads are confirmed at all.
+    fn read_bounded(&mut self, origin: Origin, query: Query, max_staleness_ms: u64) {
+        if self.is_fresh(max_staleness_ms) {
+            return self.answer_read(origin, &query);
+        }
+        match self.settings.reads {
+            Reads::ReadIndex | Reads::Lease => self.read_at_leader(origin, query),
+            Reads::Leader | Reads::Any => {
+                let message =
+                    format!("no majority has confirmed {} within {max_staleness_ms} ms", self.me);
+                self.turn_away(origin, FailureKind::TooStale, message);
+            }
+        }
+    }
+
+    pub(super) fn turn_away(
+        &mut self,
+        origin: Origin,
+        kind: FailureKind,
+        message: impl AsRef<str>,
+    ) {
         self.counters.rejected += 1;
         self.reply(origin, Outcome::Failed(Failure::definite(kind, message)));
     }
@@ -100,12 +153,15 @@ impl Core {
             let message = "too many requests wait for the leader's answer";
             return self.turn_away(Origin::Client(client), FailureKind::Overloaded, message);
         }
+        // The leader has as long as the client has left.
+        let patience = deadline.saturating_sub(self.now).as_millis();
+        let patience_ms = u64::try_from(patience).unwrap_or(u64::MAX);
         let id = self.forwards.next;
         self.forwards.next = id.wrapping_add(1);
         let is_write = request.is_write();
         self.forwards.open.insert(id, Forward { client, to, is_write, deadline });
         self.counters.forwarded += 1;
-        self.send(to, Message::Forward { id, request });
+        self.send(to, Message::Forward { id, request, patience_ms });
     }
 
     /// The leader's answer to a forward. One that nobody waits for any more is dropped.
@@ -134,10 +190,10 @@ impl Core {
             .collect();
         for id in lost {
             let Some(forward) = self.forwards.open.remove(&id) else { continue };
+            let message = "the request was passed on and its answer may be lost";
             let failure = Failure {
-                kind: FailureKind::ForwardLost,
                 definite: !forward.is_write,
-                message: Arc::from("the request was passed on and its answer may be lost"),
+                ..Failure::indefinite(FailureKind::ForwardLost, message)
             };
             self.reply(Origin::Client(forward.client), Outcome::Failed(failure));
         }

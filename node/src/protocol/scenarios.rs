@@ -4,9 +4,12 @@
 mod acknowledge;
 mod carried;
 mod elections;
+mod lease;
 mod membership;
 mod paxos;
 mod planted;
+mod reads;
+mod relay;
 mod suspicion;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -22,6 +25,8 @@ struct Bench {
     unflushed: VecDeque<(NodeId, Token)>,
     /// Snapshots on their way to disk.
     unsaved: VecDeque<(NodeId, u64)>,
+    /// What was asked of the lock service.
+    locks: Vec<(NodeId, u64, LockAsk)>,
     replies: BTreeMap<RequestId, Outcome>,
     now: Now,
 }
@@ -49,6 +54,7 @@ impl Bench {
             wires: VecDeque::new(),
             unflushed: VecDeque::new(),
             unsaved: VecDeque::new(),
+            locks: Vec::new(),
             replies: BTreeMap::new(),
             now: Duration::ZERO,
         }
@@ -63,6 +69,7 @@ impl Bench {
                 Effect::Persist { token, .. } => self.unflushed.push_back((node, token)),
                 Effect::Reply { id, outcome } => drop(self.replies.insert(id, outcome)),
                 Effect::Save { number, .. } => self.unsaved.push_back((node, number)),
+                Effect::Lock { number, ask } => self.locks.push((node, number, ask)),
                 Effect::Archive { .. } | Effect::Purge { .. } | Effect::Report(_) => {}
             }
         }
@@ -266,7 +273,7 @@ fn an_entry_of_an_earlier_epoch_is_committed_only_together_with_one_of_the_leade
     let old = bench.cores[&N2].entries.id_at(own.index - 1).expect("the entry of n1");
     assert!(old.claim < claim && own.claim == claim && before < old.index);
     for (upto, committed) in [(old, before), (own, own.index)] {
-        let message = Message::Matched { claim, round: 1, upto };
+        let message = Message::Matched { claim, round: 1, life: 0, upto };
         bench.step(N2, Input::Message { from: N3, message });
         bench.flush(N2);
         assert_eq!(bench.cores[&N2].committed, committed);
@@ -338,7 +345,7 @@ fn an_acknowledgement_of_an_earlier_leadership_moves_nothing() {
     let before = bench.cores[&N1].view().followers;
     let later = EntryId { index: upto.index + 50, ..upto };
     for upto in [upto, later] {
-        let message = Message::Matched { claim, round: u64::MAX, upto };
+        let message = Message::Matched { claim, round: u64::MAX, life: 0, upto };
         bench.step(N1, Input::Message { from: N3, message });
     }
     assert_eq!(bench.cores[&N1].view().followers, before);

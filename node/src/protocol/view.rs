@@ -60,6 +60,9 @@ pub struct View {
     pub committed: u64,
     /// Last index it has applied.
     pub applied: u64,
+    /// How long ago, by two wall clocks, a leader wrote the oldest entry that it has received and
+    /// not applied.
+    pub lag: Duration,
     /// Last index that its snapshot on disk stands for.
     pub snapshot: u64,
     /// The index before the first entry it still holds.
@@ -85,6 +88,8 @@ pub struct FollowerView {
     pub matched: u64,
     /// How many of the leader's entries it is not known to have.
     pub lag_entries: u64,
+    /// How long ago the leader wrote the oldest of them.
+    pub lag: Duration,
     /// Whether it counts; a learner does not.
     pub voter: bool,
     /// Whether the leader's in-sync set holds it.
@@ -94,6 +99,12 @@ pub struct FollowerView {
 }
 
 impl Core {
+    /// How long ago the first entry after an index was written, of those that are held.
+    fn age_of_first_after(&self, index: u64) -> Duration {
+        let first = self.entries.get(index.max(self.entries.base().index) + 1);
+        first.map_or(Duration::ZERO, |entry| self.wall.since(entry.written))
+    }
+
     /// The node at this moment.
     pub fn view(&self) -> View {
         let received = self.entries.last_index();
@@ -105,6 +116,7 @@ impl Core {
                     node: *node,
                     matched: progress.matched,
                     lag_entries: received - progress.matched,
+                    lag: self.age_of_first_after(progress.matched),
                     voter: progress.votes(),
                     in_sync: progress.in_sync,
                     silent: self.now.saturating_sub(progress.heard),
@@ -123,6 +135,7 @@ impl Core {
             durable: self.durable,
             committed: self.committed,
             applied: self.state.applied(),
+            lag: self.age_of_first_after(self.state.applied()),
             snapshot: self.snapshots.newest.last.index,
             released: self.entries.base().index,
             last_entry: self.entries.last(),

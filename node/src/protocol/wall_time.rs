@@ -1,12 +1,13 @@
 //! Wall-clock time, as entries carry it.
 //!
-//! It is for people and for measuring: how old an entry is, up to when a log is replayed. No
-//! protection rests on it, since clocks differ between machines and step back. What the core waits
-//! for it waits for on [`super::Now`].
+//! It is for people and for measuring: how old an entry is, up to when a log is replayed, how far a
+//! replica is behind. No protection rests on it, since clocks differ between machines and step
+//! back. What the core waits for it waits for on [`super::Now`]; `apply-delay` alone asks here how
+//! long that is.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,11 @@ impl WallTime {
     pub(crate) fn of_this_machine() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         WallTime(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// How long ago another time was, by this one; nothing if it is yet to come.
+    pub(crate) fn since(self, earlier: WallTime) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
 

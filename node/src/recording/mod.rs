@@ -258,6 +258,7 @@ fn encode(effects: &[Effect]) -> Vec<u8> {
             Effect::Report(report) => {
                 plain(7, &|to| postcard::to_extend(&format!("{report:?}"), to))
             }
+            Effect::Lock { number, ask } => plain(8, &|to| postcard::to_extend(&(number, ask), to)),
         });
     }
     bytes

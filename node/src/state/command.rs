@@ -1,8 +1,13 @@
 //! What the state machine can be told and asked, and what it answers; with the limits on each.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use super::lock::{LeaseView, LockAct, LockCommand};
+use super::resource::ResourceWrite;
+use super::statement::{Row, Statement};
 
 /// Longest key in bytes. Keys are compared on every descent of the map and stand in URLs, whose
 /// length clients and proxies limit to about twice this.
@@ -89,6 +94,29 @@ pub enum Command {
     },
     /// Compares, and then does one thing or another, all of it or nothing.
     Transaction(Transaction),
+    /// Changes a lock.
+    Lock(LockCommand),
+    /// Writes a protected resource.
+    Resource(ResourceWrite),
+    /// Says how a value comes about; whoever applies it finds out the value.
+    Statement(Statement),
+    /// A statement with what it really writes, found out by the leader.
+    Row {
+        /// What was asked.
+        statement: Statement,
+        /// What it writes.
+        row: Row,
+    },
+}
+
+impl Command {
+    /// The command as the client sent it: a row's statement.
+    pub(crate) fn as_asked(&self) -> Cow<'_, Command> {
+        match self {
+            Command::Row { statement, .. } => Cow::Owned(Command::Statement(statement.clone())),
+            command => Cow::Borrowed(command),
+        }
+    }
 }
 
 /// Several comparisons and what follows from them, as one change: etcd's transaction.
@@ -189,6 +217,16 @@ pub enum Query {
         /// Their common beginning.
         prefix: Arc<str>,
     },
+    /// One lock.
+    Lock {
+        /// Which.
+        name: Arc<str>,
+    },
+    /// One protected resource.
+    Resource {
+        /// Which.
+        name: Arc<str>,
+    },
 }
 
 /// What the state machine answers.
@@ -208,7 +246,8 @@ pub enum Answer {
         /// Whether there was something to remove.
         existed: bool,
     },
-    /// To [`Query::Get`], `None` is absent; to [`Command::Increment`] the new value.
+    /// To [`Query::Get`], `None` is absent; to [`Command::Increment`] the new value; to
+    /// [`Command::Statement`] too, `None` if its condition did not hold.
     Value(Option<Arc<str>>),
     /// To [`Query::List`].
     Entries(Vec<(Arc<str>, Arc<str>)>),
@@ -233,6 +272,20 @@ pub enum Answer {
     },
     /// To a change that could not be carried out. Nothing was done.
     Refused(Refusal),
+    /// To [`Command::Lock`] and [`Query::Lock`].
+    Lock {
+        /// Of a command: what was asked for, and whether it was done.
+        done: Option<(LockAct, bool)>,
+        /// Who holds it now; `None` is nobody.
+        held: Option<LeaseView>,
+    },
+    /// To [`Query::Resource`].
+    Resource {
+        /// What it holds; `None` if it was never written.
+        value: Option<Arc<str>>,
+        /// The greatest token that it has checked.
+        greatest: Option<u64>,
+    },
 }
 
 /// Why the state machine did nothing.
@@ -251,6 +304,15 @@ pub enum Refusal {
         /// The index of the entry in which it came.
         first: u64,
     },
+    /// As many locks are held as may be.
+    TooManyLocks,
+    /// The resource has seen a greater token.
+    StaleToken {
+        /// The one that was given.
+        token: u64,
+        /// The greatest it has seen.
+        greatest: u64,
+    },
 }
 
 impl Answer {
@@ -266,6 +328,8 @@ impl Answer {
             }
             Answer::Transacted { results, .. } => results.iter().map(Answer::bytes).sum(),
             Answer::Repeated { answer, .. } => answer.bytes(),
+            Answer::Lock { held, .. } => held.as_ref().map_or(0, |view| view.lease.holder.len()),
+            Answer::Resource { value, .. } => text(value),
             Answer::Written
             | Answer::Deleted { .. }
             | Answer::Appended { .. }

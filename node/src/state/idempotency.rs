@@ -101,18 +101,19 @@ impl From<Vec<(Arc<str>, Row)>> for Idempotency {
     }
 }
 
-/// What tells a command from another one under the same key.
+/// What tells a command from another one under the same key. A statement that is sent again may be
+/// another row then, and is the same statement.
 ///
 /// # Panics
 /// Never: encoding plain data into memory cannot fail.
 pub(super) fn fingerprint_of(command: &Command) -> u64 {
-    fnv1a(&postcard::to_allocvec(command).expect("a command encodes"))
+    fnv1a(&postcard::to_allocvec(&*command.as_asked()).expect("a command encodes"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Change, State};
+    use crate::state::{Change, Row, State, Statement};
 
     fn increment(key: &str, by: i64) -> Change {
         let command = Command::Increment { key: "n".into(), by };
@@ -140,6 +141,21 @@ mod tests {
         let refused = Answer::Refused(Refusal::KeyReused { first: 1 });
         assert_eq!(state.apply(2, increment("a", 6)), refused);
         assert_eq!(state.apply(3, increment("b", 0)), value("5"));
+    }
+
+    #[test]
+    fn a_statement_that_is_sent_again_is_the_same_one_whatever_row_it_became() {
+        let mut state = State::default();
+        let statement: Statement = "set id = uuid()".parse().expect("it is a statement");
+        let row = |id: &str| {
+            let command = Command::Row { statement: statement.clone(), row: Row::Value(id.into()) };
+            Change { command, key: Some("a".into()) }
+        };
+        assert_eq!(state.apply(1, row("first")), value("first"));
+        let repeated = Answer::Repeated { first: 1, answer: Box::new(value("first")) };
+        assert_eq!(state.apply(2, row("second")), repeated);
+        let refused = Answer::Refused(Refusal::KeyReused { first: 1 });
+        assert_eq!(state.apply(3, increment("a", 1)), refused);
     }
 
     #[test]

@@ -1,17 +1,23 @@
-//! The state machine: an ordered map from key to value, changed by commands in log order, and the
-//! idempotency keys of the changes that were carried out.
+//! The state machine: an ordered map from key to value, changed by commands in log order, beside it
+//! locks and protected resources, and the idempotency keys of the changes that were carried out.
 //!
-//! It is deterministic and pure. Every node that applies the same entries holds the same map, and
-//! the reply to a command is computed where it is applied. A snapshot holds all of it
+//! It is deterministic and pure: every node that applies the same entries holds the same map. The
+//! one exception is on purpose, a statement that was logged as such (`statement.rs`), which looks
+//! at the [`Surroundings`] that come with it. The reply to a command is computed where it is applied. A snapshot holds all of it
 //! (`protocol/snapshot.rs`); values are shared, so a clone costs a few dozen bytes per key.
 
 mod command;
 mod idempotency;
+mod lock;
 mod operation;
+mod resource;
+mod statement;
 
 use std::ops::Bound;
 use std::sync::Arc;
 
+#[cfg(test)]
+use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
 
 pub use command::{
@@ -20,14 +26,23 @@ pub use command::{
     Transaction, VALUE_BYTES_MAX,
 };
 pub use idempotency::{IDEMPOTENCY_BYTES, IDEMPOTENCY_ENTRIES};
+pub use lock::{
+    LOCKS_MAX, Lease, LeaseView, LockAct, LockCommand, NAME_BYTES_MAX, TTL_MAX, TTL_MIN,
+};
+pub use resource::ResourceWrite;
+pub use statement::{Expression, Row, Statement, Surroundings};
 
 use idempotency::{Idempotency, fingerprint_of};
+use lock::Locks;
 use operation::{Values, carry_out};
+use resource::Resources;
 
 /// The map after some prefix of the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     values: Values,
+    locks: Locks,
+    resources: Resources,
     idempotency: Idempotency,
     applied: u64,
 }
@@ -53,26 +68,62 @@ impl State {
         self.idempotency.len()
     }
 
-    /// Applies the change of the next entry and computes its reply.
-    pub fn apply(&mut self, index: u64, change: Change) -> Answer {
+    /// Applies the change of the next entry and computes its reply. A statement looks at the
+    /// surroundings of whoever applies it; everything else comes out the same everywhere.
+    pub fn apply_in(
+        &mut self,
+        index: u64,
+        change: Change,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Answer {
         debug_assert_eq!(index, self.applied + 1, "entries are applied in order, each once");
         self.applied = index;
         self.idempotency.forget_before(index);
         let Change { command, key: Some(key) } = change else {
-            return carry_out(&mut self.values, change.command);
+            return self.carry_out(index, change.command, surroundings);
         };
         if let Some(answer) = self.idempotency.recall(&key, &command) {
             return answer;
         }
         let fingerprint = fingerprint_of(&command);
-        let answer = carry_out(&mut self.values, command);
+        let answer = self.carry_out(index, command, surroundings);
         self.idempotency.remember(key, fingerprint, index, answer.clone());
         answer
     }
 
+    fn carry_out(
+        &mut self,
+        index: u64,
+        command: Command,
+        surroundings: &mut Surroundings<'_>,
+    ) -> Answer {
+        match command {
+            Command::Lock(command) => self.locks.carry_out(index, command),
+            Command::Resource(write) => self.resources.write(write),
+            command => carry_out(&mut self.values, command, surroundings),
+        }
+    }
+
+    /// A lock that is held.
+    pub fn lease(&self, name: &str) -> Option<&Lease> {
+        self.locks.get(name)
+    }
+
+    /// Every lock that is held, by name.
+    pub fn leases(&self) -> impl Iterator<Item = (&Arc<str>, &Lease)> {
+        self.locks.iter()
+    }
+
+    /// The same in 1970 and with dice that always fall the same, for changes that do not look.
+    #[cfg(test)]
+    pub(crate) fn apply(&mut self, index: u64, change: Change) -> Answer {
+        let mut dice = Xoshiro256PlusPlus::seed_from_u64(0);
+        self.apply_in(index, change, &mut Surroundings { now: 0, dice: &mut dice })
+    }
+
     /// Carries a change out as if it had never been applied: `Plant::ApplyTwice`.
-    pub(crate) fn apply_uncounted(&mut self, change: Change) {
-        carry_out(&mut self.values, change.command);
+    pub(crate) fn apply_uncounted(&mut self, change: Change, surroundings: &mut Surroundings<'_>) {
+        self.carry_out(self.applied, change.command, surroundings);
     }
 
     /// Loses the idempotency keys: `Plant::SnapshotWithoutKeys`.
@@ -101,6 +152,8 @@ impl State {
                 }
                 Some(Answer::Entries(entries))
             }
+            Query::Lock { name } => Some(Answer::Lock { done: None, held: self.locks.view(name) }),
+            Query::Resource { name } => Some(self.resources.read(name)),
         }
     }
 }

@@ -12,12 +12,17 @@ use super::command::{
     Answer, Command, Comparison, Operation, RESULTS_BYTES_MAX, Refusal, Relation, Transaction,
     VALUE_BYTES_MAX,
 };
+use super::statement::{Row, Surroundings};
 
 /// The map of the state machine.
 pub(super) type Values = BTreeMap<Arc<str>, Arc<str>>;
 
 /// Carries out a command. A refused one has changed nothing.
-pub(super) fn carry_out(values: &mut Values, command: Command) -> Answer {
+pub(super) fn carry_out(
+    values: &mut Values,
+    command: Command,
+    surroundings: &mut Surroundings<'_>,
+) -> Answer {
     match command {
         Command::Noop => Answer::Written,
         Command::Put { key, value } => {
@@ -33,13 +38,7 @@ pub(super) fn carry_out(values: &mut Values, command: Command) -> Answer {
             Answer::Compared { swapped, observed }
         }
         Command::Delete { key } => Answer::Deleted { existed: values.remove(&key).is_some() },
-        Command::Increment { key, by } => match incremented(values.get(&key), by) {
-            Ok(sum) => {
-                values.insert(key, Arc::clone(&sum));
-                Answer::Value(Some(sum))
-            }
-            Err(refusal) => Answer::Refused(refusal),
-        },
+        Command::Increment { key, by } => increment(values, key, by),
         Command::Append { key, value } => match appended(values.get(&key), &value) {
             Ok((list, length)) => {
                 values.insert(key, list);
@@ -50,6 +49,33 @@ pub(super) fn carry_out(values: &mut Values, command: Command) -> Answer {
         Command::Transaction(transaction) => {
             transact(values, transaction).unwrap_or_else(Answer::Refused)
         }
+        Command::Lock(_) | Command::Resource(_) => unreachable!("they have maps of their own"),
+        Command::Statement(statement) => {
+            let row = statement.row(surroundings);
+            write(values, statement.key, row)
+        }
+        Command::Row { statement, row } => write(values, statement.key, row),
+    }
+}
+
+fn write(values: &mut Values, key: Arc<str>, row: Row) -> Answer {
+    match row {
+        Row::Nothing => Answer::Value(None),
+        Row::Value(value) => {
+            values.insert(key, Arc::clone(&value));
+            Answer::Value(Some(value))
+        }
+        Row::Sum(by) => increment(values, key, by),
+    }
+}
+
+fn increment(values: &mut Values, key: Arc<str>, by: i64) -> Answer {
+    match incremented(values.get(&key), by) {
+        Ok(sum) => {
+            values.insert(key, Arc::clone(&sum));
+            Answer::Value(Some(sum))
+        }
+        Err(refusal) => Answer::Refused(refusal),
     }
 }
 
@@ -153,7 +179,16 @@ impl Draft<'_> {
 
 #[cfg(test)]
 mod tests {
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use rand_xoshiro::rand_core::SeedableRng;
+
     use super::*;
+
+    /// For commands that say everything themselves.
+    fn carry_out(values: &mut Values, command: Command) -> Answer {
+        let mut dice = Xoshiro256PlusPlus::seed_from_u64(0);
+        super::carry_out(values, command, &mut Surroundings { now: 0, dice: &mut dice })
+    }
 
     fn values(entries: &[(&str, &str)]) -> Values {
         entries.iter().map(|(key, value)| (Arc::from(*key), Arc::from(*value))).collect()

@@ -72,7 +72,9 @@ pub async fn run(trial: Trial) -> Result<()> {
     let mut connections = Vec::new();
     for address in &survivors {
         let mut connection = Connection::open(*address).await?;
-        store::put(&mut connection, "failover", "before").await.context("expected a healthy cluster")?;
+        store::put(&mut connection, "failover", "before")
+            .await
+            .context("expected a healthy cluster")?;
         connections.push((*address, connection));
     }
     // A victim that has died is no longer in the kernel's table, so there are two spans to watch.

@@ -1,5 +1,5 @@
-//! Drives one node with many clients for a while and prints one line of numbers (`load`), or strikes
-//! a leader and waits for the next acknowledged write ([`failover`]).
+//! Drives one node, or several, with many clients for a while and prints one line of numbers
+//! (`load`), or strikes a leader and waits for the next acknowledged write ([`failover`]).
 //!
 //! Every client has a connection of its own and sends its next request when the last one was
 //! answered. An answer that is not a success ends the run: errors are not throughput. It is started
@@ -21,7 +21,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, ValueEnum};
 use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
@@ -46,9 +46,9 @@ struct Arguments {
     /// Whom to ask, and in which language
     #[arg(long)]
     target: Target,
-    /// The client address of the leader
-    #[arg(long)]
-    address: SocketAddr,
+    /// The client address of the leader; with more, clients are spread over all of them in turn
+    #[arg(long = "address", required = true)]
+    addresses: Vec<SocketAddr>,
     /// What to ask for
     #[arg(long)]
     operation: Operation,
@@ -86,6 +86,8 @@ enum Operation {
     Put,
     /// A linearizable read of one of them.
     Get,
+    /// A read of what the asked node itself holds; of the store only.
+    GetLocal,
 }
 
 /// A connection of any kind.
@@ -108,6 +110,8 @@ impl Connection {
         match (self, operation) {
             (Connection::Store(store), Operation::Put) => store::put(store, key, value).await,
             (Connection::Store(store), Operation::Get) => store::get(store, key).await,
+            (Connection::Store(store), Operation::GetLocal) => store::get_local(store, key).await,
+            (_, Operation::GetLocal) => bail!("get-local: expected --target store"),
             (Connection::EtcdJson(etcd), Operation::Put) => gateway::put(etcd, key, value).await,
             (Connection::EtcdJson(etcd), Operation::Get) => gateway::get(etcd, key).await,
             (Connection::Etcd(etcd), Operation::Put) => etcd.put(key, value).await,
@@ -128,14 +132,15 @@ fn main() -> Result<()> {
 }
 
 async fn run(arguments: Arguments) -> Result<()> {
-    let Arguments { target, address, operation, clients, count, warm, seconds, mut pids } =
+    let Arguments { target, addresses, operation, clients, count, warm, seconds, mut pids } =
         arguments;
     pids.push(std::process::id());
     let value: Rc<str> = "v".repeat(VALUE_BYTES).into();
+    let address = addresses[0];
     if let Some(count) = count {
         return fill(target, address, clients, count, &value).await;
     }
-    if operation == Operation::Get {
+    if operation != Operation::Put {
         let mut connection = Connection::open(target, address).await?;
         for number in 0..KEYS {
             connection.ask(Operation::Put, &key(number), &value).await?;
@@ -148,6 +153,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     let mut tasks = Vec::new();
     for client in 0..clients {
         let (value, latencies) = (Rc::clone(&value), Rc::clone(&latencies));
+        let address = addresses[client as usize % addresses.len()];
         tasks.push(tokio::task::spawn_local(async move {
             let mut connection = Connection::open(target, address).await?;
             let mut random = client.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;

@@ -16,3 +16,8 @@ pub async fn put(connection: &mut Connection, key: &str, value: &str) -> Result<
 pub async fn get(connection: &mut Connection, key: &str) -> Result<()> {
     connection.ask(&format!("GET /kv/{key} HTTP/1.1\r\nhost: s\r\n\r\n")).await
 }
+
+pub async fn get_local(connection: &mut Connection, key: &str) -> Result<()> {
+    let request = format!("GET /kv/{key}?consistency=local HTTP/1.1\r\nhost: s\r\n\r\n");
+    connection.ask(&request).await
+}

@@ -14,6 +14,7 @@
 //!
 //! [`minimal`] makes a history of the few operations that prove an anomaly, and [`brute_force`],
 //! which shares no code with any checker, judges that file again by trying every order.
+//! [`replay`] does the like for a pass: it walks along an order that a checker gives for it.
 //! `workload` says which checkers a workload has and calls [`run_all`].
 
 pub mod agreement;
@@ -27,6 +28,8 @@ pub mod linearizable;
 pub mod list;
 pub mod lost_write;
 pub mod minimal;
+mod plants;
+pub mod replay;
 pub mod sessions;
 mod story;
 pub mod unique_ids;
@@ -73,6 +76,8 @@ fn run(checker: &Checker, history: &History) -> Judgement {
     })
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

@@ -92,6 +92,18 @@ impl Model for KeyValue {
         matches!(input.action, Action::Put(_))
     }
 
+    fn looks_ahead(&self) -> bool {
+        true
+    }
+
+    /// Appends only make a string longer.
+    fn may_become(&self, held: &Arc<str>, (_, output): Asked<'_, Self>) -> bool {
+        match output {
+            Some(Output::Got(seen)) => seen.starts_with(&**held),
+            Some(Output::Done) | None => true,
+        }
+    }
+
     fn show_state(&self, state: &Arc<str>) -> String {
         shortened(state)
     }

@@ -104,6 +104,17 @@ pub trait Model {
         false
     }
 
+    /// Whether a state may become one in which `seen` is answered so, by calls of which none
+    /// overwrites. `false` lets the search give up early on a state that a later answer rules out.
+    fn may_become(&self, _state: &Self::State, _seen: Asked<'_, Self>) -> bool {
+        true
+    }
+
+    /// Whether [`Model::may_become`] ever says no, so that it is worth asking.
+    fn looks_ahead(&self) -> bool {
+        false
+    }
+
     /// A state, for people.
     fn show_state(&self, state: &Self::State) -> String {
         format!("{state:?}")

@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::fault::FaultSpec;
 use super::gates::Gates;
 use super::problem::nearest;
+use super::require::Requirement;
 use super::schedule::{Condition, Schedule};
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
@@ -50,6 +51,10 @@ pub struct PlannedRun {
     pub faults: Vec<PlannedFault>,
     /// Rules on measures.
     pub gates: Gates,
+    /// How long a majority that is up and connected may leave its clients waiting, if asked for.
+    pub liveness: Option<Time>,
+    /// What the faults must have hit.
+    pub require: Vec<Requirement>,
     /// What the verdict must be.
     pub expect: Expectation,
     /// For a canary: the target of its control.
@@ -138,6 +143,8 @@ pub fn expand(
             part: Part::Control { of: main.name.clone() },
             target,
             gates: Gates::default(),
+            liveness: None,
+            require: Vec::new(),
             expect: Expectation::Pass,
             control: None,
             ..main.clone()
@@ -253,6 +260,8 @@ fn plan(
         timeout,
         seed,
         gates: run.gates.clone(),
+        liveness: run.liveness,
+        require: run.require.clone(),
         expect: run.expect.clone(),
         control: run.control.as_ref().map(|control| control.with_defaults(kinds)),
     }
@@ -355,6 +364,8 @@ impl PlannedRun {
                 seed: Some(self.seed),
                 faults: self.faults.iter().map(PlannedFault::to_spec).collect(),
                 gates: self.gates.clone(),
+                liveness: self.liveness,
+                require: self.require.clone(),
                 expect: self.expect.clone(),
                 control: self.control.clone(),
             }],

@@ -2,6 +2,7 @@
 //! made at once; `yaml` gives them their places.
 
 mod finding;
+mod require;
 mod schedule;
 mod target;
 
@@ -120,6 +121,12 @@ fn check_run(findings: &mut Findings, path: &Path, suite: &Suite, run: &Run, kin
         target::check_faults(findings, path, run, kind);
     }
     schedule::check(findings, path, run, spec.nodes, load.duration);
+    require::check(findings, path, run, load.duration);
+    if let Some(bound) = run.liveness.filter(|bound| bound.is_zero() || *bound >= load.duration) {
+        findings
+            .add(path.key("liveness"), format!("a wait of {bound} can never be judged"))
+            .label(format!("expected more than 0s and less than the load of {}", load.duration));
+    }
     for gate in run.gates.iter().filter(|gate| gate.metric.needs_faults() && run.faults.is_empty())
     {
         let message = format!("the gate on {} has nothing to measure", gate.metric);

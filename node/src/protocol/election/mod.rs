@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod ask;
+pub(super) mod lease;
 mod office;
 pub(super) mod paxos;
 mod raft;
@@ -62,6 +63,8 @@ pub(super) enum Candidate {
     Preparing { ballot: Ballot, promises: BTreeMap<NodeId, paxos::Promised>, insists: bool },
     /// It proposes who leads in the epoch it is in, and counts who accepted.
     Proposing { ballot: Ballot, leader: NodeId, by: BTreeSet<NodeId> },
+    /// It has asked for the lock.
+    Locking,
     /// It has claimed leadership and waits for its disk.
     Claiming(Claim),
 }
@@ -74,7 +77,9 @@ impl Core {
     /// Time passed.
     pub(super) fn tick(&mut self) {
         self.forget_forwards();
+        self.apply_due();
         self.tick_ring();
+        self.tick_lease();
         if matches!(self.role, Role::Leader(_)) {
             return self.tick_leader();
         }
@@ -110,7 +115,8 @@ impl Core {
             Role::Leader(leader) => self.leader_timer(leader),
             _ => self.suspicion.deadline,
         };
-        self.ring_timer().map_or(due, |ring| ring.min(due))
+        let others = [self.ring_timer(), self.lease_timer(), self.relay.timer()];
+        others.into_iter().flatten().fold(due, Now::min)
     }
 
     fn rings(&self) -> bool {
@@ -122,12 +128,14 @@ impl Core {
             Role::Follower { upstream, .. } => *upstream,
             _ => None,
         };
+        self.give_up_lock();
         self.suspicion.suspected = suspected.or(self.suspicion.suspected);
         self.suspicion.heard = None;
         self.counters.elections_started += 1;
         self.report(Report::Suspects(suspected));
         match self.settings.election {
             Election::Raft | Election::Paxos => self.start_pre_vote(),
+            Election::Lease => self.take_office(0),
             Election::MostRecent | Election::Seniority | Election::Bully => self.ask_positions(),
             Election::Ring => self.start_ring(),
             Election::Manual => self.resume(),

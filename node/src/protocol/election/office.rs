@@ -40,6 +40,8 @@ impl Core {
     pub(super) fn take_office(&mut self, epoch: u64) {
         if self.settings.majority {
             self.start_pre_vote();
+        } else if self.needs_lock() {
+            self.ask_for_lock();
         } else {
             self.claim(self.hard.epoch.max(epoch) + 1);
         }
@@ -56,6 +58,8 @@ impl Core {
             self.suspicion.deadline = until;
         } else if self.settings.majority {
             self.campaign(true);
+        } else if self.needs_lock() {
+            self.ask_for_lock();
         } else {
             self.claim(self.hard.epoch + 1);
         }

@@ -80,13 +80,18 @@ impl Core {
         }
         match self.settings.election {
             Election::Paxos => self.prepare(insists),
+            Election::Lease => self.ask_for_lock(),
             _ => self.stand(),
         }
     }
 
     /// Stands for election in the next epoch, with a vote for itself.
     fn stand(&mut self) {
-        let epoch = self.hard.epoch + 1;
+        self.stand_in(self.hard.epoch + 1);
+    }
+
+    /// Stands for election in an epoch that is later than the node's own.
+    pub(super) fn stand_in(&mut self, epoch: u64) {
         self.write_hard(HardState { epoch, voted_for: Some(self.me), ..self.hard });
         let granted = BTreeSet::new();
         self.role = Role::Candidate(Candidate::Vote { epoch, granted });

@@ -25,7 +25,8 @@ impl Bench {
         let claim = self.cores[&N1].hard.claim;
         let prev = self.cores[&N2].entries.last();
         let (round, entries, committed) = (1, Vec::new(), 0);
-        let message = Message::Append { claim, round, prev, entries, committed };
+        let vouched = Vouched::default();
+        let message = Message::Append { claim, round, prev, entries, committed, vouched };
         self.step(N2, Input::Message { from: N1, message });
     }
 

@@ -40,6 +40,8 @@ struct Tally {
     acknowledged: u64,
     /// Snapshots that took the place of a log.
     installed: usize,
+    /// Reads with a bound or after an entry that followers answered.
+    read_at_followers: usize,
     /// Disks that were lost.
     wiped: usize,
 }
@@ -61,6 +63,7 @@ fn prove_each(
         }
         tally.acknowledged += verdict.acknowledged as u64;
         tally.installed += verdict.installed;
+        tally.read_at_followers += verdict.read_at_followers;
         tally.wiped += verdict.wiped;
     }
     tally
@@ -86,6 +89,22 @@ fn with_snapshots_all_the_time_the_raft_profile_keeps_every_promise() {
     let Tally { installed, .. } =
         prove(&settings("raft", &["snapshot-entries=7"]), 0..SCHEDULES / 2);
     assert!(installed > 200, "only {installed} snapshots took the place of a log");
+}
+
+#[test]
+fn a_lock_has_one_holder_at_a_time_and_every_holder_a_greater_token() {
+    let mut grants = 0;
+    for seed in 0..400 {
+        let settings = settings("raft", &["snapshot-entries=50"]);
+        let shape = Shape::of(seed);
+        let verdict = World::new(seed, settings.clone(), shape).with_lock_clients().run();
+        if let Err(violation) = verdict.safety {
+            let again = World::new(seed, settings, shape).with_lock_clients().traced().run();
+            panic!("seed {seed}: {violation}\n{}", again.schedule.join("\n"));
+        }
+        grants += verdict.grants;
+    }
+    assert!(grants > 1000, "only {grants} grants");
 }
 
 #[test]
@@ -136,6 +155,16 @@ fn with_disks_lost_the_other_settings_end_with_all_replicas_equal() {
             assert!(verdict.converged, "{overrides:?} seed {seed}: the replicas differ at the end");
         }
     }
+}
+
+#[test]
+fn with_followers_that_apply_late_the_raft_profile_keeps_every_promise() {
+    prove(&settings("raft", &["apply-delay=150ms", "snapshot-entries=20"]), 0..SCHEDULES / 10);
+}
+
+#[test]
+fn a_winner_that_drops_what_it_has_not_applied_loses_acknowledged_writes() {
+    is_caught("promote-by=applied", "lost");
 }
 
 /// How many schedules an ordinary test run tries.
@@ -252,6 +281,37 @@ fn every_election_with_a_majority_and_completeness_keeps_every_promise() {
 #[test]
 fn with_adaptive_suspicion_every_promise_is_kept() {
     prove(&settings("raft", &["suspicion=adaptive", "suspicion-max=1s"]), 0..200);
+}
+
+/// A lease short enough to run out within a schedule.
+const SHORT_LEASE: [&str; 2] = ["election=lease", "lock-ttl=400ms"];
+
+#[test]
+fn an_election_by_lease_keeps_every_promise_also_when_a_leased_leader_alone_answers_reads() {
+    for reads in ["reads=read-index", "reads=leader"] {
+        let switches = [&SHORT_LEASE[..], &["lock-margin=20ms", reads]].concat();
+        let tally = prove_each(&settings("raft", &switches), 0..200, Shape::of);
+        assert!(tally.acknowledged > 1000, "only {} writes", tally.acknowledged);
+    }
+}
+
+/// A clock that is a fifth too slow takes 300 ms for 375.
+#[test]
+fn a_lease_with_a_margin_keeps_every_promise_while_clocks_drift() {
+    let switches = [&SHORT_LEASE[..], &["lock-margin=100ms", "reads=leader"]].concat();
+    prove_each(&settings("raft", &switches), 0..200, |seed| Shape::of(seed).with_drift(DRIFT));
+}
+
+#[test]
+fn a_leader_that_does_not_mind_its_lease_serves_stale_reads_after_it() {
+    let overrides = [&SHORT_LEASE[..], &["lock-margin=off", "reads=leader"]].concat();
+    are_caught(&overrides, "stale read");
+}
+
+#[test]
+fn a_lease_without_a_majority_loses_what_its_next_holder_lacks() {
+    let without = ["majority=off", "completeness=off", "reads=leader", "lock-margin=20ms"];
+    are_caught(&[&SHORT_LEASE[..], &without].concat(), "lost");
 }
 
 /// Whether it then leads again is the operator's business, and there is none.
@@ -409,6 +469,26 @@ fn reads_at_any_node_are_stale() {
 }
 
 #[test]
+fn reads_with_a_bound_or_after_a_write_keep_their_word_at_followers() {
+    let anywhere = |seed| Shape::of(seed).with_reads_anywhere().with_drift(DRIFT);
+    for overrides in [&[][..], &["snapshot-entries=7"], &["reads=lease"]] {
+        let tally = prove_each(&settings("raft", overrides), 0..300, anywhere);
+        assert!(tally.read_at_followers > 1000, "only {} at followers", tally.read_at_followers);
+    }
+}
+
+#[test]
+fn a_forward_that_a_link_delivers_twice_is_done_twice_unless_it_has_a_key() {
+    let found = (0..200).filter_map(|seed| {
+        let shape = Shape::of(seed).with_doubled_forwards();
+        World::new(seed, settings("raft", &[]), shape).run().safety.err()
+    });
+    let found: Vec<String> = found.collect();
+    assert!(found.iter().any(|what| what.contains("was put before: applied twice")), "{found:?}");
+    assert!(!found.iter().any(|what| what.contains(referee::ONCE)), "{found:?}");
+}
+
+#[test]
 fn asynchronous_replication_under_a_raft_election_loses_writes() {
     is_caught("replication=async", "lost");
 }
@@ -416,4 +496,37 @@ fn asynchronous_replication_under_a_raft_election_loses_writes() {
 #[test]
 fn without_idempotency_a_write_that_is_sent_again_is_done_again() {
     is_caught("idempotency=off", "applied twice");
+}
+
+/// Clients that send statements beside everything else.
+fn with_statements(overrides: &[&str], seed: u64) -> world::Verdict {
+    World::new(seed, settings("raft", overrides), Shape::of(seed)).with_statements().run()
+}
+
+#[test]
+fn a_statement_that_is_logged_as_it_is_makes_replicas_differ() {
+    let settings = settings("raft", &["log-format=statement"]);
+    assert!(!predict(&settings, 3).is_empty(), "nothing was predicted");
+    let caught = (0..20).any(|seed| {
+        let verdict = with_statements(&["log-format=statement"], seed);
+        verdict.safety.is_err_and(|violation| violation.contains("divergence"))
+    });
+    assert!(caught, "no schedule showed a divergence");
+}
+
+#[test]
+fn what_a_leader_evaluates_once_is_the_same_at_every_replica() {
+    for overrides in [
+        &["log-format=row"][..],
+        &["log-format=mixed"],
+        &["log-format=mixed", "snapshot-entries=7"],
+    ] {
+        let mut acknowledged = 0;
+        for seed in 0..300 {
+            let verdict = with_statements(overrides, seed);
+            assert_eq!(verdict.safety, Ok(()), "{overrides:?} seed {seed}");
+            acknowledged += verdict.acknowledged;
+        }
+        assert!(acknowledged > 6000, "only {acknowledged} writes were acknowledged");
+    }
 }

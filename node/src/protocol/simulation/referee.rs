@@ -6,11 +6,12 @@
 //! index in their answers: if that order contradicts real time, the history is not linearizable,
 //! and otherwise the log itself is the linearization.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::super::{Claim, Core, Entry, EntryId, GtidSet, NodeId, Role};
-use crate::state::{Answer, Change, Command, Query, State};
+use super::super::{Claim, Core, Entry, EntryId, GtidSet, NodeId, Now, Role};
+use crate::state::{Answer, Change, Command, Lease, Query, State};
 
 /// A broken promise, in words.
 pub(super) type Violation = String;
@@ -23,6 +24,8 @@ pub(super) struct Operation {
     pub(super) floor: u64,
     /// How often it was sent before, under the same idempotency key.
     pub(super) retries: u32,
+    /// When it was sent.
+    pub(super) begun: Now,
 }
 
 /// What begins the keys that are each incremented by one client, once.
@@ -33,6 +36,10 @@ pub(super) const ONCE: &str = "once/";
 pub(super) enum Asked {
     Write(Change),
     Read(Query),
+    /// A read that may be so old, by the world's time.
+    Bounded(Query, Duration),
+    /// A read that must see an entry.
+    After(Query, EntryId),
 }
 
 /// From which index on a key held what.
@@ -54,17 +61,51 @@ pub(super) struct Referee {
     model: State,
     /// The greatest index of any answer so far.
     newest: u64,
+    /// What that was from when on.
+    newest_since: Vec<(Now, u64)>,
+    /// The values that were put without an idempotency key: each once.
+    put: BTreeSet<Arc<str>>,
     /// Acknowledged writes, by index.
     pub(super) acknowledged: Vec<(u64, Command)>,
     /// Writes whose clients were told that they certainly do not happen.
     refused: Vec<Command>,
     /// How far each node's log was looked at, as its last entry.
     seen: BTreeMap<NodeId, (EntryId, u64)>,
+    /// What clients were told of locks, by lock and token.
+    grants: BTreeMap<(Arc<str>, u64), Grant>,
+}
+
+/// What a client may believe because of the answers it got.
+#[derive(Clone, Debug)]
+struct Grant {
+    holder: Arc<str>,
+    /// When it was first told that it holds the lock.
+    told: Now,
+    /// Until when it may believe it: a time to live after it sent its last request.
+    until: Now,
+    given_up: bool,
 }
 
 impl Referee {
-    pub(super) fn begin(&self, request: Asked, retries: u32) -> Operation {
-        Operation { request, floor: self.newest, retries }
+    pub(super) fn begin(&self, request: Asked, retries: u32, begun: Now) -> Operation {
+        let floor = match &request {
+            Asked::Bounded(_, bound) => self.newest_at(begun.saturating_sub(*bound)),
+            Asked::After(_, id) => id.index,
+            _ => self.newest,
+        };
+        Operation { request, floor, retries, begun }
+    }
+
+    /// The greatest index of any answer that was given before a moment.
+    fn newest_at(&self, at: Now) -> u64 {
+        let before = self.newest_since.partition_point(|(since, _)| *since < at);
+        before.checked_sub(1).map_or(0, |last| self.newest_since[last].1)
+    }
+
+    /// An acknowledged write, by a number below how many there are.
+    pub(super) fn acknowledged_entry(&self, number: usize) -> Option<EntryId> {
+        let (index, _) = self.acknowledged.get(number)?;
+        Some(self.committed.get(*index as usize - 1)?.0.id)
     }
 
     /// Looks at a node after a step.
@@ -135,6 +176,11 @@ impl Referee {
         let answer = self.model.apply(index, change.clone());
         self.committed.push((entry.clone(), epoch));
         self.answers.push(answer);
+        if let Change { command: Command::Put { value, .. }, key: None } = &change
+            && !self.put.insert(Arc::clone(value))
+        {
+            return Err(format!("entry {index}: {value} was put before: applied twice"));
+        }
         let (Command::Put { key, .. }
         | Command::Delete { key }
         | Command::CompareAndSet { key, .. }
@@ -185,6 +231,7 @@ impl Referee {
     /// A client was answered.
     pub(super) fn answered(
         &mut self,
+        now: Now,
         operation: &Operation,
         index: u64,
         answer: &Answer,
@@ -194,9 +241,14 @@ impl Referee {
                 self.acknowledged.push((index, command.clone()));
                 self.write_answered(operation.floor, command, index, answer)?;
             }
-            Asked::Read(query) => self.read_answered(operation.floor, query, index, answer)?,
+            Asked::Read(query) | Asked::Bounded(query, _) | Asked::After(query, _) => {
+                self.read_answered(operation.floor, query, index, answer)?;
+            }
         }
-        self.newest = self.newest.max(index);
+        if index > self.newest {
+            self.newest = index;
+            self.newest_since.push((now, index));
+        }
         Ok(())
     }
 
@@ -211,10 +263,18 @@ impl Referee {
         let Some((entry, _)) = self.committed.get(at) else {
             return Err(format!("write {index} was acknowledged and is not committed"));
         };
-        if entry.change.decode().command != *command {
+        if *entry.change.decode().command.as_asked() != *command {
             return Err(format!("acknowledged write {index} is another entry: lost"));
         }
-        if self.answers[at] != *answer {
+        let mut answer = answer.clone();
+        if let Answer::Lock { held: Some(view), .. } = &mut answer {
+            // Only a leader counts time, the model does not.
+            view.left_ms = None;
+        }
+        // What an unevaluated statement comes to is each node's own business.
+        let own = matches!(&entry.change.decode().command,
+            Command::Statement(statement) if !statement.is_deterministic());
+        if !own && self.answers[at] != answer {
             return Err(format!("write {index}: expected {:?}, got {answer:?}", self.answers[at]));
         }
         if index <= floor {
@@ -243,11 +303,60 @@ impl Referee {
         Ok(())
     }
 
+    /// A client is about to give a lock back and relies on it no longer.
+    pub(super) fn gives_up(&mut self, name: &Arc<str>, token: u64) {
+        if let Some(grant) = self.grants.get_mut(&(Arc::clone(name), token)) {
+            grant.given_up = true;
+        }
+    }
+
+    /// How many grants clients were told of.
+    pub(super) fn grants(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// A client was told that it holds a lock, by an answer to what it sent at `begun`. Nobody may
+    /// be told so of a greater token while it may still rely on a smaller one.
+    pub(super) fn granted(
+        &mut self,
+        name: &Arc<str>,
+        lease: &Lease,
+        begun: Now,
+        now: Now,
+    ) -> Result<(), Violation> {
+        let until = begun + lease.ttl();
+        let grant = self.grants.entry((Arc::clone(name), lease.token)).or_insert(Grant {
+            holder: Arc::clone(&lease.holder),
+            told: now,
+            until,
+            given_up: false,
+        });
+        grant.until = grant.until.max(until);
+        if grant.holder != lease.holder {
+            let (one, other) = (&grant.holder, &lease.holder);
+            return Err(format!("token {} of {name} is {one}'s and {other}'s", lease.token));
+        }
+        let all = (Arc::clone(name), 0)..=(Arc::clone(name), u64::MAX);
+        let grants: Vec<(&u64, &Grant)> =
+            self.grants.range(all).map(|((_, token), grant)| (token, grant)).collect();
+        for pair in grants.windows(2) {
+            let [(older, before), (newer, after)] = pair else { continue };
+            if !before.given_up && after.told < before.until {
+                return Err(format!(
+                    "{name}: {} was told of token {newer} while {} could rely on token {older}",
+                    after.holder, before.holder
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// A client was told that something did not work. If that was definite, its command must be in
     /// no log, now or ever.
     pub(super) fn failed(&mut self, operation: &Operation, definite: bool) {
-        // One with a key may be sent again, and happen then.
+        // One with a key may be sent again, and happen then; so may one about a lock.
         if let (Asked::Write(Change { command, key: None }), true) = (&operation.request, definite)
+            && !matches!(command, Command::Lock(_))
         {
             self.refused.push(command.clone());
         }
@@ -255,7 +364,10 @@ impl Referee {
 
     /// Whether anything that was definitely refused was carried out after all.
     pub(super) fn refused_stays_refused(&self) -> Result<(), Violation> {
-        let done = self.committed.iter().map(|(entry, _)| entry.change.decode().command);
+        let done = self
+            .committed
+            .iter()
+            .map(|(entry, _)| entry.change.decode().command.as_asked().into_owned());
         for command in done.filter(|command| *command != Command::Noop) {
             // Values are unique, so equal commands are the same request.
             if self.refused.contains(&command) {
@@ -296,7 +408,10 @@ impl Referee {
 
     /// The acknowledged writes that a log does not hold.
     pub(super) fn lost(&self, core: &Core) -> Vec<u64> {
-        let held = |index| core.entries.get(index).map(|entry| entry.change.decode().command);
+        let held = |index| {
+            let entry = core.entries.get(index)?;
+            Some(entry.change.decode().command.as_asked().into_owned())
+        };
         let lost = self
             .acknowledged
             .iter()

@@ -4,8 +4,11 @@ mod clients;
 mod clock;
 mod disk;
 mod faults;
+mod lock_clients;
+mod lock_service;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -13,11 +16,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 use super::super::{
-    Core, Effect, Input, Message, NodeId, Note, Now, Remembered, Report, Saved, Token, WallTime,
+    Core, Effect, Input, LockAnswer, LockAsk, Message, NodeId, Note, Now, Remembered, Report,
+    Saved, Token, WallTime,
 };
 use super::referee::{Asked, Operation, Referee, Violation};
 use crate::config::Settings;
 use clock::Clock;
+use lock_service::LockService;
 
 /// What a schedule is like. Drawn from the seed, so that some schedules are calm and slow, others
 /// wild.
@@ -32,6 +37,10 @@ pub(super) struct Shape {
     flush_max: Duration,
     /// By how much clocks run too fast or too slow, in percent.
     drift: u32,
+    /// Whether reads ask for a bound or for an entry instead of the strongest promise.
+    reads_anywhere: bool,
+    /// Whether links break their word and may deliver a forward twice.
+    doubles_forwards: bool,
     /// Whether disks are lost, and how.
     wipes: Wipes,
 }
@@ -55,6 +64,8 @@ impl Shape {
             fault_every: Duration::from_millis(random.random_range(100..600)),
             flush_max: Duration::from_millis([1, 5, 80][random.random_range(0..3)]),
             drift: 0,
+            reads_anywhere: false,
+            doubles_forwards: false,
             wipes: Wipes::Never,
         }
     }
@@ -77,6 +88,16 @@ impl Shape {
     pub(super) fn with_rare_faults(self) -> Self {
         let (fault_every, flush_max) = (Duration::from_secs(1), Duration::from_millis(1));
         Shape { loss: 0, fault_every, flush_max, ..self }
+    }
+
+    /// Reads ask for a bound on age or for an entry.
+    pub(super) fn with_reads_anywhere(self) -> Self {
+        Shape { reads_anywhere: true, ..self }
+    }
+
+    /// A network that the nodes were not made for.
+    pub(super) fn with_doubled_forwards(self) -> Self {
+        Shape { doubles_forwards: true, loss: self.loss.max(5), ..self }
     }
 
     /// Every node with a clock of its own, right, or so many percent too fast or too slow, by turns.
@@ -107,6 +128,10 @@ pub(super) struct Verdict {
     pub(super) lost: usize,
     /// How many snapshots took the place of a log.
     pub(super) installed: usize,
+    /// How many reads with a bound or after an entry were answered by followers.
+    pub(super) read_at_followers: usize,
+    /// How many times clients were told that they had got a lock.
+    pub(super) grants: usize,
     /// How many disks were lost.
     pub(super) wiped: usize,
     pub(super) schedule: Vec<String>,
@@ -140,8 +165,24 @@ enum Event {
         saved: Saved,
     },
     Client(u64),
+    /// The same of one that wants locks.
+    LockClient(u64),
     /// A client asks for something that it may have asked for before.
     Ask(Asked, u32),
+    /// A question reaches the lock service.
+    LockAsked {
+        from: NodeId,
+        life: u32,
+        number: u64,
+        ask: LockAsk,
+    },
+    /// Its answer reaches the node.
+    LockAnswered {
+        to: NodeId,
+        life: u32,
+        number: u64,
+        answer: LockAnswer,
+    },
     Fault,
     Restart(NodeId),
     Heal,
@@ -183,12 +224,19 @@ pub(super) struct World {
     /// Whether cut links keep what was sent and deliver it late, instead of losing it.
     holds: bool,
     held: Vec<(NodeId, NodeId, Message)>,
+    lock_service: LockService,
+    held_locks: Vec<Event>,
     referee: Referee,
     open: BTreeMap<u64, (Operation, NodeId)>,
     next_request: u64,
+    /// The token of each lock that a client was last told, by lock and holder.
+    tokens: BTreeMap<(Arc<str>, Arc<str>), u64>,
     faults_over: bool,
     installed: usize,
+    read_at_followers: usize,
     wiped: usize,
+    /// Whether clients send statements where others put.
+    statements: bool,
     trace: bool,
     schedule: Vec<String>,
 }
@@ -206,12 +254,17 @@ impl World {
             cuts: BTreeSet::new(),
             holds: false,
             held: Vec::new(),
+            lock_service: LockService::default(),
+            held_locks: Vec::new(),
             referee: Referee::default(),
             open: BTreeMap::new(),
             next_request: 0,
+            tokens: BTreeMap::new(),
             faults_over: false,
             installed: 0,
+            read_at_followers: 0,
             wiped: 0,
+            statements: false,
             trace: false,
             schedule: Vec::new(),
         };
@@ -242,6 +295,12 @@ impl World {
         world
     }
 
+    /// Lets clients send statements too.
+    pub(super) fn with_statements(mut self) -> Self {
+        self.statements = true;
+        self
+    }
+
     /// Writes down what happens.
     pub(super) fn traced(mut self) -> Self {
         self.trace = true;
@@ -267,8 +326,19 @@ impl World {
         }
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
-        let (installed, wiped) = (self.installed, self.wiped);
-        Verdict { safety, converged, acknowledged, lost, installed, wiped, schedule: self.schedule }
+        let grants = self.referee.grants();
+        let World { installed, wiped, read_at_followers, schedule, .. } = self;
+        Verdict {
+            safety,
+            converged,
+            acknowledged,
+            lost,
+            installed,
+            grants,
+            wiped,
+            read_at_followers,
+            schedule,
+        }
     }
 
     fn run_until(&mut self, end: Now) -> Result<(), Violation> {
@@ -329,7 +399,9 @@ impl World {
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
         let target = match &event {
-            Event::Deliver { to, .. } | Event::Notice { to, .. } => Some(*to),
+            Event::Deliver { to, .. }
+            | Event::Notice { to, .. }
+            | Event::LockAnswered { to, .. } => Some(*to),
             Event::Flushed { node, .. }
             | Event::Timer { node, .. }
             | Event::Written { node, .. } => Some(*node),
@@ -353,7 +425,16 @@ impl World {
             Event::Written { node, life, number, saved } => self.written(node, life, number, saved),
             Event::Timer { node, life } => self.timer(node, life),
             Event::Client(client) => self.client(client),
+            Event::LockClient(client) => self.lock_client(client),
             Event::Ask(asked, retries) => self.ask(asked, retries),
+            Event::LockAsked { from, life, number, ask } => {
+                self.lock_asked(from, life, number, ask);
+                Ok(())
+            }
+            Event::LockAnswered { to, life, number, answer } if self.nodes[&to].life == life => {
+                self.step(to, Input::Lock { number, answer })
+            }
+            Event::LockAnswered { .. } => Ok(()),
             Event::Fault => self.fault(),
             Event::Restart(node) => {
                 self.restart(node);
@@ -461,6 +542,7 @@ impl World {
                 return self.save(id, number, saved, at_once);
             }
             Effect::Purge { upto } => self.purge(id, upto),
+            Effect::Lock { number, ask } => self.ask_lock_service(id, number, ask),
             Effect::Archive { entries, .. } => return self.referee.cut(&entries, id),
             Effect::Reply { id, outcome } => return self.answer(id, outcome),
             Effect::Report(report) => {
@@ -489,7 +571,8 @@ impl World {
             return;
         }
         // A link never sends a frame twice, and a forward is the one message that relies on it.
-        if !matches!(message, Message::Forward { .. }) && self.chance(self.shape.loss) {
+        let once = matches!(message, Message::Forward { .. }) && !self.shape.doubles_forwards;
+        if !once && self.chance(self.shape.loss) {
             self.deliver(from, to, message.clone());
         }
         self.deliver(from, to, message);
@@ -526,7 +609,7 @@ impl World {
 
 fn brief(message: &Message) -> String {
     match message {
-        Message::Append { claim, round, prev, entries, committed } => format!(
+        Message::Append { claim, round, prev, entries, committed, .. } => format!(
             "append as {claim} round {round} after {} x{} committed {committed}",
             prev.index,
             entries.len()

@@ -7,6 +7,8 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::checker::plants::{Plant, is_planted};
+
 /// Index of a state of the model.
 pub(super) type StateId = u32;
 
@@ -26,12 +28,51 @@ pub(super) struct Configuration {
     /// Open calls that took effect.
     pub(super) done: Slots,
     pub(super) used: Used,
+    /// How it was reached, if that is written down.
+    pub(super) trail: Trail,
+}
+
+/// The last step on the way to a configuration, as an index of [`Steps`]; zero is none.
+pub(super) type Trail = u32;
+
+/// The steps on the way to all configurations, each with the one before it and the index of its call.
+/// Grows with the history and with the search, so it is written down only for whoever asks.
+#[derive(Debug, Default)]
+pub(super) struct Steps(Option<Vec<(Trail, usize)>>);
+
+impl Steps {
+    /// Steps that are written down.
+    pub(super) fn written() -> Self {
+        // So that no step has the index zero.
+        Steps(Some(vec![(0, usize::MAX)]))
+    }
+
+    /// One more step.
+    #[inline]
+    pub(super) fn push(&mut self, before: Trail, call: usize) -> Trail {
+        let Some(steps) = &mut self.0 else { return 0 };
+        steps.push((before, call));
+        Trail::try_from(steps.len() - 1).unwrap_or(0)
+    }
+
+    /// The calls on the way to a configuration, the first one first.
+    pub(super) fn calls(&self, mut trail: Trail) -> Vec<usize> {
+        let mut calls = Vec::new();
+        while let Some((before, call)) = self.0.as_ref().and_then(|steps| steps.get(trail as usize))
+            && trail != 0
+        {
+            calls.push(*call);
+            trail = *before;
+        }
+        calls.reverse();
+        calls
+    }
 }
 
 /// Configurations of which none is worse than another.
 #[derive(Debug, Default)]
 pub(super) struct Frontier {
-    best: FxHashMap<(StateId, Slots), Vec<Used>>,
+    best: FxHashMap<(StateId, Slots), Vec<(Used, Trail)>>,
     len: usize,
 }
 
@@ -39,12 +80,12 @@ impl Frontier {
     /// Takes a configuration in, unless one that is as good is there. Whether it did.
     pub(super) fn insert(&mut self, configuration: &Configuration) -> bool {
         let uses = self.best.entry((configuration.state, configuration.done)).or_default();
-        if uses.iter().any(|used| is_part(used, &configuration.used)) {
+        if uses.iter().any(|(used, _)| is_part(used, &configuration.used)) {
             return false;
         }
         let before = uses.len();
-        uses.retain(|used| !is_part(&configuration.used, used));
-        uses.push(configuration.used.clone());
+        uses.retain(|(used, _)| !is_part(&configuration.used, used));
+        uses.push((configuration.used.clone(), configuration.trail));
         self.len = self.len + uses.len() - before;
         true
     }
@@ -53,7 +94,7 @@ impl Frontier {
     pub(super) fn contains(&self, configuration: &Configuration) -> bool {
         self.best
             .get(&(configuration.state, configuration.done))
-            .is_some_and(|uses| uses.contains(&configuration.used))
+            .is_some_and(|uses| uses.iter().any(|(used, _)| *used == configuration.used))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -71,7 +112,12 @@ impl Frontier {
     pub(super) fn into_configurations(self) -> Vec<Configuration> {
         let mut all = Vec::with_capacity(self.len);
         for ((state, done), uses) in self.best {
-            all.extend(uses.into_iter().map(|used| Configuration { state, done, used }));
+            all.extend(uses.into_iter().map(|(used, trail)| Configuration {
+                state,
+                done,
+                used,
+                trail,
+            }));
         }
         // The order of a hash map is not the same on every machine; that of a verdict must be.
         all.sort_unstable_by(|a, b| (a.state, a.done, &a.used).cmp(&(b.state, b.done, &b.used)));
@@ -81,6 +127,8 @@ impl Frontier {
 
 /// Whether each class is in `small` no more often than in `large`; both are sorted.
 fn is_part(small: &[ClassId], large: &[ClassId]) -> bool {
+    let (small, large) =
+        if is_planted(Plant::KeepsTheWorse) { (large, small) } else { (small, large) };
     if small.len() > large.len() {
         return false;
     }
@@ -118,7 +166,7 @@ mod tests {
     use super::*;
 
     fn configuration(used: &[ClassId]) -> Configuration {
-        Configuration { state: 1, done: 0, used: used.to_vec() }
+        Configuration { state: 1, done: 0, used: used.to_vec(), trail: 0 }
     }
 
     #[test]

@@ -15,7 +15,7 @@
 
 use rustc_hash::FxHashSet;
 
-use super::search::{asked, search};
+use super::search::{asked, search, search_plainly};
 use super::{Budget, Decision, Refusal};
 use crate::model::{CallOf, Model};
 
@@ -49,8 +49,13 @@ pub fn core<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], refusal: &Refusal
     let mut cut = Cut { model, calls: calls.to_vec(), effort: 0, refusal: refusal.clone() };
     let until = cut.after(&mut kept);
     let is_minimal = cut.looks(&mut kept) && cut.one_by_one(&mut kept);
-    Core { calls: kept, refusal: cut.refusal, until, is_minimal }
+    let told = search_plainly(model, &cut.calls, &kept, EXPLAINED);
+    let refusal = if let Decision::Impossible(refusal) = told { refusal } else { cut.refusal };
+    Core { calls: kept, refusal, until, is_minimal }
 }
+
+/// What takes longer to search than this is no explanation.
+const EXPLAINED: Budget = Budget { at_once: 20_000, in_all: 100_000 };
 
 struct Cut<'m, M: Model + ?Sized> {
     model: &'m M,
@@ -63,9 +68,7 @@ impl<M: Model + ?Sized> Cut<'_, M> {
     /// Whether no order of these exists; then it remembers why.
     fn is_impossible(&mut self, kept: &[usize]) -> bool {
         self.effort += kept.len();
-        // What takes longer than this is no explanation.
-        let budget = Budget { at_once: 20_000, in_all: 100_000 };
-        match search(self.model, &self.calls, kept, budget) {
+        match search(self.model, &self.calls, kept, EXPLAINED) {
             Decision::Impossible(refusal) => {
                 self.refusal = refusal;
                 true

@@ -22,7 +22,7 @@ mod configuration;
 mod core;
 mod search;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use rustc_hash::FxHashMap;
 
@@ -119,6 +119,20 @@ pub fn decide<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], budget: Budget)
         }
     }
     undecided.map_or(Decision::Possible, Decision::Undecided)
+}
+
+/// An order of the calls that explains every answer, part by part. Takes memory for each step of the
+/// search. `replay` says whether it is one.
+///
+/// # Errors
+///
+/// Any other decision than [`Decision::Possible`].
+pub fn witness<M: Model + ?Sized>(
+    model: &M,
+    calls: &[CallOf<M>],
+    budget: Budget,
+) -> Result<Vec<Vec<usize>>, Box<Decision>> {
+    parts(model, calls).iter().map(|part| search::order(model, calls, part, budget)).collect()
 }
 
 /// The indices of the calls of each part, by order of their beginnings; parts by first use.

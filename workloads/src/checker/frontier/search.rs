@@ -10,14 +10,18 @@
 //!   in an order in which it does not, the two can be exchanged.
 //! - **Unnoticed.** A never-answered call that explains no answer of the part is left out: an order
 //!   with it is one without it.
+//! - **Looking ahead.** The next calls that look say what they will see; until something can
+//!   overwrite the state, a state that cannot become those leads nowhere. If none leads on, the last
+//!   of those calls is the one refused, as it would be when its own end comes.
 //! - **Waiting.** A call takes effect no earlier than some end demands (Lowe).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use rustc_hash::FxHashMap;
 
-use super::configuration::{Configuration, Frontier, Slots, StateId, Used, shared, without};
+use super::configuration::{Configuration, Frontier, Slots, StateId, Steps, Used, shared, without};
 use super::{Budget, Decision, LastState, OPEN_MAX, Overrun, Refusal};
+use crate::checker::plants::{Plant, is_planted};
 use crate::model::{Asked, CallOf, Model};
 
 /// Index of an input and an output of the part.
@@ -44,24 +48,164 @@ pub(super) fn search<M: Model + ?Sized>(
     part: &[usize],
     budget: Budget,
 ) -> Decision {
+    let mut search = Search::new(model, calls, part, budget, Steps::default());
+    walk(&mut search, part, &Ahead::new(model, calls, part))
+        .err()
+        .map_or(Decision::Possible, |it| *it)
+}
+
+/// The same, giving an order of the calls.
+///
+/// # Errors
+///
+/// Any other decision than that one exists.
+pub(super) fn order<M: Model + ?Sized>(
+    model: &M,
+    calls: &[CallOf<M>],
+    part: &[usize],
+    budget: Budget,
+) -> Result<Vec<usize>, Box<Decision>> {
+    let mut search = Search::new(model, calls, part, budget, Steps::written());
+    walk(&mut search, part, &Ahead::new(model, calls, part))?;
+    let trail = search.frontier.first().map_or(0, |configuration| configuration.trail);
+    let mut order = search.steps.calls(trail);
+    // Of never-answered calls that ask the same, those that began first come first.
+    let mut members: FxHashMap<KindId, VecDeque<usize>> = FxHashMap::default();
+    for index in part.iter().filter(|index| calls[**index].ended.is_none()) {
+        members.entry(search.space.kind_of(*index)).or_default().push_back(*index);
+    }
+    for call in order.iter_mut().filter(|call| calls[**call].ended.is_none()) {
+        let next = members.get_mut(&search.space.kind_of(*call)).and_then(VecDeque::pop_front);
+        *call = next.expect("a class has no more calls than began");
+    }
+    Ok(order)
+}
+
+/// The same without looking ahead, so that a refusal tells of every state there can be. Takes longer.
+pub(super) fn search_plainly<M: Model + ?Sized>(
+    model: &M,
+    calls: &[CallOf<M>],
+    part: &[usize],
+    budget: Budget,
+) -> Decision {
+    let mut search = Search::new(model, calls, part, budget, Steps::default());
+    walk(&mut search, part, &Ahead::default()).err().map_or(Decision::Possible, |it| *it)
+}
+
+fn walk<M: Model + ?Sized>(
+    search: &mut Search<'_, M>,
+    part: &[usize],
+    ahead: &Ahead,
+) -> Result<(), Box<Decision>> {
+    let calls = search.calls;
     let mut ends: Vec<(u64, usize)> =
         part.iter().filter_map(|index| Some((calls[*index].ended?, *index))).collect();
     ends.sort_unstable();
-    let mut search = Search::new(model, calls, part, budget);
     let mut begins = part.iter().copied().peekable();
     for (end, index) in ends {
         // Of equal places, beginnings come first: the calls then overlap.
         while let Some(next) = begins.next_if(|next| calls[*next].began <= end) {
-            if let Err(overrun) = search.begin(next) {
-                return Decision::Undecided(overrun);
+            search.begin(next).map_err(|overrun| Box::new(Decision::Undecided(overrun)))?;
+        }
+        search.ahead = ahead.from(search.space.model, calls, (end, index));
+        search.end(index, end)?;
+    }
+    Ok(())
+}
+
+/// Which answers are known in advance.
+#[derive(Default)]
+struct Ahead {
+    /// The calls that look, by their ends.
+    looks: Vec<(u64, usize)>,
+    /// The calls that overwrite, by their beginnings: each with its beginning, and the last end of
+    /// all up to it.
+    overwrites: Vec<(u64, u64, usize)>,
+}
+
+/// So many calls that may overwrite are looked at; with more, nothing is known in advance.
+const OVERWRITES_MAX: usize = 64;
+
+/// So many answers are known in advance. One for each open call is about what helps.
+const AHEAD_MAX: usize = 64;
+
+impl Ahead {
+    fn new<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], part: &[usize]) -> Ahead {
+        let (mut looks, mut overwrites) = (Vec::new(), Vec::new());
+        if !model.looks_ahead() {
+            return Ahead::default();
+        }
+        let mut last_end = 0;
+        for index in part.iter().copied() {
+            let call = &calls[index];
+            let (input, output) = asked::<M>(call);
+            if let Some(end) = call.ended.filter(|_| model.only_looks(input, output)) {
+                looks.push((end, index));
+            } else if model.overwrites(input, output) {
+                last_end = last_end.max(call.ended.unwrap_or(u64::MAX));
+                overwrites.push((call.began, last_end, index));
             }
         }
-        match search.end(index, end) {
-            Ok(()) => {}
-            Err(decision) => return *decision,
-        }
+        looks.sort_unstable();
+        Ahead { looks, overwrites }
     }
-    Decision::Possible
+
+    /// The calls that look and end next, by their ends.
+    fn from<M: Model + ?Sized>(
+        &self,
+        model: &M,
+        calls: &[CallOf<M>],
+        ending: (u64, usize),
+    ) -> Vec<Look> {
+        // Of those that end at this place, the ones of smaller indices have ended.
+        let next = self.looks.partition_point(|look| *look < ending);
+        let looks = self.looks[next..].iter().take(AHEAD_MAX);
+        looks
+            .map_while(|(end, call)| {
+                let unless = self.resets(model, calls, ending, (*end, *call))?;
+                Some(Look { end: *end, call: *call, unless })
+            })
+            .collect()
+    }
+
+    /// The calls still open at an end that can make a state anew that becomes what a look sees.
+    /// `None` if they are too many.
+    fn resets<M: Model + ?Sized>(
+        &self,
+        model: &M,
+        calls: &[CallOf<M>],
+        ending: (u64, usize),
+        (end, look): (u64, usize),
+    ) -> Option<Vec<usize>> {
+        let begun = self.overwrites.partition_point(|(began, ..)| *began <= end);
+        let pending = self.overwrites[..begun].iter().rev();
+        let pending = pending.take_while(|(_, last_end, _)| *last_end >= ending.0);
+        let mut resets = Vec::new();
+        for (count, (_, _, index)) in pending.enumerate() {
+            let call = &calls[*index];
+            if call.ended.is_some_and(|ended| ended < ending.0) {
+                continue;
+            }
+            // What overwrites leads to one state, wherever it comes from.
+            let (input, output) = asked::<M>(call);
+            let after = model.step(&model.initial(), input, output);
+            if after.is_none_or(|after| model.may_become(&after, asked::<M>(&calls[look]))) {
+                resets.push(*index);
+            }
+            if count == OVERWRITES_MAX {
+                return None;
+            }
+        }
+        Some(resets)
+    }
+}
+
+/// An answer that is known in advance.
+struct Look {
+    end: u64,
+    call: usize,
+    /// Whatever the state is, these can lead to the answer if they have not taken effect.
+    unless: Vec<usize>,
 }
 
 /// A call that has begun and must have taken effect when it ends.
@@ -84,6 +228,7 @@ struct Search<'c, M: Model + ?Sized> {
     calls: &'c [CallOf<M>],
     budget: Budget,
     space: Space<'c, M>,
+    steps: Steps,
     /// By slot.
     open: Vec<Option<Open>>,
     classes: Vec<Class>,
@@ -91,23 +236,39 @@ struct Search<'c, M: Model + ?Sized> {
     frontier: Vec<Configuration>,
     visited: u64,
     certain: Option<(u64, StateId)>,
+    /// The calls whose answers are known in advance, by their ends.
+    ahead: Vec<Look>,
+    /// States of which it was found at this end that they cannot become what one of those sees.
+    astray: BTreeSet<StateId>,
+    /// The last of those that ruled a configuration out, until it ends.
+    ruled_out_by: Option<(u64, usize)>,
 }
 
 impl<'c, M: Model + ?Sized> Search<'c, M> {
-    fn new(model: &'c M, calls: &'c [CallOf<M>], part: &[usize], budget: Budget) -> Self {
+    fn new(
+        model: &'c M,
+        calls: &'c [CallOf<M>],
+        part: &[usize],
+        budget: Budget,
+        steps: Steps,
+    ) -> Self {
         let mut space = Space::new(model, calls, part);
         let state = space.state(model.initial());
-        let initial = Configuration { state, done: 0, used: Used::new() };
+        let initial = Configuration { state, done: 0, used: Used::new(), trail: 0 };
         Search {
             calls,
             budget,
             space,
+            steps,
             open: Vec::new(),
             classes: Vec::new(),
             class_of: FxHashMap::default(),
             frontier: vec![initial],
             visited: 0,
             certain: None,
+            ahead: Vec::new(),
+            astray: BTreeSet::new(),
+            ruled_out_by: None,
         }
     }
 
@@ -144,8 +305,13 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         let slot = self.open.iter().position(is_it).expect("a call begins before it ends");
         let (seen, found) = self.expand(slot, place)?;
         if found.len() == 0 {
-            return Err(Box::new(Decision::Impossible(self.refusal(index, &seen))));
+            let refused = self.ruled_out_by.map_or(index, |(_, look)| look);
+            let mut states = seen.states();
+            states.extend(&self.astray);
+            return Err(Box::new(Decision::Impossible(self.refusal(refused, &states))));
         }
+        self.astray.clear();
+        self.ruled_out_by = self.ruled_out_by.filter(|(end, _)| *end > place);
         self.open[slot] = None;
         while self.open.last().is_some_and(Option::is_none) {
             self.open.pop();
@@ -215,8 +381,14 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
     ) {
         for mut configuration in reached.drain(..) {
             self.look(&mut configuration);
+            if !self.leads_on(&configuration) {
+                continue;
+            }
             if configuration.done & target != 0 {
                 configuration.done &= !target;
+                if is_planted(Plant::ForgetsOpen) {
+                    configuration.done = 0;
+                }
                 found.insert(&configuration);
             } else if seen.insert(&configuration) {
                 queue.push_back(configuration);
@@ -230,11 +402,38 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             let Some(open) = self.open[slot].filter(|open| open.only_looks) else { continue };
             let bit: Slots = 1 << slot;
             if configuration.done & bit == 0
-                && self.space.step(configuration.state, open.kind) != NOT_ALLOWED
+                && (self.space.step(configuration.state, open.kind) != NOT_ALLOWED
+                    || is_planted(Plant::LooksAway))
             {
                 configuration.done |= bit;
+                configuration.trail = self.steps.push(configuration.trail, open.call);
             }
         }
+    }
+
+    /// Whether the state can still become what each of the next calls that look has seen.
+    fn leads_on(&mut self, configuration: &Configuration) -> bool {
+        if self.ahead.is_empty() {
+            return true;
+        }
+        let is_done = |call: usize| {
+            let mut open = self.open.iter().enumerate();
+            open.any(|(slot, open)| {
+                configuration.done & (1 << slot) != 0 && open.is_some_and(|open| open.call == call)
+            })
+        };
+        let state = &self.space.states[configuration.state as usize];
+        let refusing = self.ahead.iter().find(|look| {
+            !self.space.model.may_become(state, asked::<M>(&self.calls[look.call]))
+                && (look.unless.iter().all(|reset| is_done(*reset)) || is_planted(Plant::NoExcuse))
+                && !is_done(look.call)
+        });
+        let refusing = refusing.map(|look| (look.end, look.call));
+        if refusing.is_some() {
+            self.astray.insert(configuration.state);
+            self.ruled_out_by = self.ruled_out_by.max(refusing);
+        }
+        refusing.is_none()
     }
 
     /// All that can come next.
@@ -249,15 +448,17 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             let state = self.space.step(from.state, open.kind);
             if state != NOT_ALLOWED {
                 let done = from.done | bit;
-                reached.push(Configuration { state, done, used: from.used.clone() });
+                let trail = self.steps.push(from.trail, open.call);
+                reached.push(Configuration { state, done, used: from.used.clone(), trail });
             }
         }
         for index in 0..self.classes.len() {
-            let Class { kind, available } = self.classes[index];
+            let Class { kind, available, .. } = self.classes[index];
             let class = index as u32;
             let at = from.used.partition_point(|used| *used <= class);
             let taken = at - from.used[..at].partition_point(|used| *used < class);
-            if taken >= available {
+            let more = usize::from(is_planted(Plant::HappensAgain) && available > 0);
+            if taken >= available + more {
                 continue;
             }
             let state = self.space.step(from.state, kind);
@@ -265,7 +466,9 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 let mut used = Used::with_capacity(from.used.len() + 1);
                 used.extend_from_slice(&from.used);
                 used.insert(at, class);
-                reached.push(Configuration { state, done: from.done, used });
+                // Any call of the class will do; which ones, is said at the end.
+                let trail = self.steps.push(from.trail, self.space.kinds[kind as usize]);
+                reached.push(Configuration { state, done: from.done, used, trail });
             }
         }
     }
@@ -278,6 +481,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 twin.kind == open.kind
                     && done & (1 << other) == 0
                     && (twin.end, other) < (open.end, slot)
+                    || is_planted(Plant::TwinsWait) && twin.kind == open.kind && other != slot
             })
         })
     }
@@ -304,8 +508,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         }
     }
 
-    fn refusal(&mut self, refused: usize, seen: &Frontier) -> Refusal {
-        let states = seen.states();
+    fn refusal(&mut self, refused: usize, states: &[StateId]) -> Refusal {
         let open: Vec<Open> = self.open.iter().flatten().copied().collect();
         let mut last = Vec::new();
         for state in states.iter().copied().take(Refusal::STATES_MAX) {

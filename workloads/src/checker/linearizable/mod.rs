@@ -3,7 +3,7 @@
 //!
 //! In general that needs a search that is exponential in the operations open at once. It does not
 //! where every value is written once: then each answer names the write it saw, and the rest is
-//! comparing intervals (`blocks`, `zones`, for the set `set`). `docs/checker.md` has the
+//! comparing intervals (`screen` at a first look, then `blocks` and `zones`; for the set `set`). `docs/checker.md` has the
 //! pictures and the argument that this is exact. The algorithm is that of P. Gibbons and E. Korach,
 //! "Testing shared memories" (SIAM Journal on Computing 26, 1997), with chains of compare-and-sets
 //! in the place of single values.
@@ -16,20 +16,26 @@
 mod blocks;
 mod proof;
 mod residue;
+mod screen;
 mod set;
 mod tell;
+mod witness;
 mod zones;
+
+use rustc_hash::FxHashSet;
 
 use crate::checker::findings::{Candidate, Findings, Rank, counted};
 use crate::checker::frontier::{Budget, Decision, Refusal};
 use crate::checker::versions::{Oddity, Versions, beyond_registers, by_key};
-use crate::history::{History, OperationId};
-use crate::operation::{Key, Op, Outcome};
+use crate::history::{History, Operation, OperationId};
+use crate::operation::{Key, Op};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 pub(super) use proof::{Touch, close};
-pub use set::check_set;
+pub use screen::Screen;
+pub use set::{check_set, witness_set};
 
+use blocks::Blocks;
 use proof::Proof;
 use residue::Searched;
 
@@ -50,8 +56,9 @@ pub fn check_registers(history: &History) -> Judgement {
     let mut keys = Vec::new();
     let mut searched = Vec::new();
     let mut open_questions = OpenQuestions::default();
-    for (key, operations) in by_key(history) {
-        open_questions.keys += 1;
+    let screened = Screened::of(history);
+    open_questions.keys = screened.keys;
+    for (key, operations) in screened.unproven {
         if let Ok(versions) = Versions::of(history, key.clone(), &operations) {
             let mut sink = Sink { findings: &mut findings, key: keys.len(), found: false };
             check_key(&versions, &mut sink);
@@ -68,8 +75,8 @@ pub fn check_registers(history: &History) -> Judgement {
             Searched::Undecided(why) => open_questions.add_key(&key, why, operations.len()),
         }
     }
-    open_questions.count_lists(history);
-    let (verdict, summary) = open_questions.without_anomaly(history);
+    open_questions.lists = screened.lists;
+    let (verdict, summary) = open_questions.without_anomaly(history, screened.is_answered);
     let judgement = findings.judge(NAME, verdict, summary, |candidate| {
         tell::tell(&keys[candidate.proof.key], candidate)
     });
@@ -82,7 +89,7 @@ pub fn check_registers(history: &History) -> Judgement {
 /// why not and without the lists. Of a refusal it says nothing but that there is one.
 pub fn decide_registers(history: &History, budget: Budget) -> Decision {
     let mut undecided = None;
-    for (key, operations) in by_key(history) {
+    for (key, operations) in Screened::of(history).unproven {
         if let Ok(versions) = Versions::of(history, key, &operations) {
             let mut findings = Findings::new();
             let mut sink = Sink { findings: &mut findings, key: 0, found: false };
@@ -104,6 +111,75 @@ pub fn decide_registers(history: &History, budget: Budget) -> Decision {
         }
     }
     undecided.map_or(Decision::Possible, Decision::Undecided)
+}
+
+/// An order of the operations of each key that explains every answer, of a history of registers
+/// that passes. `replay` says whether it is one.
+///
+/// # Errors
+///
+/// Why there is none: the decision is another one, or the history holds lists.
+pub fn witness_registers(
+    history: &History,
+    budget: Budget,
+) -> Result<Vec<(Key, Vec<OperationId>)>, String> {
+    if let Some(why) = beyond_registers(history) {
+        return Err(why);
+    }
+    let is_list = |it: &Operation| matches!(it.op, Op::List { .. }) && !it.op.is_local();
+    if history.operations.iter().any(is_list) {
+        return Err("lists over registers are undecided".to_string());
+    }
+    let keys = by_key(history).into_iter();
+    keys.map(|(key, operations)| {
+        if let Ok(versions) = Versions::of(history, key.clone(), &operations)
+            && versions.silent_mismatches == 0
+        {
+            let mut findings = Findings::new();
+            let mut sink = Sink { findings: &mut findings, key: 0, found: false };
+            let blocks = check_key(&versions, &mut sink);
+            return match sink.found {
+                true => Err(format!("no order of the operations on {key} exists")),
+                false => Ok((key, witness::order(&versions, &blocks))),
+            };
+        }
+        let order = residue::witness(history, &operations, budget);
+        Ok((key.clone(), order.map_err(|why| format!("of {key}, {why}"))?))
+    })
+    .collect()
+}
+
+/// What the first look leaves over.
+struct Screened {
+    /// The keys that it could not prove right, each with its operations.
+    unproven: Vec<(Key, Vec<OperationId>)>,
+    /// Of all.
+    keys: u64,
+    lists: u64,
+    is_answered: bool,
+}
+
+impl Screened {
+    fn of(history: &History) -> Self {
+        let mut screen = Screen::default();
+        for operation in &history.operations {
+            screen.take(operation);
+        }
+        let (lists, is_answered) = (screen.lists, screen.is_answered);
+        let keys: Vec<(Key, bool)> = screen.finish().collect();
+        let unproven: FxHashSet<&Key> =
+            keys.iter().filter(|(_, is_right)| !is_right).map(|(key, _)| key).collect();
+        let operations = match unproven.is_empty() {
+            true => Vec::new(),
+            false => by_key(history),
+        };
+        Screened {
+            unproven: operations.into_iter().filter(|(key, _)| unproven.contains(key)).collect(),
+            keys: keys.len() as u64,
+            lists,
+            is_answered,
+        }
+    }
 }
 
 /// Adds what the search found to what was found without.
@@ -144,7 +220,7 @@ impl Sink<'_> {
     }
 }
 
-fn check_key(versions: &Versions<'_>, sink: &mut Sink<'_>) {
+fn check_key(versions: &Versions<'_>, sink: &mut Sink<'_>) -> Blocks {
     for oddity in &versions.oddities {
         let (kind, culprit, operations) = match *oddity {
             Oddity::Unwritten { seen_by, failed: None } => (AnomalyKind::Phantom, seen_by, 1),
@@ -159,6 +235,7 @@ fn check_key(versions: &Versions<'_>, sink: &mut Sink<'_>) {
     }
     let blocks = blocks::blocks(versions, sink);
     zones::find_conflicts(versions, &blocks, sink);
+    blocks
 }
 
 /// What cannot be decided about a history.
@@ -180,16 +257,7 @@ impl OpenQuestions {
         self.first.get_or_insert((key.clone(), why));
     }
 
-    fn count_lists(&mut self, history: &History) {
-        let is_open = |op: &Op| matches!(op, Op::List { .. }) && !op.is_local();
-        self.lists = history
-            .operations
-            .iter()
-            .filter(|operation| is_open(&operation.op) && operation.reply().is_some())
-            .count() as u64;
-    }
-
-    fn without_anomaly(&self, history: &History) -> (Verdict, String) {
+    fn without_anomaly(&self, history: &History, is_answered: bool) -> (Verdict, String) {
         if let Some((key, why)) = &self.first {
             return (
                 Verdict::Unknown,
@@ -204,7 +272,7 @@ impl OpenQuestions {
             let what = "lists over registers are undecided; all else is linearizable";
             return (Verdict::Unknown, format!("{} {what}", self.lists));
         }
-        if !answered(history) {
+        if !is_answered {
             return (Verdict::Unknown, "no operation was answered: nothing is known".to_string());
         }
         let keys = if self.keys == 1 { "key" } else { "keys" };
@@ -225,12 +293,4 @@ impl OpenQuestions {
         .map(|(name, count)| (name.to_string(), count))
         .collect()
     }
-}
-
-/// Whether any operation but local reads was answered; without, every order is right.
-fn answered(history: &History) -> bool {
-    history
-        .operations
-        .iter()
-        .any(|operation| matches!(operation.outcome, Outcome::Ok(_)) && !operation.op.is_local())
 }

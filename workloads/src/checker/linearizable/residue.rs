@@ -54,6 +54,23 @@ pub(super) fn decide(history: &History, operations: &[OperationId], budget: Budg
     frontier::decide(&Register, &calls, budget)
 }
 
+/// An order of the operations of one key, or why there is none.
+pub(super) fn witness(
+    history: &History,
+    operations: &[OperationId],
+    budget: Budget,
+) -> Result<Vec<OperationId>, String> {
+    let (ids, calls): (Vec<OperationId>, Vec<CallOf<Register>>) =
+        register::calls(history, operations).into_iter().unzip();
+    match frontier::witness(&Register, &calls, budget) {
+        Ok(orders) => Ok(orders.into_iter().flatten().map(|index| ids[index]).collect()),
+        Err(decision) => Err(match *decision {
+            Decision::Undecided(Overrun { why, .. }) => format!("the search gave up with {why}"),
+            _ => "no order exists".to_string(),
+        }),
+    }
+}
+
 /// The counterexample has few operations, whose values may well be unique; the exact algorithm then
 /// has a name for what is wrong with it. It proves as much, see `frontier::core`.
 fn named(history: &History, key: &Key, kept: &[OperationId], until: u64) -> Option<Anomaly> {

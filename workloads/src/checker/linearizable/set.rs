@@ -17,6 +17,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::NAME;
 use crate::checker::findings::{Candidate, Findings, Rank};
+use crate::checker::plants::{Plant, is_planted};
 use crate::checker::story;
 use crate::checker::versions::{NEVER, Place, begin, end};
 use crate::history::{History, Operation, OperationId};
@@ -35,7 +36,7 @@ pub fn check_set(history: &History) -> Judgement {
     };
     let mut findings = Findings::new();
     set.check_elements(&mut findings);
-    if findings.is_empty() {
+    if findings.is_empty() && !is_planted(Plant::SetsUnordered) {
         set.check_order(&mut findings);
     }
     let (verdict, summary) = if set.lists.is_empty() {
@@ -50,6 +51,38 @@ pub fn check_set(history: &History) -> Judgement {
         ("lists".to_string(), set.lists.len() as u64),
     ]);
     judgement
+}
+
+/// An order of all adds and lists that explains every answer, of a history of a set that passes.
+/// `replay` says whether it is one.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn witness_set(history: &History) -> Result<Vec<OperationId>, String> {
+    let set = Set::of(history)?;
+    let judgement = check_set(history);
+    if judgement.verdict == Verdict::Fail {
+        return Err(format!("no order exists: {}", judgement.summary));
+    }
+    // Lists of one size hold the same; an add is before the smallest that holds its element.
+    let mut smallest = vec![usize::MAX; set.elements.len()];
+    let mut placed: Vec<(usize, bool, Place, OperationId)> = Vec::new();
+    for list in &set.lists {
+        let size = list.values.len();
+        placed.push((size, true, list.begin, list.id));
+        for element in list.values.iter().filter_map(|value| set.by_value.get(value)) {
+            smallest[*element] = smallest[*element].min(size);
+        }
+    }
+    for (element, size) in set.elements.iter().zip(smallest) {
+        // Of those that nobody listed, the acknowledged ones come last, and the others never.
+        if size != usize::MAX || element.end != NEVER {
+            placed.push((size, false, element.begin, element.add));
+        }
+    }
+    placed.sort_unstable();
+    Ok(placed.into_iter().map(|(_, _, _, id)| id).collect())
 }
 
 /// All that is known of a set.
@@ -196,7 +229,7 @@ impl<'h> Set<'h> {
         let mut known = (element.end, add);
         for index in listed {
             let list = &self.lists[*index as usize];
-            if list.end < element.begin {
+            if list.end < element.begin && !is_planted(Plant::SetsForesee) {
                 let proof = Proof::Early { add, list: list.id };
                 self.push(findings, AnomalyKind::FutureRead, list.id, proof);
             }

@@ -17,6 +17,7 @@
 use super::Sink;
 use super::blocks::{Block, Blocks};
 use super::proof::{Proof, Touch, rank, sees};
+use crate::checker::plants::{Plant, is_planted};
 use crate::checker::versions::{NEVER, Place, VersionId, Versions, begin, end};
 use crate::verdict::AnomalyKind;
 
@@ -35,6 +36,9 @@ pub(super) fn find_conflicts(versions: &Versions<'_>, blocks: &Blocks, sink: &mu
     // Needed once something is wrong, and not before.
     let mut members: Option<Members> = None;
     for block in &blocks.list {
+        if is_planted(Plant::OneSidedZones) && !is_forward(block) {
+            continue;
+        }
         let limit = if is_forward(block) { block.first_end.0 } else { block.last_begin.0 };
         let earlier = forward.partition_point(|other| other.first_end.0 < limit);
         let Some(last) = earlier.checked_sub(1) else { continue };
@@ -48,7 +52,7 @@ pub(super) fn find_conflicts(versions: &Versions<'_>, blocks: &Blocks, sink: &mu
     }
 }
 
-fn is_forward(block: &Block) -> bool {
+pub(super) fn is_forward(block: &Block) -> bool {
     block.first_end.0 < block.last_begin.0
 }
 

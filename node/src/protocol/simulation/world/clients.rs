@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::super::super::{Input, NodeId, Outcome, Request};
+use super::super::super::{Input, NodeId, Outcome, Request, RoleName};
 use super::super::referee::{Asked, ONCE, Violation};
-use super::{CLIENT_PATIENCE, Event, LOAD, RETRIES_MAX, World};
+use super::{CLIENT_PATIENCE, CLOCK, Event, LOAD, RETRIES_MAX, World};
 use crate::state::{Change, Command, Query};
 
 impl World {
@@ -31,9 +31,38 @@ impl World {
                 let command = Command::Increment { key: format!("{ONCE}{number}").into(), by: 1 };
                 Asked::Write(Change { command, key: Some(value) })
             }
+            _ if self.statements => {
+                let statement = match number % 5 {
+                    0 => format!("set stamp = now() where now() < {}", CLOCK + number * 40_000),
+                    1 => "set dice = rand()".to_string(),
+                    2 => "set name = uuid()".to_string(),
+                    3 => "set time = now()".to_string(),
+                    _ => "counter hits".to_string(),
+                };
+                let command = Command::Statement(statement.parse().expect("it is a statement"));
+                Asked::Write(Change { command, key: Some(value) })
+            }
             _ => Asked::Write(Command::Put { key, value }.into()),
         };
+        let asked = match asked {
+            Asked::Read(query) if self.shape.reads_anywhere => self.read_anywhere(query),
+            asked => asked,
+        };
         self.ask(asked, 0)
+    }
+
+    /// A read that any node may answer, if there is something to read.
+    fn read_anywhere(&mut self, query: Query) -> Asked {
+        if self.random.random_range(0..2) == 0 {
+            let bound = [60, 120, 400][self.random.random_range(0..3)];
+            return Asked::Bounded(query, Duration::from_millis(bound));
+        }
+        let count = self.referee.acknowledged.len();
+        let number = self.random.random_range(0..count.max(1));
+        match self.referee.acknowledged_entry(number) {
+            Some(id) => Asked::After(query, id),
+            None => Asked::Read(query),
+        }
     }
 
     pub(super) fn ask(&mut self, asked: Asked, retries: u32) -> Result<(), Violation> {
@@ -49,6 +78,15 @@ impl World {
         let request = match &asked {
             Asked::Write(change) => Request::Write(change.clone()),
             Asked::Read(query) => Request::Read(query.clone()),
+            Asked::Bounded(query, bound) => {
+                // So much of a fast clock's time is no more of the world's.
+                let drift = 1.0 - f64::from(self.shape.drift) / 100.0;
+                let max_staleness_ms = bound.mul_f64(drift).as_millis() as u64;
+                Request::ReadBounded { query: query.clone(), max_staleness_ms }
+            }
+            Asked::After(query, after) => {
+                Request::ReadAfter { query: query.clone(), after: *after }
+            }
         };
         if retries == 0 {
             // Some clients do not wait for the answer before they try again.
@@ -57,7 +95,7 @@ impl World {
                 self.try_again(hasty, retries);
             }
         }
-        let operation = self.referee.begin(asked, retries);
+        let operation = self.referee.begin(asked, retries, self.now);
         self.open.insert(id, (operation, to));
         let deadline = self.nodes[&to].clock.shows(self.now) + CLIENT_PATIENCE;
         let input = Input::Request { id, request, deadline };
@@ -78,10 +116,14 @@ impl World {
 
     pub(super) fn answer(&mut self, id: u64, outcome: Outcome) -> Result<(), Violation> {
         let Some((operation, node)) = self.open.remove(&id) else { return Ok(()) };
+        self.lock_answer(node, &operation, &outcome)?;
         match outcome {
             Outcome::Done { answer, source } => {
                 self.note(|| format!("{node} answers {:?} {}", operation.request, source.index));
-                self.referee.answered(&operation, source.index, &answer)
+                let anywhere = matches!(operation.request, Asked::Bounded(..) | Asked::After(..));
+                self.read_at_followers +=
+                    usize::from(anywhere && source.role == RoleName::Follower);
+                self.referee.answered(self.now, &operation, source.index, &answer)
             }
             Outcome::Failed(failure) => {
                 self.referee.failed(&operation, failure.definite);

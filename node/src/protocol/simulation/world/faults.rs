@@ -6,7 +6,9 @@ use rand::RngExt;
 
 use super::super::super::{Member, NodeId, Note, Remembered, Saved};
 use super::super::referee::Violation;
+use super::lock_service::SERVICE;
 use super::{Event, Node, Wipes, World};
+use crate::config::Election;
 
 impl World {
     pub(super) fn fault(&mut self) -> Result<(), Violation> {
@@ -93,6 +95,14 @@ impl World {
                 self.cuts.insert((peer, victim));
             }
         }
+        if self.settings.election == Election::Lease && self.random.random_range(0..2) == 0 {
+            if way != 1 {
+                self.cuts.insert((victim, SERVICE));
+            }
+            if way != 0 {
+                self.cuts.insert((SERVICE, victim));
+            }
+        }
         let cuts = self.cuts.clone();
         let holds = self.holds;
         self.note(|| format!("CUT {cuts:?} holds={holds}"));
@@ -122,6 +132,9 @@ impl World {
         self.cuts.clear();
         for (from, to, message) in std::mem::take(&mut self.held) {
             self.deliver(from, to, message);
+        }
+        for event in std::mem::take(&mut self.held_locks) {
+            self.soon(event);
         }
     }
 

@@ -1,0 +1,87 @@
+//! Bugs that can be planted in the checkers, to prove that the tests of the checkers find them. Each is
+//! one line at the place that it breaks. Only tests can plant one; in every other build the answer to
+//! [`is_planted`] is a constant.
+
+/// A bug of a checker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plant {
+    /// The first look forgets that a read began late.
+    ReadsBeginEarly,
+    /// The first look lets a value lie inside the time of another.
+    LetsInside,
+    /// The first look lets the times of two values overlap.
+    LetsOverlap,
+    /// The first look lets two compare-and-sets swap one value.
+    LetsSwapTwice,
+    /// The first look does not look at what a refused compare-and-set saw.
+    SkipsRefusals,
+    /// The first look lets a key be absent at any time.
+    LetsVanish,
+    /// Chains may be in any order.
+    AnyChain,
+    /// Conflicts of blocks that all overlap are not looked for.
+    OneSidedZones,
+    /// Of two configurations the one that used more stays.
+    KeepsTheWorse,
+    /// Of equal calls neither goes first.
+    TwinsWait,
+    /// What looks may look whenever it likes.
+    LooksAway,
+    /// A never-answered call may happen once more than it was called.
+    HappensAgain,
+    /// At the end of a call it is forgotten which others took effect.
+    ForgetsOpen,
+    /// A put that is still open excuses nothing.
+    NoExcuse,
+    /// Sets are judged element by element, without their order.
+    SetsUnordered,
+    /// An element that is listed before it was added is let through.
+    SetsForesee,
+}
+
+impl Plant {
+    /// Every bug.
+    #[cfg(test)]
+    pub(super) const ALL: [Plant; 16] = [
+        Plant::ReadsBeginEarly,
+        Plant::LetsInside,
+        Plant::LetsOverlap,
+        Plant::LetsSwapTwice,
+        Plant::SkipsRefusals,
+        Plant::LetsVanish,
+        Plant::AnyChain,
+        Plant::OneSidedZones,
+        Plant::KeepsTheWorse,
+        Plant::TwinsWait,
+        Plant::LooksAway,
+        Plant::HappensAgain,
+        Plant::ForgetsOpen,
+        Plant::NoExcuse,
+        Plant::SetsUnordered,
+        Plant::SetsForesee,
+    ];
+}
+
+#[cfg(test)]
+thread_local! {
+    static PLANTED: std::cell::Cell<Option<Plant>> = const { std::cell::Cell::new(None) };
+}
+
+/// Plants a bug in the checkers of this thread, or none.
+#[cfg(test)]
+pub(super) fn plant(plant: Option<Plant>) {
+    PLANTED.set(plant);
+}
+
+/// Whether a bug is planted.
+#[cfg(test)]
+pub(super) fn is_planted(plant: Plant) -> bool {
+    PLANTED.get() == Some(plant)
+}
+
+/// Whether a bug is planted: never.
+#[cfg(not(test))]
+#[inline(always)]
+pub(super) const fn is_planted(_: Plant) -> bool {
+    false
+}
