@@ -187,6 +187,7 @@ impl Ours {
                     prev: id_at(log, *prev),
                     entries: entries.collect(),
                     committed: *committed as u64,
+                    vouched: Vouched::default(),
                 };
                 (claim.leader, message)
             }

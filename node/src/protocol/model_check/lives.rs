@@ -196,6 +196,8 @@ struct Machine {
     pending: VecDeque<(Token, Vec<Note>)>,
     sent: Vec<(NodeId, Message)>,
     requests: u64,
+    /// How often it was started.
+    starts: u64,
 }
 
 impl Machine {
@@ -203,7 +205,7 @@ impl Machine {
         let disk = vec![Note::Member(Member::founder())];
         let peers = (1..=nodes).map(NodeId).filter(|peer| *peer != me).collect();
         Machine {
-            core: start(me, peers, settings, &disk),
+            core: start(me, peers, settings, &disk, 1),
             settings: settings.clone(),
             prompt,
             now: Now::ZERO,
@@ -211,6 +213,7 @@ impl Machine {
             pending: VecDeque::new(),
             sent: Vec::new(),
             requests: 0,
+            starts: 1,
         }
     }
 
@@ -236,7 +239,8 @@ impl Machine {
                 let notes = self.pending.drain(..).flat_map(|(_, notes)| notes);
                 self.disk.extend(notes.take(kept));
                 let (me, peers) = (self.core.me, self.core.peers.clone());
-                self.core = start(me, peers, &self.settings, &self.disk);
+                self.starts += 1;
+                self.core = start(me, peers, &self.settings, &self.disk, self.starts);
                 self.now = Now::ZERO;
             }
         }
@@ -263,6 +267,7 @@ impl Machine {
                 Effect::Save { .. } | Effect::Purge { .. } => {
                     unreachable!("so few writes make no snapshot")
                 }
+                Effect::Lock { .. } => unreachable!("leaders are elected by votes"),
             }
         }
     }
@@ -272,9 +277,11 @@ impl Machine {
     fn fingerprint(&self) -> u64 {
         let Core {
             random,
+            dice,
             now,
             wall,
             born,
+            life,
             hard,
             hard_token,
             entries,
@@ -282,10 +289,14 @@ impl Machine {
             committed,
             state,
             snapshots,
+            relay,
             role,
+            freshness,
+            sessions,
             membership,
             suspicion,
             passing,
+            lease,
             forwards,
             compared,
             barrier,
@@ -298,11 +309,11 @@ impl Machine {
             // They are for people, and decide nothing.
             counters: _,
         } = &self.core;
-        let time = (random, now, wall, born, suspicion);
+        let time = (random, dice, now, wall, born, life, suspicion, freshness);
         let log = (hard, hard_token, entries, durable, committed, barrier);
-        let data = (state, snapshots, compared);
-        let others = (role, membership, passing, forwards);
-        let here = (self.now, &self.disk, &self.pending, self.requests);
+        let data = (state, snapshots, relay, compared, sessions);
+        let others = (role, membership, passing, lease, forwards);
+        let here = (self.now, &self.disk, &self.pending, self.requests, self.starts);
         let mut hasher = DefaultHasher::new();
         format!("{time:?}{log:?}{data:?}{others:?}{here:?}").hash(&mut hasher);
         hasher.finish()
@@ -326,9 +337,11 @@ impl Machine {
 /// A client waits longer than the model lasts.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-/// A node that finds this on its disk.
-fn start(me: NodeId, peers: Vec<NodeId>, settings: &Settings, disk: &[Note]) -> Core {
+/// A node that finds this on its disk, in one of its lives.
+fn start(me: NodeId, peers: Vec<NodeId>, settings: &Settings, disk: &[Note], starts: u64) -> Core {
     let remembered = Remembered::replay(Saved::default(), false, disk.iter().cloned());
     let remembered = remembered.expect("a disk replays");
-    Core::new(me, peers, settings.clone(), remembered, me.0.into(), Now::ZERO)
+    // Every process has entropy of its own.
+    let entropy = starts << 16 | u64::from(me.0);
+    Core::new(me, peers, settings.clone(), remembered, entropy, Now::ZERO)
 }
