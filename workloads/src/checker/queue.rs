@@ -85,7 +85,6 @@ struct Span {
 /// An element.
 #[derive(Clone, Copy, Debug)]
 struct Added {
-    value: Value,
     span: Span,
     /// Whether its enqueue was acknowledged.
     acknowledged: bool,
@@ -176,8 +175,7 @@ impl Queue {
                 }
                 let failed = matches!(outcome, Outcome::Fail(_));
                 let acknowledged = matches!(outcome, Outcome::Ok(_));
-                let (value, taken) = (*value, None);
-                self.added.push(Added { value, span, acknowledged, failed, taken });
+                self.added.push(Added { span, acknowledged, failed, taken: None });
             }
             (Op::Dequeue { .. }, Outcome::Ok(Reply::Dequeued(Some(value)))) => {
                 self.taken.push((*value, span));
