@@ -274,7 +274,9 @@ impl Queue {
                 None => {
                     added.taken = Some(span);
                     // It was there before it was taken, whenever its enqueue was answered.
-                    added.span.end = added.span.end.min(span.end);
+                    if span.end > added.span.begin {
+                        added.span.end = added.span.end.min(span.end);
+                    }
                 }
             }
         }
@@ -316,9 +318,10 @@ impl Queue {
         let Some((span, values)) = &self.rest else { return };
         let mut latest: Option<&Added> = None;
         for value in values {
-            let Some(now) = self.by_value.get(value).map(|index| &self.added[*index]) else {
-                continue;
-            };
+            let now = self.by_value.get(value).map(|index| &self.added[*index]);
+            // One that was taken before has no business here, which `match_up` says.
+            let is_left = |now: &&Added| now.taken.is_some_and(|taken| taken.by == span.by);
+            let Some(now) = now.filter(is_left) else { continue };
             if let Some(before) = latest.filter(|before| now.span.end < before.span.begin) {
                 let (first, second) = (now.span.by, before.span.by);
                 let proof = Proof::Overtaken { first, second, taken: span.by };
