@@ -58,7 +58,7 @@ fn more_can_not_be_taken_than_there_are_dequeues_of_unknown_outcome() {
     insta::assert_snapshot!(text, @r"
     queue: lost-write of q0, culprit 1, operations 1 3
       c2 enqueued 2 to q0 at n2, acknowledged at 0.040 s; it is one of 2 that nobody was given and that are not there at the end (c9 read q0=[] at n1 from 0.090 s to 0.095 s), and only 1 can have been taken by dequeues whose outcome nobody knows.
-      not for the brute force: more is gone than was taken: which of it nobody knows
+      not for the brute force: what dequeues of unknown outcome took is a matter of all operations
     ");
 }
 

@@ -220,6 +220,7 @@ impl Queue {
         self.in_order(findings);
         self.rest_in_order(findings);
         self.missing();
+        self.overtaken(findings);
         self.shared_out(findings);
         // With every chance given to those of unknown outcome, and then as they were shared out.
         let earliest = self.unknown.first().map_or(NEVER, |span| span.begin);
@@ -360,6 +361,24 @@ impl Queue {
         }
         missing.sort_by_key(|it| (it.gone.end, self.added[it.index].span.end));
         self.missing = missing;
+    }
+
+    /// What is missing although something that was added before it is left: no dequeue can have taken
+    /// it, whatever came of it.
+    fn overtaken(&mut self, findings: &mut Findings<Proof>) {
+        let Some((rest, _)) = &self.rest else { return };
+        let is_left = |it: &&Added| it.taken.is_some_and(|taken| taken.by == rest.by);
+        let first = self.added.iter().filter(is_left).map(|added| added.span.end).min();
+        let Some(first) = first else { return };
+        for Missing { index, .. } in &self.missing {
+            let added = self.added[*index].span;
+            if first < added.begin {
+                let apart = rest.begin.abs_diff(added.begin);
+                let proof = Proof::Gone { seen: rest.by };
+                push(findings, AnomalyKind::LostWrite, added.by, (2, apart), proof);
+            }
+        }
+        self.missing.retain(|it| first >= self.added[it.index].span.begin);
     }
 
     /// Gives what is missing to the dequeues of unknown outcome.

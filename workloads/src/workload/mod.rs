@@ -304,7 +304,7 @@ pub fn minimal(
             return Err("what a session may expect is less than one order of all operations");
         }
         (queue::NAME, _) if checker::queue::is_counted(history, anomaly) => {
-            return Err("more is gone than was taken: which of it nobody knows");
+            return Err("what dequeues of unknown outcome took is a matter of all operations");
         }
         _ => {}
     }
