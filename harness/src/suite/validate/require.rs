@@ -15,7 +15,9 @@ use crate::suite::{Run, limits, plan};
 
 pub(super) fn check(findings: &mut Findings, run_path: &Path, run: &Run, duration: Time) {
     let planned = |spec: &FaultSpec| plan::repetitions(&spec.schedule, duration) as u64;
-    let all: u64 = run.faults.iter().map(planned).sum();
+    // Chance may draw any of a mix each time.
+    let drawn = run.mix.as_ref().map_or(0, |mix| u64::from(mix.at_most));
+    let all: u64 = run.faults.iter().map(planned).sum::<u64>() + drawn;
     if !run.require.is_empty() && run.expect != Expectation::Pass {
         findings
             .add(run_path.name("require"), "a canary requires no coverage".to_string())
@@ -34,7 +36,9 @@ pub(super) fn check(findings: &mut Findings, run_path: &Path, run: &Run, duratio
             continue;
         }
         let fits = |spec: &&FaultSpec| may_hit(&spec.fault, required);
+        let may_be_drawn = run.mix.iter().flat_map(|mix| &mix.faults).any(|spec| fits(&spec));
         let fitting: u64 = run.faults.iter().filter(fits).map(planned).sum();
+        let fitting = fitting + if may_be_drawn { drawn } else { 0 };
         if fitting < required.at_least {
             let message = format!("`{required}` can never be reached");
             findings
@@ -58,7 +62,7 @@ pub(super) fn check(findings: &mut Findings, run_path: &Path, run: &Run, duratio
 
 /// Whether a fault of the kind and form is planned, told if not.
 fn is_planned(findings: &mut Findings, path: &Path, run: &Run, required: &Requirement) -> bool {
-    let kinds: BTreeSet<&str> = run.faults.iter().map(|spec| spec.fault.kind()).collect();
+    let kinds: BTreeSet<&str> = run.possible_faults().map(|spec| spec.fault.kind()).collect();
     if !kinds.contains(required.fault.as_str()) {
         findings
             .add(path.key("fault"), format!("this run has no fault `{}`", required.fault))
@@ -70,7 +74,7 @@ fn is_planned(findings: &mut Findings, path: &Path, run: &Run, required: &Requir
         return false;
     }
     let Some(form) = &required.form else { return true };
-    let of_kind = run.faults.iter().filter(|spec| spec.fault.kind() == required.fault);
+    let of_kind = run.possible_faults().filter(|spec| spec.fault.kind() == required.fault);
     let forms: BTreeSet<&str> =
         of_kind.map(|spec| spec.fault.form()).filter(|form| !form.is_empty()).collect();
     let known = forms.contains(form.as_str());
