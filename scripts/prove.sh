@@ -28,6 +28,14 @@ batches() {
     election=most-recent reads=lease replication=sync; do
     printf 'simulation-%s\tsimulate raft,%s 0 5000\n' "$switches" "$switches"
   done
+  # Every order of events in small clusters: nodes, disks, and how much of what may happen.
+  for cluster in '2 slow suspicions=3 heartbeats=1 writes=1 crashes=1' \
+    '2 slow suspicions=2 writes=2 crashes=2 losses=1' \
+    '3 prompt suspicions=2 writes=1' '3 prompt suspicions=2 crashes=1' \
+    '3 prompt suspicions=2 heartbeats=1' '3 prompt suspicions=2 losses=1' \
+    '3 prompt suspicions=2 overtakes=1' '3 slow suspicions=2'; do
+    printf 'model-%s\tmodel %s\n' "${cluster// /-}" "$cluster"
+  done
   # Every planted bug of the core and of the log.
   printf 'plants-core\tnode_tests plant\n'
   # Planted bugs and unsafe profiles on live clusters, twenty runs of each.
@@ -45,6 +53,11 @@ simulate() { # SETTINGS FIRST COUNT
   SPLITBRAIN_SETTINGS=$1 SPLITBRAIN_SEEDS=$2..$(($2 + $3)) cargo test --release -q \
     -p splitbrain-node --lib protocol::simulation::a_soak_of_given_seeds -- --ignored --nocapture --exact |
     grep -a 'schedules'
+}
+model() { # NODES prompt|slow KIND=COUNT...
+  SPLITBRAIN_MODEL="$*" cargo test --release -q -p splitbrain-node --lib \
+    protocol::model_check::checks::a_check_of_a_given_cluster -- --ignored --nocapture --exact |
+    grep -a 'states of the cluster'
 }
 node_tests() { cargo test -q -p splitbrain-node --lib "$1" | grep -a 'test result'; }
 selftest() {
@@ -71,7 +84,7 @@ while IFS=$'\t' read -r name command; do
   [ -z "$proven" ] || continue
   began=$SECONDS log=target/proofs/$name.log result=proven
   # shellcheck disable=SC2086
-  export -f simulate node_tests selftest
+  export -f simulate model node_tests selftest
   timeout 600 bash -c "set -euo pipefail; $command" >"$log" 2>&1 </dev/null || result=failed
   [ "$result" = proven ] || failed=1
   figure=$(tail -n 1 "$log" | tr '\t' ' ' | sed 's/^ *//')

@@ -631,10 +631,13 @@ fn a_leader_by_lock_in_etcd_serves_nothing_old_after_its_lease() {
 #[test]
 fn what_real_nodes_were_fed_makes_a_fresh_core_do_the_same_byte_for_byte() {
     let mut cluster = Cluster::start(&["--record-inputs", "--set", "snapshot-entries=20"]);
-    let leader = cluster.leader_other_than(0);
     for at in 0..30 {
-        assert!(cluster.put(1 + at % NODES, &format!("key/{at}"), "1"), "{}", cluster.logs());
+        // On a busy machine a leader may lose patience, and with it a write.
+        cluster.wait_for("a write to be acknowledged", || {
+            cluster.put(1 + at % NODES, &format!("key/{at}"), "1").then_some(())
+        });
     }
+    let leader = cluster.leader_other_than(0);
     cluster.kill_node(leader);
     let successor = cluster.leader_other_than(leader);
     cluster.wait_for("a write to be acknowledged", || {
@@ -645,7 +648,7 @@ fn what_real_nodes_were_fed_makes_a_fresh_core_do_the_same_byte_for_byte() {
     for node in 1..=NODES {
         cluster.kill_node(node);
     }
-    let mut replayed = 0;
+    let (mut replayed, mut effects) = (0, 0);
     for node in 1..=NODES {
         let folder = cluster.dir.path().join(format!("n{node}/recordings"));
         for recording in fs::read_dir(folder).expect("recordings") {
@@ -660,9 +663,11 @@ fn what_real_nodes_were_fed_makes_a_fresh_core_do_the_same_byte_for_byte() {
             assert!(output.status.success(), "{}: {error}", recording.display());
             let bytes = text.strip_prefix("the same ").and_then(|rest| rest.split(' ').next());
             let bytes: u64 = bytes.and_then(|bytes| bytes.parse().ok()).expect("a number");
-            assert!(bytes > 1000, "{}: {text}", recording.display());
+            assert!(bytes > 0, "{}: {text}", recording.display());
+            effects += bytes;
             replayed += 1;
         }
     }
     assert_eq!(replayed, u32::from(NODES) + 1, "one recording for each life");
+    assert!(effects > 5000, "only {effects} bytes of effects for 31 writes and an election");
 }

@@ -59,6 +59,8 @@ mod acknowledge;
 mod barrier;
 mod catch_up;
 mod contact;
+#[cfg(test)]
+mod differential;
 mod durable;
 mod election;
 mod entries;
@@ -73,6 +75,8 @@ mod lease_timers;
 mod lineage;
 mod membership;
 mod message;
+#[cfg(test)]
+mod model_check;
 mod plants;
 mod point_in_time;
 mod read;
