@@ -75,6 +75,7 @@ mod lineage;
 mod membership;
 mod message;
 mod plants;
+mod point_in_time;
 mod read;
 mod read_lease;
 mod relay;
@@ -114,6 +115,7 @@ pub use message::{
     Vouched,
 };
 pub use plants::{PLANTS, Plant, Planted, Plants};
+pub use point_in_time::{Point, PointError, Replayed};
 pub use snapshot::{ImageError, Snapshot};
 pub(crate) use topology::CHAIN_PATIENCE;
 pub use view::{Counters, FollowerView, View};

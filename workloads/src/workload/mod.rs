@@ -220,6 +220,11 @@ pub fn judge(history: &History) -> Vec<Judgement> {
     }
 }
 
+/// Whether a history is one of a set, which has one order of all its operations.
+pub(crate) fn is_set(history: &History) -> bool {
+    history.header.workload == set::NAME
+}
+
 fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
     match workload {
         register::NAME => Some(register::CHECKERS),
