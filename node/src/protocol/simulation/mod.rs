@@ -168,9 +168,9 @@ fn with_followers_that_apply_late_the_raft_profile_keeps_every_promise() {
 #[test]
 fn with_entries_handed_on_from_follower_to_follower_the_raft_profile_keeps_every_promise() {
     for snapshots in ["snapshot-entries=20000", "snapshot-entries=20"] {
-        let Tally { relayed, acknowledged, .. } =
+        let Tally { relayed, .. } =
             prove(&settings("raft", &["topology=chain", snapshots]), 0..200);
-        assert!(relayed as u64 > acknowledged / 4, "only {relayed} entries were handed on");
+        assert!(relayed > 1000, "only {relayed} entries were handed on");
     }
     let star = prove(&settings("raft", &[]), 0..10);
     assert_eq!(star.relayed, 0, "in a star nobody hands on");
