@@ -10,7 +10,7 @@ const ALL: [NodeId; 3] = [N1, N2, N3];
 
 impl Bench {
     /// A heartbeat of a leader passes among some nodes.
-    fn beat(&mut self, leader: NodeId, among: &[NodeId]) {
+    fn pulse(&mut self, leader: NodeId, among: &[NodeId]) {
         self.now += Duration::from_millis(50);
         self.step(leader, Input::Tick);
         self.settle(among);
@@ -34,8 +34,8 @@ impl Bench {
 fn chain_of_three() -> Bench {
     let mut bench = Bench::new(3, &["topology=chain"]);
     bench.elect(N1, &ALL);
-    bench.beat(N1, &ALL);
-    bench.beat(N1, &ALL);
+    bench.pulse(N1, &ALL);
+    bench.pulse(N1, &ALL);
     bench
 }
 
@@ -68,7 +68,7 @@ fn a_parent_that_is_gone_is_bypassed() {
     bench.settle(&survivors);
     assert!(!bench.is_done(1), "n3 is served by n2, which is gone");
     for _ in 0..5 {
-        bench.beat(N1, &survivors);
+        bench.pulse(N1, &survivors);
     }
     assert!(bench.is_done(1));
     assert_eq!(bench.upstream(N3), Some(N1));
@@ -84,13 +84,13 @@ fn a_parent_that_is_alive_and_hands_nothing_on_is_bypassed_too_and_later_tried_a
     for _ in 0..5 {
         bench.settle(&[N1, N2]);
         bench.lose(|from, to| (from, to) == (N2, N3));
-        bench.beat(N1, &ALL);
+        bench.pulse(N1, &ALL);
     }
     assert!(bench.relayed(N2) > handed, "n2 has tried");
     assert_eq!(bench.received(N3), bench.received(N1));
     assert_eq!(bench.upstream(N3), Some(N1));
     for _ in 0..25 {
-        bench.beat(N1, &ALL);
+        bench.pulse(N1, &ALL);
     }
     assert_eq!(bench.upstream(N3), Some(N2));
 }
@@ -101,8 +101,8 @@ fn another_leader_has_another_chain() {
     bench.elect(N2, &ALL);
     assert_eq!(bench.role(N2), RoleName::Leader);
     assert_eq!(bench.upstream(N1), Some(N2), "until it is told its place");
-    bench.beat(N2, &ALL);
-    bench.beat(N2, &ALL);
+    bench.pulse(N2, &ALL);
+    bench.pulse(N2, &ALL);
     assert_eq!(ALL.map(|node| bench.upstream(node)), [Some(N3), None, Some(N2)]);
     bench.put(N2, 1);
     bench.settle(&ALL);
