@@ -10,6 +10,7 @@
 //! | [`unique_ids`] | whether an id was given out twice | nothing |
 //! | [`bank`] | whether every read of all accounts has the same sum | transfers keep it |
 //! | [`sessions`] | what each client may expect after what it did before | a key has one writer |
+//! | [`queue`] | linearizability of queues | elements are unique, a read of what is left |
 //! | [`agreement`] | whether all nodes hold the same at the end | local reads are local |
 //!
 //! [`promise`] judges by what a store promises instead of linearizability.
@@ -32,6 +33,7 @@ pub mod lost_write;
 pub mod minimal;
 mod plants;
 pub mod promise;
+pub mod queue;
 pub mod replay;
 pub mod sessions;
 mod staleness;
@@ -91,6 +93,8 @@ mod fuzz;
 mod golden;
 #[cfg(test)]
 mod golden_models;
+#[cfg(test)]
+mod golden_queue;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
