@@ -110,6 +110,16 @@ pub enum Suspicion {
     Adaptive,
 }
 
+/// Which way entries travel to the followers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topology {
+    /// From the leader to each.
+    Star,
+    /// From the leader to one, which hands them on to the next (MySQL `log_replica_updates`,
+    /// PostgreSQL cascading replication).
+    Chain,
+}
+
 /// What the winner of an election begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PromoteBy {
@@ -209,6 +219,8 @@ pub struct Settings {
     pub fencing: bool,
     /// When a leader gives way to a later claimant.
     pub demote: Demote,
+    /// Which way entries travel to the followers.
+    pub topology: Topology,
     /// How long after its leader wrote an entry a follower applies it.
     pub apply_delay: Duration,
     /// What the winner of an election begins with.

@@ -36,6 +36,7 @@ fn render(shared: &Shared) -> String {
         ("entries_applied_total", "entries applied to the state", counters.applied),
         ("fallbacks_total", "times the leader gave up waiting", counters.fallbacks),
         ("entries_truncated_total", "entries cut and archived in lost+found", truncated),
+        ("relayed_entries_total", "entries handed on to another follower", counters.relayed),
         ("snapshots_sent_total", "snapshots sent to followers", counters.snapshots_sent),
         (
             "snapshots_installed_total",

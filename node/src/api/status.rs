@@ -19,6 +19,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         .map(|follower| {
             json!({
                 "node": follower.node.to_string(),
+                "upstream": follower.upstream.to_string(),
                 "matched": follower.matched,
                 "lag_entries": follower.lag_entries,
                 "lag_ms": millis(follower.lag),
@@ -40,6 +41,7 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "voter": view.voter,
         "epoch": view.epoch,
         "leader": view.leader.map(|leader| leader.to_string()),
+        "upstream": view.upstream.map(|upstream| upstream.to_string()),
         "received": view.received,
         "durable": view.durable,
         "applied": view.applied,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     ConfigError, Demote, Election, Fallback, Level, Reads, Replication, Settings, Standbys,
-    Suspicion, Switch, WaitPoint,
+    Suspicion, Switch, Topology, WaitPoint,
 };
+use crate::protocol::CHAIN_PATIENCE;
 use crate::state::{TTL_MAX, TTL_MIN};
 
 impl Settings {
@@ -56,12 +57,17 @@ impl Settings {
                 }
                 _ => Ok(()),
             },
+            _ if self.topology == Topology::Chain && count < 3 => refuse(
+                "topology",
+                format!("star, since there are {count} nodes and a chain begins with three"),
+                "set topology=star, or start more nodes",
+            ),
             _ => Ok(()),
         }
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
-    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 28] {
+    fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 29] {
         let raft = self.election == Election::Raft;
         let lone = [Election::Raft, Election::Paxos, Election::Manual, Election::Lease];
         let asks = !lone.contains(&self.election);
@@ -125,6 +131,14 @@ impl Settings {
                 &["replica-lag", "heartbeat"],
                 "an idle follower is heard once per heartbeat and would fall out of the set",
                 "set replica-lag to several heartbeats",
+            ),
+            (
+                isr && self.topology == Topology::Chain
+                    && self.replica_lag < (CHAIN_PATIENCE + 2) * self.heartbeat,
+                &["topology", "replication", "replica-lag", "heartbeat"],
+                "a follower whose parent is gone is bypassed after three heartbeats, and would \
+                 have fallen out of the set before",
+                "set replica-lag to at least five heartbeats, or topology=star",
             ),
             (
                 raft && !self.majority,
@@ -297,6 +311,11 @@ mod tests {
             ("raft", &["election=lease", "lock-ttl=20ms"], "election=lease with lock-ttl=20ms: "),
             ("raft", &["election=lease", "majority=off"], "completeness=on with majority=off: "),
             ("raft", &["level=applied", "apply-delay=1s"], "level=applied with apply-delay=1s: "),
+            (
+                "raft",
+                &["topology=chain", "replication=isr", "replica-lag=200ms"],
+                "topology=chain with replication=isr with replica-lag=200ms with heartbeat=50ms: ",
+            ),
             ("raft", &["apply-delay=90000s"], "apply-delay=90000s: "),
             ("raft", &["standbys=n2,m3"], "--set standbys: expected all, or nodes such as n1,n2"),
             ("raft", &["fencing"], "--set: expected name=value, got \"fencing\""),
@@ -336,6 +355,9 @@ mod tests {
             assert!(refusal.starts_with(begin), "expected \"{begin}...\", got \"{refusal}\"");
         }
         let settings = Settings::resolve("raft", &[]).expect("it makes sense");
+        let chain = Settings::resolve("raft", &["topology=chain".to_string()]).expect("as such");
+        let refusal = chain.check_cluster(&[1, 2]).expect_err("nobody to hand on to").to_string();
+        assert!(refusal.starts_with("topology=chain: expected star, since"), "{refusal}");
         settings.check_cluster(&[1]).expect("a cluster of one needs nobody");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Demote, Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads, Replication, Routing,
-    Settings, Standbys, Suspicion, WaitPoint,
+    Settings, Standbys, Suspicion, Topology, WaitPoint,
 };
 use crate::protocol::Plants;
 
@@ -91,6 +91,7 @@ fn raft() -> Settings {
         commit_own_epoch: true,
         fencing: true,
         demote: Demote::OnContact,
+        topology: Topology::Star,
         apply_delay: Duration::ZERO,
         promote_by: PromoteBy::Received,
         reads: Reads::ReadIndex,

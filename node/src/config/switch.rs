@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     ConfigError, Demote, Election, Fallback, Fsync, Level, LogFormat, PromoteBy, Reads,
-    Replication, Routing, Settings, Standbys, Suspicion, WaitPoint,
+    Replication, Routing, Settings, Standbys, Suspicion, Topology, WaitPoint,
 };
 
 /// One switch.
@@ -236,6 +236,13 @@ pub static SWITCHES: &[Switch] = &[
             Some(())
         },
     },
+    words!(
+        "topology", topology,
+        "which way entries travel: from the leader to every follower, or to one that hands them on \
+         to the next",
+        "star, chain",
+        "star" => Topology::Star, "chain" => Topology::Chain
+    ),
     span!(
         "apply-delay",
         apply_delay,

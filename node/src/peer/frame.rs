@@ -25,7 +25,7 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 pub(super) const HELLO_BYTES_MAX: usize = 64;
 
 /// The version of frames and messages. Nodes of different versions do not talk.
-pub(crate) const PROTOCOL_VERSION: u16 = 7;
+pub(crate) const PROTOCOL_VERSION: u16 = 8;
 
 const MAGIC: [u8; 8] = *b"SPLITNET";
 const HEADER_BYTES: usize = 8;

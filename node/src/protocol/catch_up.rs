@@ -34,23 +34,39 @@ impl Core {
         }
         let (matched, life) = (prev.index + entries.len() as u64, self.life);
         self.store(claim, prev.index, entries);
-        let Some(upto) = self.entries.id_at(matched) else { return };
+        if self.entries.id_at(matched).is_none() {
+            return;
+        }
+        let matched = self.agree(claim, matched);
         if !self.barrier.is_flushed(self.barrier.newest()) {
             // The entries must wait for the disk, the confirmation of the leader need not.
             self.answer_round(claim, round, Message::Alive { claim, round, life });
         }
+        self.confirm_held(claim, round, matched);
+        self.hand_on();
+        if committed <= matched && vouched.life == self.life {
+            self.freshness.vouched(vouched.round, committed);
+        }
+        self.commit_upto(claim, committed, matched);
+    }
+
+    /// Tells the leader that this log is its log up to an index, as soon as that is so.
+    pub(super) fn confirm_held(&mut self, claim: Claim, round: u64, matched: u64) {
+        let life = self.life;
+        let Some(upto) = self.entries.id_at(matched) else { return };
         if self.settings.level == Level::Received {
             self.confirm(claim, Message::Received { claim, upto });
         }
         self.once_durable(Held::Durable(self.entries.last()));
         self.once_durable(Held::Send(claim.leader, Message::Matched { claim, round, life, upto }));
+    }
+
+    /// Commits what the leader has committed, as far as this log is its log.
+    pub(super) fn commit_upto(&mut self, claim: Claim, committed: u64, matched: u64) {
         if self.plant(Plant::CommitUnmatched) {
             self.commit(committed.min(self.entries.last_index()));
         }
         self.commit(committed.min(matched));
-        if committed <= matched && vouched.life == self.life {
-            self.freshness.vouched(vouched.round, committed);
-        }
         self.freshness.applied(self.state.applied());
         let applied = self.state.applied().min(matched);
         if self.settings.level == Level::Applied
@@ -61,7 +77,7 @@ impl Core {
     }
 
     /// Whether entries that follow `prev` at the leader may follow it here.
-    fn joins(&self, prev: EntryId) -> bool {
+    pub(super) fn joins(&self, prev: EntryId) -> bool {
         if self.settings.log_matching {
             // Two logs that agree on one entry agree on everything before it (Raft, section 5.3).
             self.entries.contains(prev)
@@ -97,7 +113,7 @@ impl Core {
     }
 
     /// Makes this log continue after `prev` with these entries.
-    fn store(&mut self, upstream: Claim, prev: u64, entries: Vec<Entry>) {
+    pub(super) fn store(&mut self, upstream: Claim, prev: u64, entries: Vec<Entry>) {
         for (index, entry) in (prev + 1..).zip(entries) {
             if entry.id.index != index {
                 debug_assert!(false, "a message holds entries without holes");
@@ -120,6 +136,7 @@ impl Core {
     pub(super) fn cut_after(&mut self, index: u64, upstream: Claim) {
         self.snapshots_cut_after(index);
         self.relay.cut_after(index);
+        self.place.cut_after(index);
         let committed = self.committed;
         let cut = self.entries.cut_after(index);
         let count = cut.len() as u64;

@@ -7,6 +7,7 @@ use super::contact::Contact;
 use super::lease_timers::LeaseTimers;
 use super::membership::Known;
 use super::read::Reads;
+use super::topology::Feed;
 use super::{
     Claim, Core, Encoded, Entry, EntryId, Failure, FailureKind, HardState, Held, Message, NodeId,
     Note, Now, Outcome, PerFollower, Plant, Report, RequestId, Role, Vouched,
@@ -27,6 +28,8 @@ pub(super) struct Leader {
     /// The number of the last round of messages to all followers.
     pub(super) round: u64,
     pub(super) heartbeat_at: Now,
+    /// When the chain of followers is next looked at.
+    pub(super) arrange_at: Now,
     pub(super) contact: Contact,
     /// When to give way to a later claimant that was met.
     pub(super) demote_at: Option<Now>,
@@ -80,6 +83,8 @@ pub(super) struct Progress {
     pub(super) probing: bool,
     /// The snapshot it is being sent instead of entries that the log no longer has.
     pub(super) transfer: Option<Transfer>,
+    /// How entries reach it.
+    pub(super) feed: Feed,
     /// Whether it counts.
     pub(super) membership: Known,
 }
@@ -102,6 +107,7 @@ impl Progress {
             heard: now,
             probing: true,
             transfer: None,
+            feed: Feed::default(),
             membership: Known::default(),
         }
     }
@@ -150,6 +156,7 @@ impl Core {
             followers: self.peers.iter().map(|peer| (*peer, progress.clone())).collect(),
             round: 0,
             heartbeat_at: self.now,
+            arrange_at: self.now,
             contact: Contact::default(),
             demote_at: None,
             reads: Reads::default(),

@@ -275,6 +275,8 @@ impl Core {
             Message::Append { .. }
                 | Message::Snapshot { .. }
                 | Message::Admitted { .. }
+                | Message::Placed { .. }
+                | Message::Relayed { .. }
                 | Message::Founding { .. }
                 | Message::Forward { .. }
                 | Message::Forwarded { .. }

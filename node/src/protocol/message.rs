@@ -282,6 +282,26 @@ pub enum Message {
         /// The disk.
         incarnation: Incarnation,
     },
+    /// The receiver's place in the leader's chain. Sent with `topology=chain`.
+    Placed {
+        /// As whom it speaks. The leader is the sender.
+        claim: Claim,
+        /// From whom the receiver is sent entries.
+        upstream: NodeId,
+        /// To whom the receiver hands them on, and the last entry that is known to be there.
+        downstream: Option<(NodeId, EntryId)>,
+    },
+    /// Entries of a leader that a follower hands on. They prove nothing but themselves.
+    Relayed {
+        /// Whose entries. The leader is not the sender.
+        claim: Claim,
+        /// The entry before the first of `entries`.
+        prev: EntryId,
+        /// What follows it in the leader's log.
+        entries: Vec<Entry>,
+        /// How far the leader has committed, as it told the sender.
+        committed: u64,
+    },
 }
 
 impl Message {

@@ -22,6 +22,7 @@
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
 //! | who counts, and who only learns: founders, learners, admission | `membership.rs` |
 //! | when a follower applies, and what a winner does with the rest: `apply-delay`, `promote-by` | `relay.rs` |
+//! | which way entries travel: `topology` | `topology.rs` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
 //! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
@@ -91,6 +92,7 @@ mod session;
 #[cfg(test)]
 mod simulation;
 mod snapshot;
+mod topology;
 mod view;
 mod wall_time;
 
@@ -119,6 +121,7 @@ pub use message::{
 pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use point_in_time::{Point, PointError, Replayed};
 pub use snapshot::{ImageError, Snapshot};
+pub(crate) use topology::CHAIN_PATIENCE;
 pub use view::{Counters, FollowerView, View};
 pub use wall_time::WallTime;
 
@@ -135,6 +138,7 @@ use membership::Membership;
 use relay::Relay;
 use route::Forwards;
 use snapshot::Snapshots;
+use topology::Place;
 
 /// Time since an arbitrary start, on a clock that never goes back.
 pub type Now = Duration;
@@ -356,6 +360,7 @@ pub struct Core {
     state: State,
     snapshots: Snapshots,
     relay: Relay,
+    place: Place,
     role: Role,
     freshness: Freshness,
     /// Reads that wait until an entry is applied.
@@ -417,6 +422,7 @@ impl Core {
             state: remembered.snapshot.state.clone(),
             snapshots: Snapshots::new(remembered.snapshot),
             relay: Relay::default(),
+            place: Place::unknown(Claim::NONE),
             role: Role::Follower { upstream: None, round: 0 },
             freshness: Freshness::default(),
             sessions: Vec::new(),
@@ -543,6 +549,12 @@ impl Core {
                 self.on_founding(from, incarnation, &heard, asks);
             }
             Message::Admitted { claim, incarnation } => self.on_admitted(from, claim, incarnation),
+            Message::Placed { claim, upstream, downstream } => {
+                self.on_placed(from, claim, upstream, downstream);
+            }
+            Message::Relayed { claim, prev, entries, committed } => {
+                self.on_relayed(from, claim, prev, entries, committed);
+            }
             // A signature under a signature is nobody's.
             Message::As { .. } => {}
         }

@@ -120,7 +120,7 @@ pub const PLANTS: [Planted; 23] = [
         name: "commit-unmatched",
         meaning: "a follower commits what it holds up to the leader's position, whether it \
                   matches or not",
-        place: "protocol/catch_up.rs, on_append",
+        place: "protocol/catch_up.rs, commit_upto",
         anomaly: "lost-write",
     },
     Planted {

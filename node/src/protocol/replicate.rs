@@ -10,11 +10,11 @@ use super::entry::{Claim, EntryId, NodeId};
 use super::{Core, Message, Report, Role, Vouched};
 
 /// Most entries in one message, so that a follower that catches up answers in between.
-const RUN_ENTRIES_MAX: usize = 4096;
+pub(super) const RUN_ENTRIES_MAX: usize = 4096;
 
 /// Most bytes of commands in one message, unless one entry alone is larger. A frame of this size
 /// passes a loopback link in about a millisecond, so heartbeats are not held up.
-const RUN_BYTES_MAX: u64 = 1 << 20;
+pub(super) const RUN_BYTES_MAX: u64 = 1 << 20;
 
 /// Most bytes and entries sent ahead of a follower's answers. A follower that does not answer
 /// costs no more than this, however long it stays away.
@@ -30,6 +30,7 @@ impl Core {
         leader.heartbeat_at = self.now + self.settings.heartbeat;
         leader.round_begins(self.now);
         self.confirm_with_next_round();
+        self.arrange_chain();
         for at in 0..self.peers.len() {
             self.send_entries(self.peers[at], true);
         }
@@ -45,7 +46,7 @@ impl Core {
     }
 
     /// Sends one message of entries, or without any a heartbeat if `beat`. Whether entries that
-    /// may be sent at once are left.
+    /// may be sent at once are left. Who gets them from another follower is sent heartbeats only.
     fn send_entries(&mut self, to: NodeId, beat: bool) -> bool {
         let Role::Leader(leader) = &mut self.role else { return false };
         let Some(progress) = leader.followers.get_mut(&to) else { return false };
@@ -63,7 +64,8 @@ impl Core {
         let sent = progress.next - 1;
         let ahead = self.entries.bytes_upto(sent) - self.entries.bytes_upto(progress.matched);
         let room = ahead < WINDOW_BYTES_MAX && sent - progress.matched < WINDOW_ENTRIES_MAX;
-        let has_news = sent < last && room && !progress.probing;
+        let handed_on = progress.feed.parent.is_some();
+        let has_news = sent < last && room && !progress.probing && !handed_on;
         if !beat && !has_news {
             return false;
         }

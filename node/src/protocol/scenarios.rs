@@ -11,6 +11,7 @@ mod planted;
 mod reads;
 mod relay;
 mod suspicion;
+mod topology;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -31,6 +31,8 @@ pub struct Counters {
     pub fallbacks: u64,
     /// Entries cut from its log.
     pub truncated: u64,
+    /// Entries of its leader that it handed on to another follower.
+    pub relayed: u64,
     /// Snapshots it began to send to followers.
     pub snapshots_sent: u64,
     /// Snapshots of a leader that took the place of its log.
@@ -50,6 +52,8 @@ pub struct View {
     pub epoch: u64,
     /// Whom it takes for the leader.
     pub leader: Option<NodeId>,
+    /// Who sends it entries: the leader, or with `topology=chain` perhaps a follower.
+    pub upstream: Option<NodeId>,
     /// The latest claim it has followed or made.
     pub claim: Claim,
     /// Last index in its log in memory.
@@ -84,6 +88,8 @@ pub struct View {
 pub struct FollowerView {
     /// Who.
     pub node: NodeId,
+    /// Who sends it entries: the leader itself, or a follower.
+    pub upstream: NodeId,
     /// The last index known to be on its disk.
     pub matched: u64,
     /// How many of the leader's entries it is not known to have.
@@ -114,6 +120,7 @@ impl Core {
                 .iter()
                 .map(|(node, progress)| FollowerView {
                     node: *node,
+                    upstream: progress.feed.parent.unwrap_or(self.me),
                     matched: progress.matched,
                     lag_entries: received - progress.matched,
                     lag: self.age_of_first_after(progress.matched),
@@ -130,6 +137,7 @@ impl Core {
             voter: self.votes(),
             epoch: self.epoch(),
             leader: self.leader(),
+            upstream: self.upstream(),
             claim: self.hard.claim,
             received,
             durable: self.durable,

@@ -44,6 +44,8 @@ struct Tally {
     read_at_followers: usize,
     /// Disks that were lost.
     wiped: usize,
+    /// Entries that followers handed on.
+    relayed: usize,
 }
 
 fn prove_each(
@@ -65,6 +67,7 @@ fn prove_each(
         tally.installed += verdict.installed;
         tally.read_at_followers += verdict.read_at_followers;
         tally.wiped += verdict.wiped;
+        tally.relayed += verdict.relayed;
     }
     tally
 }
@@ -160,6 +163,17 @@ fn with_disks_lost_the_other_settings_end_with_all_replicas_equal() {
 #[test]
 fn with_followers_that_apply_late_the_raft_profile_keeps_every_promise() {
     prove(&settings("raft", &["apply-delay=150ms", "snapshot-entries=20"]), 0..SCHEDULES / 10);
+}
+
+#[test]
+fn with_entries_handed_on_from_follower_to_follower_the_raft_profile_keeps_every_promise() {
+    for snapshots in ["snapshot-entries=20000", "snapshot-entries=20"] {
+        let Tally { relayed, .. } =
+            prove(&settings("raft", &["topology=chain", snapshots]), 0..200);
+        assert!(relayed > 1000, "only {relayed} entries were handed on");
+    }
+    let star = prove(&settings("raft", &[]), 0..10);
+    assert_eq!(star.relayed, 0, "in a star nobody hands on");
 }
 
 #[test]

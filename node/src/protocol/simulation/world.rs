@@ -134,6 +134,8 @@ pub(super) struct Verdict {
     pub(super) grants: usize,
     /// How many disks were lost.
     pub(super) wiped: usize,
+    /// How many entries followers handed on.
+    pub(super) relayed: usize,
     pub(super) schedule: Vec<String>,
 }
 
@@ -235,6 +237,7 @@ pub(super) struct World {
     installed: usize,
     read_at_followers: usize,
     wiped: usize,
+    relayed: usize,
     /// Whether clients send statements where others put.
     statements: bool,
     trace: bool,
@@ -264,6 +267,7 @@ impl World {
             installed: 0,
             read_at_followers: 0,
             wiped: 0,
+            relayed: 0,
             statements: false,
             trace: false,
             schedule: Vec::new(),
@@ -327,7 +331,7 @@ impl World {
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
         let grants = self.referee.grants();
-        let World { installed, wiped, read_at_followers, schedule, .. } = self;
+        let World { installed, wiped, relayed, read_at_followers, schedule, .. } = self;
         Verdict {
             safety,
             converged,
@@ -336,6 +340,7 @@ impl World {
             installed,
             grants,
             wiped,
+            relayed,
             read_at_followers,
             schedule,
         }
@@ -561,6 +566,9 @@ impl World {
     // --- network ---
 
     fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        if let Message::Relayed { entries, .. } = &message {
+            self.relayed += entries.len();
+        }
         if self.cuts.contains(&(from, to)) {
             if self.holds {
                 self.held.push((from, to, message));
