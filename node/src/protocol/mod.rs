@@ -113,7 +113,7 @@ pub use message::{
 };
 pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use snapshot::{ImageError, Snapshot};
-pub use view::{Counters, FollowerView, View};
+pub use view::{Counters, FollowerView, LeaseView, View};
 pub use wall_time::WallTime;
 
 use crate::config::Settings;
