@@ -7,9 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use splitbrain_reports::measure::coverage::{self, Coverage};
+use splitbrain_reports::measure::fault_coverage::Hit;
 use splitbrain_reports::record::{AuditRecord, Effect, FaultRecord};
 use splitbrain_workloads::history::History;
 use splitbrain_workloads::operation::OpKind;
+
+use crate::suite::require::Requirement;
 
 /// How much evidence a run must bring.
 pub struct Thresholds {
@@ -47,6 +50,10 @@ pub struct Evidence<'a> {
     pub faults: &'a [FaultRecord],
     /// The kinds of operation that the workload makes.
     pub kinds: &'a [OpKind],
+    /// The faults that took effect, and the circumstances.
+    pub hits: &'a [Hit],
+    /// What the suite wants them to have hit.
+    pub require: &'a [Requirement],
     /// Whether the cluster settled after the heal, within its bound.
     pub settled: bool,
 }
@@ -63,6 +70,7 @@ pub fn audit(evidence: &Evidence<'_>) -> Vec<AuditRecord> {
         records.push(effects(evidence.faults));
         records.push(traffic(evidence));
     }
+    records.extend(evidence.require.iter().map(|required| covered(required, evidence.hits)));
     records.push(final_reads(evidence.history));
     records.push(AuditRecord {
         name: "settled".to_string(),
@@ -153,6 +161,17 @@ fn traffic(evidence: &Evidence<'_>) -> AuditRecord {
             None => "no fault was in force".to_string(),
         },
         enough: least.is_some_and(|(count, _, _)| count >= THRESHOLDS.into_each_fault),
+    }
+}
+
+/// What the suite requires of its faults.
+fn covered(required: &Requirement, hits: &[Hit]) -> AuditRecord {
+    let count = required.count(hits);
+    AuditRecord {
+        name: "coverage".to_string(),
+        rule: required.to_string(),
+        observed: count.to_string(),
+        enough: count >= required.at_least,
     }
 }
 

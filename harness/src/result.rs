@@ -224,7 +224,7 @@ pub fn over(results: impl Iterator<Item = RunResult>) -> RunResult {
 
 #[cfg(test)]
 mod tests {
-    use splitbrain_reports::record::FaultId;
+    use splitbrain_reports::record::{FaultId, OnLinks};
     use splitbrain_workloads::history::{FORMAT_VERSION, Header, Operation, OperationId, Stamp};
     use splitbrain_workloads::operation::{ClientId, Key, Op, Outcome, Reply, Value};
     use splitbrain_workloads::verdict::Anomaly;
@@ -276,9 +276,11 @@ mod tests {
             id: FaultId(1),
             kind: "kill".to_string(),
             shape: String::new(),
+            form: String::new(),
             victims: Vec::new(),
             leaders: Vec::new(),
             links: Vec::new(),
+            on_links: OnLinks::Cut,
             planned: None,
             requested: Some(Micros(2_000_000)),
             in_force: Some(Micros(2_000_000)),

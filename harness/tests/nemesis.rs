@@ -233,6 +233,12 @@ fn status(node: NodeId, leader: NodeId, epoch: u64) -> NodeStatus {
 
 /// Carries out one fault and says what is recorded of it.
 async fn inject(sleepers: &Arc<Sleepers>, faults: &str) -> FaultRecord {
+    // The fault begins at its time and is healed after its own; only then is the load over.
+    inject_under(sleepers, faults, Duration::from_millis(700)).await
+}
+
+/// The same under a load that goes on for a while after the last fault has begun.
+async fn inject_under(sleepers: &Arc<Sleepers>, faults: &str, load: Duration) -> FaultRecord {
     let clock = Clock::start();
     let folder = sleepers.folder.path();
     let header = Header { history: FORMAT_VERSION, workload: "set".to_string(), nodes: 3 };
@@ -247,8 +253,7 @@ async fn inject(sleepers: &Arc<Sleepers>, faults: &str) -> FaultRecord {
     let plan = planned(faults);
     let last = plan.faults.iter().map(|fault| fault.start.earliest().duration()).max().unwrap();
     let injection = injector.start(&plan);
-    // The fault begins at its time and is healed after its own; only then is the load over.
-    tokio::time::sleep(last + Duration::from_millis(700)).await;
+    tokio::time::sleep(last + load).await;
     let record = injection.finish(Duration::from_secs(10)).await.unwrap().remove(0);
     let told = match &record.effect {
         Effect::Seen(evidence) => format!("{} took effect: {evidence}", record.kind),
@@ -287,6 +292,16 @@ async fn a_pause_is_seen_in_the_kernels_table() {
     let record = inject(&sleepers, "pause: { node: n2, at: 1s, for: 500ms }").await;
     assert_eq!(record.effect, Effect::Seen("the kernel had n2 stopped".to_string()));
     assert!(sleepers.process(NodeId(2)).is_some_and(|process| !process.is_still()));
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_goes_not_beyond_its_last_moment() {
+    let sleepers = Sleepers::start(true).await;
+    let fault = "pause: { node: n2, at: 1s, for: 5s, before: 1200ms }";
+    let record = inject_under(&sleepers, fault, Duration::from_secs(4)).await;
+    let lasted = record.heal_requested.unwrap().0 - record.in_force.unwrap().0;
+    assert!(lasted < 2_000_000, "healed after {lasted} us, with the load or by itself");
     sleepers.processes.shutdown().await.unwrap();
 }
 

@@ -11,10 +11,12 @@ use reqwest::Url;
 
 use crate::config::{Election, Settings, describe};
 use crate::lock_service::Kind;
+use crate::log::Identity;
 use crate::peer::Peer;
-use crate::protocol::{NodeId, Plant, Plants};
-use crate::recording::replay;
-use crate::runtime::{NodeConfig, serve};
+use crate::protocol::{NodeId, Plant, Plants, Point};
+use crate::recording;
+use crate::replay::replay;
+use crate::runtime::{NodeConfig, cluster_number, serve};
 
 /// Most nodes of a cluster. A leader sends every entry to each follower itself, and the state of
 /// the art is 3 to 7.
@@ -42,7 +44,8 @@ pub struct NodeArgs {
     data_dir: Option<PathBuf>,
 
     /// Where clients reach the node over HTTP
-    #[arg(long, value_name = "ADDRESS", required_unless_present_any = ["describe", "replay_inputs"])]
+    #[arg(long, value_name = "ADDRESS",
+          required_unless_present_any = ["describe", "replay_inputs", "replay_to"])]
     client_listen: Option<SocketAddr>,
 
     /// Where clients are told to reach this node when another one redirects them to it
@@ -90,6 +93,16 @@ pub struct NodeArgs {
     #[arg(long)]
     allow_remote: bool,
 
+    /// Start nothing: print as JSON what the log in --data-dir comes to at a point, which is an
+    /// index, a GTID such as n1@3:17, a time such as 2026-11-21T15:04:05Z (without what was
+    /// written later) or `end`. Nothing in the folder changes
+    #[arg(long, value_name = "POINT")]
+    replay_to: Option<Point>,
+
+    /// With --replay-to: write that state as a new data directory of this node
+    #[arg(long, value_name = "DIR", requires = "replay_to")]
+    into: Option<PathBuf>,
+
     /// Print every profile, switch and plant as JSON and exit
     #[arg(long)]
     describe: bool,
@@ -127,6 +140,21 @@ pub fn run(args: NodeArgs) -> ExitCode {
     if let Some(path) = &args.replay_inputs {
         return replayed(path);
     }
+    if let Some(point) = args.replay_to {
+        return match args.replay(point) {
+            Ok(report) => {
+                #[expect(clippy::print_stdout, reason = "this is the command's output")]
+                {
+                    println!("{report:#}");
+                }
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                tracing::error!("cannot replay: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let config = match args.check() {
         Ok(config) => config,
         Err(error) => {
@@ -144,7 +172,7 @@ pub fn run(args: NodeArgs) -> ExitCode {
 }
 
 fn replayed(path: &Path) -> ExitCode {
-    match replay(path) {
+    match recording::replay(path) {
         #[expect(clippy::print_stdout, reason = "this is the command's output")]
         Ok(replayed) => {
             println!("{replayed}");
@@ -176,6 +204,13 @@ fn log_to_stderr() {
 }
 
 impl NodeArgs {
+    fn replay(self, point: Point) -> Result<serde_json::Value> {
+        let id = self.id.context("--id: expected a node such as n1, got nothing")?;
+        let data_dir = self.data_dir.context("--data-dir: expected a folder, got nothing")?;
+        let identity = Identity { cluster: cluster_number(&self.cluster), node: id.0 };
+        replay(&data_dir, identity, point, self.into.as_deref())
+    }
+
     fn check(self) -> Result<NodeConfig> {
         let mut settings = Settings::resolve(&self.profile, &self.overrides)?;
         settings.plants = self.plants.into_iter().fold(Plants::NONE, Plants::with);

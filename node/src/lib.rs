@@ -14,6 +14,7 @@ pub mod log;
 mod peer;
 pub mod protocol;
 mod recording;
+mod replay;
 mod runtime;
 mod snapshot_file;
 pub mod state;

@@ -479,7 +479,7 @@ fn record(note: &Note) -> Record {
 }
 
 /// The number of a cluster's name, which is written into every log.
-fn cluster_number(name: &str) -> u64 {
+pub(crate) fn cluster_number(name: &str) -> u64 {
     fnv1a(name.as_bytes())
 }
 

@@ -97,7 +97,13 @@ impl SnapshotFile {
     }
 }
 
-fn write(path: &Path, identity: Identity, received: bool, image: &[u8]) -> io::Result<()> {
+/// Puts a snapshot's image in place, whole or not at all.
+pub(crate) fn write(
+    path: &Path,
+    identity: Identity,
+    received: bool,
+    image: &[u8],
+) -> io::Result<()> {
     let unfinished: PathBuf = path.with_extension("tmp");
     let mut file = File::create(&unfinished)?;
     file.write_all(&header(identity, received))?;
@@ -119,7 +125,8 @@ fn header(identity: Identity, received: bool) -> Vec<u8> {
     bytes
 }
 
-fn read(path: &Path, identity: Identity) -> Result<Saved> {
+/// Reads the snapshot in a file. A file that is not there is the state before the first entry.
+pub(crate) fn read(path: &Path, identity: Identity) -> Result<Saved> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
@@ -149,7 +156,7 @@ fn read(path: &Path, identity: Identity) -> Result<Saved> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Claim, EntryId, Lineage, NodeId};
+    use crate::protocol::{Claim, EntryId, Lineage, NodeId, WallTime};
     use crate::state::{Change, Command, State};
 
     const US: Identity = Identity { cluster: 7, node: 2 };
@@ -161,7 +168,8 @@ mod tests {
             state.apply(index, Change { command, key: Some(index.to_string().into()) });
         }
         let claim = Claim { epoch: 1, leader: NodeId(2) };
-        Arc::new(Snapshot { last: EntryId { claim, index }, lineage: Lineage::default(), state })
+        let last = EntryId { claim, index };
+        Arc::new(Snapshot { last, written: WallTime(index), lineage: Lineage::default(), state })
     }
 
     fn open(dir: &Path, identity: Identity) -> Result<Saved> {

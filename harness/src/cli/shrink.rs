@@ -99,11 +99,13 @@ fn symptom(recorded: &Recorded) -> Result<Symptom, Failure> {
     }
 }
 
-/// The plan without what has nothing to do with its failure: an anomaly needs no gates.
+/// The plan without what has nothing to do with its failure: an anomaly needs no gates, and no
+/// failure is one of coverage, which a plan with fewer faults could not reach.
 fn stripped(plan: &PlannedRun, symptom: &Symptom) -> PlannedRun {
+    let plan = PlannedRun { require: Vec::new(), ..plan.clone() };
     match symptom {
-        Symptom::Anomaly(_) => PlannedRun { gates: Gates::default(), ..plan.clone() },
-        Symptom::Gate(_) | Symptom::Anything => plan.clone(),
+        Symptom::Anomaly(_) => PlannedRun { gates: Gates::default(), liveness: None, ..plan },
+        Symptom::Gate(_) | Symptom::Anything => plan,
     }
 }
 

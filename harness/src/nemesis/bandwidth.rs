@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use splitbrain_reports::record::Effect;
+use splitbrain_reports::record::{Effect, OnLinks};
 use splitbrain_workloads::seed::Stream;
 
 use super::reach::{Reach, Slowing};
@@ -97,6 +97,14 @@ Expect    a queue that grows: heartbeats stuck behind data, and elections.";
 
     fn shape(&self) -> String {
         format!("{}, {}/s", self.reach().shape(), self.limit)
+    }
+
+    fn on_links(&self) -> OnLinks {
+        OnLinks::Slowed
+    }
+
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
     }
 
     fn victim_serves(&self) -> bool {

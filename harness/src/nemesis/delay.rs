@@ -1,7 +1,7 @@
 //! The `delay` fault: every byte on the links of a node arrives later, by more or less.
 
 use serde::{Deserialize, Serialize};
-use splitbrain_reports::record::Effect;
+use splitbrain_reports::record::{Effect, OnLinks};
 use splitbrain_workloads::seed::Stream;
 
 use super::reach::{Reach, Slowing};
@@ -64,6 +64,14 @@ Expect    slower answers; timeouts and elections where the delay comes near.";
             false => format!(" +-{}", self.spread),
         };
         format!("{}, {}{jitter}", self.reach().shape(), self.by)
+    }
+
+    fn on_links(&self) -> OnLinks {
+        OnLinks::Slowed
+    }
+
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
     }
 
     fn victim_serves(&self) -> bool {

@@ -165,9 +165,11 @@ impl Task {
             id: *id,
             kind: fault.kind().to_string(),
             shape: self.fault.shape(),
+            form: fault.form().to_string(),
             victims: Vec::new(),
             leaders: Vec::new(),
             links: Vec::new(),
+            on_links: fault.on_links(),
             planned: match start {
                 Start::At(at) => Some(micros(at.duration())),
                 Start::When { .. } => None,
@@ -202,6 +204,11 @@ impl Task {
     async fn resolve(&mut self) -> Result<Box<dyn Action>, Skipped> {
         let deadline = tokio::time::Instant::now() + ROLE_WAIT_AT_MOST;
         loop {
+            if let Some((before, limit)) = self.fault.before.zip(self.limit())
+                && tokio::time::Instant::now() >= limit
+            {
+                return Err(Skipped(format!("it had not begun before {before}")));
+            }
             let reason = match self.fault.fault.resolve(&self.shared.view(), &mut self.rng) {
                 Ok(action) if self.shared.reserve(&*action) => return Ok(action),
                 // Another fault was faster; the next look sees it.
@@ -252,11 +259,13 @@ impl Task {
 
         let (end, is_over) = watch::channel(false);
         let mut force = InForce::until(is_over);
+        let limit = self.limit();
         {
             let mut work = action.sustain(hands, &mut force);
             let done = tokio::select! {
                 done = &mut work => Some(done),
                 () = self.last(&record.victims, &baseline) => None,
+                () = until(limit) => None,
             };
             end.send_replace(true);
             match done {
@@ -344,8 +353,22 @@ impl Task {
         }
     }
 
+    /// The moment at which the heal begins at the latest.
+    fn limit(&self) -> Option<tokio::time::Instant> {
+        let at = Micros(self.shared.began.0 + micros(self.fault.before?.duration()).0);
+        Some(self.shared.injector.clock.instant(at).into())
+    }
+
     fn report(&self, step: FaultStep) {
         self.shared.injector.journal.report(Event::Fault { fault: self.fault.id, step });
+    }
+}
+
+/// Waits for a moment; for ever where there is none.
+async fn until(limit: Option<tokio::time::Instant>) {
+    match limit {
+        Some(limit) => tokio::time::sleep_until(limit).await,
+        None => std::future::pending().await,
     }
 }
 

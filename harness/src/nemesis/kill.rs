@@ -40,6 +40,10 @@ Expect    no acknowledged write is lost, unless a store acknowledges before its
         self.node.to_string()
     }
 
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
+    }
+
     fn victim_serves(&self) -> bool {
         false
     }

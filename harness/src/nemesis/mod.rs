@@ -39,6 +39,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize};
+use splitbrain_reports::record::OnLinks;
 use splitbrain_workloads::seed::Stream;
 
 pub use action::{Action, InForce};
@@ -75,6 +76,21 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
     /// The parameters in words, such as "leader" or "leader from peers and clients". Reports add
     /// how long.
     fn shape(&self) -> String;
+
+    /// Which form of the kind this is, where there are several; coverage is counted by it.
+    fn form(&self) -> &'static str {
+        ""
+    }
+
+    /// What is done to the links that it names.
+    fn on_links(&self) -> OnLinks {
+        OnLinks::Cut
+    }
+
+    /// Whom it is aimed at, where one selector says it all.
+    fn aimed_at(&self) -> Option<Selector> {
+        None
+    }
 
     /// Whether clients still hear from the victims while the fault is in force.
     fn victim_serves(&self) -> bool;
@@ -141,6 +157,21 @@ macro_rules! registry {
             /// [`Fault::shape`].
             pub fn shape(&self) -> String {
                 match self { $(AnyFault::$fault(fault) => fault.shape(),)+ }
+            }
+
+            /// [`Fault::form`].
+            pub fn form(&self) -> &'static str {
+                match self { $(AnyFault::$fault(fault) => fault.form(),)+ }
+            }
+
+            /// [`Fault::on_links`].
+            pub fn on_links(&self) -> OnLinks {
+                match self { $(AnyFault::$fault(fault) => fault.on_links(),)+ }
+            }
+
+            /// [`Fault::aimed_at`].
+            pub fn aimed_at(&self) -> Option<Selector> {
+                match self { $(AnyFault::$fault(fault) => fault.aimed_at(),)+ }
             }
 
             /// [`Fault::victim_serves`].

@@ -37,6 +37,10 @@ Expect    a store that trusts its clock or its memory of having been elected
         self.node.to_string()
     }
 
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
+    }
+
     fn victim_serves(&self) -> bool {
         false
     }

@@ -45,6 +45,10 @@ Expect    no acknowledged write is lost, unless the node need not have them all.
         self.node.to_string()
     }
 
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
+    }
+
     fn victim_serves(&self) -> bool {
         true
     }

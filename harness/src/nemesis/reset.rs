@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use splitbrain_reports::record::Effect;
+use splitbrain_reports::record::{Effect, OnLinks};
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
@@ -57,6 +57,14 @@ Expect    requests of unknown outcome; no acknowledged write is lost.";
     fn shape(&self) -> String {
         let again = self.again.map(|again| format!(", every {again}"));
         format!("{}{}", self.reach().shape(), again.unwrap_or_default())
+    }
+
+    fn on_links(&self) -> OnLinks {
+        OnLinks::Reset
+    }
+
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
     }
 
     fn victim_serves(&self) -> bool {

@@ -51,6 +51,10 @@ Expect    timeouts and elections while nothing is broken; a store that trusts
         format!("{}, {} stopped of {}", self.node, self.stopped, self.stopped.plus(self.running))
     }
 
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
+    }
+
     fn victim_serves(&self) -> bool {
         true
     }

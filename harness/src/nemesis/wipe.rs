@@ -42,6 +42,10 @@ Expect    the node catches up from its peers and no acknowledged write is lost."
         self.node.to_string()
     }
 
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
+    }
+
     fn victim_serves(&self) -> bool {
         false
     }

@@ -59,6 +59,8 @@ pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> ByName {
                 || fault.end.clone(),
                 |lasted| End::After(time(lasted).max(Time::from_millis(1)).min(plan.duration)),
             ),
+            // Its observed time in force says it all.
+            before: None,
         });
     }
     // Stable, as in every plan.

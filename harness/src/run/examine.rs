@@ -9,7 +9,7 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context as _;
-use splitbrain_reports::measure::{Measured, RunMeasures, Window};
+use splitbrain_reports::measure::{Measured, RunMeasures, Window, fault_coverage};
 use splitbrain_reports::record::{
     Expectation, Opinion, Recheck, RunRecord, RunResult, TargetRecord,
 };
@@ -22,6 +22,7 @@ use super::Traces;
 use super::directory::RunDirectory;
 use crate::audit::{self, Evidence};
 use crate::gate::{self, Observed};
+use crate::liveness::{self, Life};
 use crate::result::{self, Facts};
 use crate::suite::plan::PlannedRun;
 
@@ -74,6 +75,7 @@ fn blank(plan: &PlannedRun, target: TargetRecord, directory: String) -> RunRecor
         operations: Vec::new(),
         shed: 0,
         faults: Vec::new(),
+        coverage: Vec::new(),
         settled_after: None,
         recheck: None,
         directory,
@@ -103,11 +105,21 @@ fn judged(
     measures.fill(&mut faults);
     let observed =
         Observed { history, judgements: &judgements, measures: &measures, traces: &traces };
-    let gates = gate::evaluate(&plan.gates, &observed);
+    let mut gates = gate::evaluate(&plan.gates, &observed);
+    gates.extend(liveness::judge(&Life {
+        asked: plan.liveness,
+        nodes: plan.target.nodes,
+        history,
+        faults: &faults,
+        traces: &traces,
+    }));
+    let hits = fault_coverage::hits(plan.target.nodes, &traces.events, &faults);
     let audit = audit::audit(&Evidence {
         history,
         faults: &faults,
         kinds: &plan.workload.kinds(),
+        hits: &hits,
+        require: &plan.require,
         settled: traces.settled_after.is_some(),
     });
     let facts = Facts {
@@ -145,6 +157,7 @@ fn judged(
         audit,
         operations: measures.operations,
         shed: traces.shed.len() as u64,
+        coverage: fault_coverage::matrix(&faults, &hits),
         faults,
         settled_after: traces.settled_after,
         recheck,

@@ -92,6 +92,8 @@ pub struct Traces {
     pub awaited: bool,
     /// Nodes that ended without our doing.
     pub ends: Vec<Exit>,
+    /// Whether the target promises to serve as long as a majority is up and connected.
+    pub promises_progress: bool,
     /// Whether it was ended early from outside.
     pub interrupted: bool,
     /// What ended it early from inside, in words.
@@ -115,7 +117,8 @@ impl Traces {
 /// Goes through all phases of a run. Whatever happens, the processes are gone when it returns and
 /// the files hold what was seen.
 pub async fn conduct(plan: &PlannedRun, surroundings: Surroundings) -> Traces {
-    let mut traces = Traces::default();
+    let promises_progress = surroundings.target.promises_progress();
+    let mut traces = Traces { promises_progress, ..Traces::default() };
     if let Err(error) = phases(plan, surroundings, &mut traces).await {
         traces.trouble = Some(format!("{error:#}"));
     }

@@ -36,7 +36,7 @@ pub fn hints(faults: &[FaultRecord], from: Micros, to: Micros) -> Vec<Vec<FaultI
 
 #[cfg(test)]
 mod tests {
-    use splitbrain_reports::record::Effect;
+    use splitbrain_reports::record::{Effect, OnLinks};
 
     use super::*;
 
@@ -45,9 +45,11 @@ mod tests {
             id: FaultId(id),
             kind: "kill".to_string(),
             shape: String::new(),
+            form: String::new(),
             victims: Vec::new(),
             leaders: Vec::new(),
             links: Vec::new(),
+            on_links: OnLinks::Cut,
             planned: None,
             requested: Some(Micros(from)),
             in_force: Some(Micros(from)),

@@ -19,6 +19,8 @@ pub const NODES: u16 = 3;
 pub const LEAD_IN: Time = Time::from_secs(1);
 /// Repeated faults are healed so long before the end: what they broke must be seen recovering.
 pub const TAIL: Time = Time::from_secs(1);
+/// The heal of a drawn fault begins so long before a quiet window: a restart takes most of it.
+pub const QUIET_HEAL: Time = Time::from_secs(1);
 /// How long the weakened target of a canary runs without faults: long enough to show that it does
 /// not fail by itself.
 pub const CALM: Time = Time::from_secs(3);
@@ -39,6 +41,8 @@ pub const TIMEOUT_MAX: Time = Time::from_secs(60);
 pub const TIMEOUT_MIN: Time = Time::from_millis(10);
 /// More faults than this, after `every` was expanded, cannot be told apart in a report.
 pub const FAULTS_MAX: usize = 1000;
+/// A fault a thousand times as likely as another is as good as alone.
+pub const WEIGHT_MAX: u32 = 1000;
 /// A suite is read and judged as a whole.
 pub const RUNS_MAX: usize = 200;
 /// Names become folders; with the folders around them they must fit into a path.

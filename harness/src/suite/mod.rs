@@ -14,8 +14,10 @@
 pub mod fault;
 pub mod gates;
 pub mod limits;
+pub mod mix;
 pub mod plan;
 mod problem;
+pub mod require;
 pub mod schedule;
 mod tagged;
 pub mod target;
@@ -32,6 +34,8 @@ use splitbrain_workloads::workload::WorkloadSpec;
 
 use fault::FaultSpec;
 use gates::Gates;
+use mix::Mix;
+use require::Requirement;
 use target::{TargetKind, TargetSpec};
 use units::{Rate, Time};
 
@@ -143,15 +147,36 @@ pub struct Run {
     /// What goes wrong.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultSpec>,
+    /// What else goes wrong, by chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix: Option<Mix>,
     /// Rules on measures.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
+    /// How long a majority that is up and connected may leave its clients waiting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub liveness: Option<Time>,
+    /// What the faults must have hit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require: Vec<Requirement>,
     /// What the verdict must be.
     #[serde(default = "pass", deserialize_with = "tagged::read", skip_serializing_if = "is_pass")]
     pub expect: Expectation,
     /// For a run that must fail: the target that differs in one switch and must pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control: Option<TargetSpec>,
+}
+
+impl Run {
+    /// Whether nothing goes wrong in it.
+    pub fn is_calm(&self) -> bool {
+        self.faults.is_empty() && self.mix.is_none()
+    }
+
+    /// Every fault that it may plan: those with times of their own, then those of its mix.
+    pub fn possible_faults(&self) -> impl Iterator<Item = &FaultSpec> {
+        self.faults.iter().chain(self.mix.iter().flat_map(|mix| &mix.faults))
+    }
 }
 
 fn pass() -> Expectation {

@@ -31,12 +31,17 @@ pub struct Schedule {
     pub until: Option<Condition>,
     /// The longest wait for `when`, and the longest time in force for `until`.
     pub at_most: Option<Time>,
+    /// Time from the start of the load at which its heal begins at the latest, and after which it
+    /// does not begin.
+    pub before: Option<Time>,
+    /// In a mix: how likely it is, beside the others.
+    pub weight: Option<u32>,
 }
 
 impl Schedule {
     /// The keys that are the schedule's, whatever the fault.
-    pub const KEYS: [&'static str; 7] =
-        ["at", "every", "jitter", "for", "when", "until", "at_most"];
+    pub const KEYS: [&'static str; 9] =
+        ["at", "every", "jitter", "for", "when", "until", "at_most", "before", "weight"];
 
     /// Reads the value of one of [`Schedule::KEYS`].
     pub(super) fn read<'de, A: MapAccess<'de>>(
@@ -51,6 +56,8 @@ impl Schedule {
             "for" => self.lasts = Some(map.next_value()?),
             "when" => self.when = Some(map.next_value()?),
             "until" => self.until = Some(map.next_value()?),
+            "before" => self.before = Some(map.next_value()?),
+            "weight" => self.weight = Some(map.next_value()?),
             _ => self.at_most = Some(map.next_value()?),
         }
         Ok(())
@@ -71,7 +78,9 @@ impl Schedule {
         entry(map, "when", &self.when)?;
         entry(map, "for", &self.lasts)?;
         entry(map, "until", &self.until)?;
-        entry(map, "at_most", &self.at_most)
+        entry(map, "at_most", &self.at_most)?;
+        entry(map, "before", &self.before)?;
+        entry(map, "weight", &self.weight)
     }
 }
 

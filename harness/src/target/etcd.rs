@@ -116,6 +116,10 @@ impl Target for Etcd {
         &self.version
     }
 
+    fn promises_progress(&self) -> bool {
+        true
+    }
+
     fn peer_style(&self) -> PeerStyle {
         PeerStyle::Advertised
     }

@@ -115,6 +115,10 @@ pub trait Target: Send + Sync {
     /// How peers are found.
     fn peer_style(&self) -> PeerStyle;
 
+    /// Whether, as it is set, it promises to serve as long as a majority of its nodes is up and
+    /// connected, without anybody's help.
+    fn promises_progress(&self) -> bool;
+
     /// The arguments that start one node on its data directory, the first time and every time
     /// after a kill.
     fn arguments(&self, node: NodeId, wiring: &Wiring, data: &Path) -> Vec<String>;

@@ -42,11 +42,15 @@ const LOCK_SERVICE: &str = "lock-service";
 /// Its one value so far: a store of our own.
 const BUILT_IN: &str = "store";
 
+/// Elections that a majority wins without an operator and without a service outside of it.
+const ELECTS_ALONE: [&str; 6] = ["raft", "paxos", "most-recent", "seniority", "bully", "ring"];
+
 /// The built-in store.
 pub(super) struct Store {
     spec: TargetSpec,
     program: PathBuf,
     lock_service: Option<LockService>,
+    promises_progress: bool,
     /// For status, past the proxies; not a logical client.
     sampler: reqwest::Client,
 }
@@ -73,7 +77,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Setting {
                 name: PROFILE.to_string(),
                 default: "raft".to_string(),
-                values: names(profiles),
+                values: profiles.into_iter().map(|profile| profile.name).collect(),
                 meaning: "a named setting of all protections".to_string(),
             },
             Setting {
@@ -115,7 +119,19 @@ pub(super) fn open(spec: &TargetSpec) -> Result<Store, Unusable> {
     let program = program()?;
     let asked = spec.settings.contains_key(LOCK_SERVICE);
     let lock_service = asked.then(|| LockService::new(program.clone()));
-    Ok(Store { spec: spec.clone(), program, lock_service, sampler })
+    let promises_progress = promises_progress(spec, &describe()?.profiles);
+    Ok(Store { spec: spec.clone(), program, lock_service, promises_progress, sampler })
+}
+
+/// A majority is enough where it commits and elects by itself. A planted bug promises nothing.
+fn promises_progress(spec: &TargetSpec, profiles: &[Profile]) -> bool {
+    let profile = spec.settings.get(PROFILE);
+    let profile = profiles.iter().find(|known| Some(&known.name) == profile);
+    let switch =
+        |name: &str| spec.set.get(name).or_else(|| profile?.settings.get(name)).map(String::as_str);
+    !spec.settings.contains_key(PLANT)
+        && switch("replication") == Some("quorum")
+        && ELECTS_ALONE.iter().any(|election| switch("election") == Some(election))
 }
 
 fn program() -> Result<PathBuf, Unusable> {
@@ -128,9 +144,16 @@ fn program() -> Result<PathBuf, Unusable> {
 /// The part of `splitbrain node --describe` that suites are checked against.
 #[derive(Deserialize)]
 struct Description {
-    profiles: Vec<Named>,
+    profiles: Vec<Profile>,
     switches: Vec<Named>,
     plants: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    name: String,
+    /// Every switch by name.
+    settings: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -180,6 +203,10 @@ impl Target for Store {
 
     fn version(&self) -> &str {
         env!("CARGO_PKG_VERSION")
+    }
+
+    fn promises_progress(&self) -> bool {
+        self.promises_progress
     }
 
     fn peer_style(&self) -> PeerStyle {
@@ -512,6 +539,30 @@ mod tests {
 
     fn answer(op: &Op, json: Json) -> Option<Reply> {
         reply(op, &serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn only_a_store_that_commits_and_elects_by_itself_promises_progress() {
+        let profile = |name: &str, replication: &str| Profile {
+            name: name.to_string(),
+            settings: [("replication", replication), ("election", "raft")]
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .into(),
+        };
+        let profiles = [profile("raft", "quorum"), profile("sync", "sync")];
+        let spec = |profile: &str| {
+            let mut spec = TargetSpec::of_kind("store");
+            spec.settings.insert(PROFILE.to_string(), profile.to_string());
+            spec
+        };
+        assert!(promises_progress(&spec("raft"), &profiles));
+        assert!(!promises_progress(&spec("sync"), &profiles), "one that is gone stops it");
+        let mut manual = spec("raft");
+        manual.set.insert("election".to_string(), "manual".to_string());
+        assert!(!promises_progress(&manual, &profiles), "an operator must act");
+        let mut planted = spec("raft");
+        planted.settings.insert(PLANT.to_string(), "vote-twice".to_string());
+        assert!(!promises_progress(&planted, &profiles), "a bug promises nothing");
     }
 
     #[test]

@@ -236,6 +236,18 @@ pub fn open(
     Ok((log, recovered))
 }
 
+/// Reads the log in a folder that no node is using, and leaves it as it is: a torn tail stays.
+///
+/// # Errors
+///
+/// See [`LogError`]; also when the folder is not there.
+pub fn read(dir: &Path, identity: Identity) -> Result<Recovered, LogError> {
+    // Looked at first, since taking the lock of a folder creates it.
+    fs::metadata(dir).map_err(LogError::io("open", dir))?;
+    let _lock = lock(dir)?;
+    recovery::read(dir, identity)
+}
+
 /// The end of the log, where records are appended. Dropping it is like a crash: nothing is synced.
 #[derive(Debug)]
 pub struct Log {

@@ -26,12 +26,17 @@ pub(super) struct Tail {
     pub(super) closed: Vec<Closed>,
 }
 
-/// Reads all segments, cuts and zeroes a torn tail. `None`: there is no segment yet.
-pub(super) fn recover(
-    dir: &Path,
-    identity: Identity,
-    plants: Plants,
-) -> Result<(Option<Tail>, Recovered), LogError> {
+/// Everything that is in a folder, as it was found.
+struct Found {
+    scan: Scan,
+    segments: usize,
+    purged: bool,
+    /// Segments that were let go and are still there.
+    gone: Vec<u64>,
+}
+
+/// Reads all segments and changes nothing in them.
+fn find(dir: &Path, identity: Identity, plants: Plants) -> Result<Found, LogError> {
     let first = First::read(dir, identity)?;
     let purged = first != First::WHOLE;
     // A stop in the middle of a purge leaves segments before the first; they go in the end.
@@ -52,6 +57,25 @@ pub(super) fn recover(
         let segment = Segment::open(dir, identity, number, &mut buffer)?;
         scan.segment(segment, &buffer)?;
     }
+    Ok(Found { scan, segments: numbers.len(), purged, gone })
+}
+
+/// Reads all segments and leaves them as they are, a torn tail too.
+pub(super) fn read(dir: &Path, identity: Identity) -> Result<Recovered, LogError> {
+    let Found { scan, segments, purged, .. } = find(dir, identity, Plants::NONE)?;
+    let torn_bytes = scan.torn.as_ref().map_or(0, |torn| torn.to - torn.from);
+    let torn_at = scan.torn.map(|torn| (torn.path, torn.from));
+    Ok(Recovered { records: scan.records, torn_bytes, torn_at, segments, purged })
+}
+
+/// Reads all segments, cuts and zeroes a torn tail. `None`: there is no segment yet.
+pub(super) fn recover(
+    dir: &Path,
+    identity: Identity,
+    plants: Plants,
+) -> Result<(Option<Tail>, Recovered), LogError> {
+    segment::remove_unfinished(dir)?;
+    let Found { scan, segments, purged, gone } = find(dir, identity, plants)?;
     // A process that was killed leaves bytes that were written but not synced, and names too. What
     // is handed out counts as durable, and the next frame may only follow durable ones.
     segment::sync_dir(dir).map_err(LogError::io("sync", dir))?;
@@ -74,7 +98,7 @@ pub(super) fn recover(
         let path = segment::path_of(dir, number);
         fs::remove_file(&path).map_err(LogError::io("remove", path))?;
     }
-    let recovered = Recovered { records, torn_bytes, torn_at, segments: numbers.len(), purged };
+    let recovered = Recovered { records, torn_bytes, torn_at, segments, purged };
     Ok((Some(Tail { segment, end, sequence, next, closed }), recovered))
 }
 

@@ -102,16 +102,30 @@ impl Segment {
     }
 }
 
-/// The numbers of all segments in a folder, ascending. Unfinished files are removed: they never
-/// held a record.
+/// How the name of a file ends that is not a segment yet.
+const UNFINISHED: &str = ".log.tmp";
+
+/// Removes unfinished files: they never held a record.
+pub(super) fn remove_unfinished(dir: &Path) -> Result<(), LogError> {
+    for entry in fs::read_dir(dir).map_err(LogError::io("list", dir))? {
+        let path = entry.map_err(LogError::io("list", dir))?.path();
+        if path.to_string_lossy().ends_with(UNFINISHED) {
+            fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of all segments in a folder, ascending, without unfinished ones.
 pub(super) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(dir).map_err(LogError::io("list", dir))? {
         let path = entry.map_err(LogError::io("list", dir))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.ends_with(".log.tmp") {
-            fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
-        } else if let Some(stem) = name.strip_suffix(".log") {
+        if name.ends_with(UNFINISHED) {
+            continue;
+        }
+        if let Some(stem) = name.strip_suffix(".log") {
             match stem.parse() {
                 Ok(number) if path_of(dir, number) == path => numbers.push(number),
                 _ => return Err(LogError::UnknownFile { path }),

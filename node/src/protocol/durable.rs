@@ -302,7 +302,10 @@ mod tests {
         let last = id(index, epoch);
         let mut lineage = Lineage::default();
         (1..=index).for_each(|index| lineage.push(id(index, epoch)));
-        Saved { snapshot: Arc::new(Snapshot { last, lineage, state }), received }
+        Saved {
+            snapshot: Arc::new(Snapshot { last, written: WallTime(index), lineage, state }),
+            received,
+        }
     }
 
     fn replay(saved: Saved, purged: bool, notes: &[Note]) -> Result<(u64, u64), ReplayError> {

@@ -68,6 +68,12 @@ enum Franchise {
 }
 
 impl Member {
+    /// Of a disk that was made from an earlier point of a log. It votes, since all of its cluster
+    /// goes back to that point; its incarnation is drawn when its node starts.
+    pub(crate) fn restored() -> Self {
+        Member { incarnation: None, franchise: Franchise::Admitted }
+    }
+
     /// As a founder of a cluster whose founding is not of interest.
     #[cfg(test)]
     pub(super) fn founder() -> Self {

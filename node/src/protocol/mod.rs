@@ -74,6 +74,7 @@ mod lineage;
 mod membership;
 mod message;
 mod plants;
+mod point_in_time;
 mod read;
 mod read_lease;
 mod relay;
@@ -112,6 +113,7 @@ pub use message::{
     Vouched,
 };
 pub use plants::{PLANTS, Plant, Planted, Plants};
+pub use point_in_time::{Point, PointError, Replayed};
 pub use snapshot::{ImageError, Snapshot};
 pub use view::{Counters, FollowerView, LeaseView, View};
 pub use wall_time::WallTime;

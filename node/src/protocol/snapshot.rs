@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use super::entry::{Claim, Encoded, EntryId, NodeId};
 use super::leader::Transfer;
-use super::{Core, Effect, Held, Lineage, Message, Note, Plant, Report, Role};
+use super::{Core, Effect, Held, Lineage, Message, Note, Plant, Report, Role, WallTime};
 use crate::state::State;
 
 /// Bytes of a snapshot in one message: as with entries, heartbeats are not held up.
@@ -31,13 +31,15 @@ const IMAGE_BYTES_MAX: u64 = 1 << 30;
 const SNAPSHOT_BYTES: u64 = 8 << 20;
 
 /// The version byte of an image.
-const IMAGE_VERSION: u8 = 3;
+const IMAGE_VERSION: u8 = 4;
 
 /// The state machine after an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The last entry that was applied.
     pub last: EntryId,
+    /// When that was written.
+    pub written: WallTime,
     /// Who appended what up to there.
     pub lineage: Lineage,
     /// The state, idempotency keys included.
@@ -61,7 +63,12 @@ pub enum ImageError {
 impl Default for Snapshot {
     /// Before the first entry.
     fn default() -> Self {
-        Snapshot { last: EntryId::ORIGIN, lineage: Lineage::default(), state: State::default() }
+        Snapshot {
+            last: EntryId::ORIGIN,
+            written: WallTime::default(),
+            lineage: Lineage::default(),
+            state: State::default(),
+        }
     }
 }
 
@@ -72,7 +79,8 @@ impl Snapshot {
     /// Never: encoding plain data into memory cannot fail.
     pub fn encode(&self) -> Vec<u8> {
         let image = vec![IMAGE_VERSION, 0, 0, 0, 0];
-        let image = postcard::to_extend(&(self.last, &self.lineage, &self.state), image);
+        let image =
+            postcard::to_extend(&(self.last, self.written, &self.lineage, &self.state), image);
         let mut image = image.expect("plain data encodes into memory");
         let sum = crc32c::crc32c(&image[5..]);
         image[1..5].copy_from_slice(&sum.to_le_bytes());
@@ -93,12 +101,12 @@ impl Snapshot {
         if crc32c::crc32c(body) != u32::from_le_bytes(*sum) {
             return Err(ImageError::Damaged);
         }
-        let (last, lineage, state): (EntryId, Lineage, State) =
+        let (last, written, lineage, state): (EntryId, WallTime, Lineage, State) =
             postcard::from_bytes(body).map_err(|_| ImageError::Damaged)?;
         if last.index != state.applied() {
             return Err(ImageError::Damaged);
         }
-        Ok(Snapshot { last, lineage, state })
+        Ok(Snapshot { last, written, lineage, state })
     }
 }
 
@@ -177,7 +185,8 @@ impl Core {
             state = self.state_without_last_entry();
         }
         let lineage = self.entries.lineage().upto(applied);
-        self.save(Arc::new(Snapshot { last, lineage, state }), None);
+        let Some(written) = self.entries.get(applied).map(|entry| entry.written) else { return };
+        self.save(Arc::new(Snapshot { last, written, lineage, state }), None);
     }
 
     fn save(&mut self, snapshot: Arc<Snapshot>, received: Option<Option<EntryId>>) {
@@ -268,7 +277,9 @@ impl Core {
         } else {
             let Some(last) = self.entries.id_at(self.state.applied()) else { return };
             let lineage = self.entries.lineage().upto(last.index);
-            let now = Snapshot { last, lineage, state: self.state.clone() };
+            let entry = self.entries.get(last.index);
+            let written = entry.map_or(self.snapshots.base.written, |entry| entry.written);
+            let now = Snapshot { last, written, lineage, state: self.state.clone() };
             (last, Encoded(Arc::from(now.encode())))
         };
         let size = image.0.len() as u64;

@@ -1,7 +1,7 @@
 //! The cluster over time: what each node was at any moment, as the events tell it.
 //!
 //! Processes come from the kernel (`Process` events), roles from the samples (`Role` events), cuts
-//! from the confirmed stretches of the faults that name links. Between two samples the last one
+//! from the confirmed stretches of the faults that cut links. Between two samples the last one
 //! stands, so a role may lag by one sampling interval. Called by the timeline and by the
 //! counterexample, which must say who led.
 
@@ -11,7 +11,7 @@ use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
 
 use super::Window;
-use crate::record::{Effect, Event, EventRecord, FaultRecord, ProcessChange, Role};
+use crate::record::{Effect, Event, EventRecord, FaultRecord, OnLinks, ProcessChange, Role};
 
 /// What a node is at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -162,7 +162,10 @@ fn changes_of(
     }
     // A cut that nothing shows to have taken hold did not cut anybody off.
     let took_hold = |fault: &&FaultRecord| matches!(fault.effect, Effect::Seen(_));
-    let cuts = faults.iter().filter(|fault| !fault.links.is_empty()).filter(took_hold);
+    let is_cut = |fault: &&FaultRecord| {
+        !fault.links.is_empty() && matches!(fault.on_links, OnLinks::Cut | OnLinks::CutByTurns)
+    };
+    let cuts = faults.iter().filter(is_cut).filter(took_hold);
     for fault in cuts.filter(|fault| fault.victims.contains(&node)) {
         if let Some(from) = fault.in_force {
             changes.push((from, Change::CutBegins));

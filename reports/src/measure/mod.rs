@@ -8,9 +8,11 @@
 pub mod availability;
 pub mod cluster;
 pub mod coverage;
+pub mod fault_coverage;
 pub mod latency;
 pub mod loss;
 pub mod operations;
+pub mod progress;
 pub mod rate;
 pub mod recovery;
 pub mod regression;

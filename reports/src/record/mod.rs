@@ -3,13 +3,15 @@
 //!
 //! Who fills them in: `harness`. Who reads them: the measures, the renderings, and CI.
 
+mod coverage;
 mod event;
 mod run;
 
+pub use coverage::{ClusterState, CoverageCell, CoverageRecord, VictimRole};
 pub use event::{Event, EventRecord, FaultId, FaultStep, Phase, ProcessChange, Role};
 pub use run::{
     AuditRecord, CountedOperations, Effect, Expectation, FaultRecord, GateOutcome, GateRecord,
-    HostRecord, Opinion, Part, Recheck, RunRecord, RunResult, SuiteRecord, TargetRecord,
+    HostRecord, OnLinks, Opinion, Part, Recheck, RunRecord, RunResult, SuiteRecord, TargetRecord,
 };
 
 /// The version of `summary.json` and `events.jsonl` that this build writes.

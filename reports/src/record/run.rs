@@ -7,6 +7,7 @@ use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::{NodeId, OpKind, Reason};
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
 
+use super::coverage::CoverageRecord;
 use super::event::FaultId;
 
 /// A whole suite: what CI reads.
@@ -93,6 +94,9 @@ pub struct RunRecord {
     pub shed: u64,
     /// Every planned fault and what became of it.
     pub faults: Vec<FaultRecord>,
+    /// Whom the faults hit and what the cluster was doing then, by kind and form.
+    #[serde(default)]
+    pub coverage: Vec<CoverageRecord>,
     /// From the heal of everything to every node having applied all that is committed.
     pub settled_after: Option<Micros>,
     /// The independent second opinion on the first anomaly.
@@ -236,12 +240,18 @@ pub struct FaultRecord {
     pub kind: String,
     /// What was asked for, in words, such as "leader, for 1 s".
     pub shape: String,
+    /// Which form of the kind, such as `isolate` of a partition; empty for a kind of one form.
+    #[serde(default)]
+    pub form: String,
     /// The nodes it hit.
     pub victims: Vec<NodeId>,
     /// Which of them led at that moment.
     pub leaders: Vec<NodeId>,
-    /// The directed links it cut.
+    /// The directed links it worked on.
     pub links: Vec<String>,
+    /// What it did to them.
+    #[serde(default)]
+    pub on_links: OnLinks,
     /// Time from the start of the load at which it was to begin; `None` for a condition.
     pub planned: Option<Micros>,
     /// When the nemesis began.
@@ -263,6 +273,21 @@ pub struct FaultRecord {
     /// Acknowledged writes that are lost and that began between `requested` and `healed`, or before
     /// it outside any fault: what was acknowledged just before a kill is lost by the kill.
     pub lost_writes: Option<u64>,
+}
+
+/// What a fault does to the links it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnLinks {
+    /// Nothing passes.
+    #[default]
+    Cut,
+    /// Nothing passes, and everything, by turns.
+    CutByTurns,
+    /// Everything passes, late or at a limited rate.
+    Slowed,
+    /// Their connections are torn down, and may be made again.
+    Reset,
 }
 
 /// The observed proof that a fault took hold.

@@ -16,7 +16,9 @@ use splitbrain_workloads::operation::{
 };
 use splitbrain_workloads::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
-use crate::record::{Effect, Event, EventRecord, FaultId, FaultRecord, ProcessChange, Role};
+use crate::record::{
+    Effect, Event, EventRecord, FaultId, FaultRecord, OnLinks, ProcessChange, Role,
+};
 
 pub(crate) use suites::{lost_write_on_raft, release_gate};
 
@@ -219,9 +221,11 @@ pub(crate) fn fault(id: u32, kind: &str, victims: &[u16], from: u64, to: u64) ->
         id: FaultId(id),
         kind: kind.into(),
         shape: "leader".into(),
+        form: String::new(),
         victims: victims.iter().copied().map(NodeId).collect(),
         leaders: victims.iter().copied().map(NodeId).collect(),
         links: Vec::new(),
+        on_links: OnLinks::Cut,
         planned: Some(Micros(from)),
         requested: Some(Micros(from)),
         in_force: Some(Micros(from)),

@@ -10,7 +10,7 @@ use splitbrain_workloads::operation::{Consistency, Key, NodeId, Op, Outcome, Rep
 use splitbrain_workloads::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 use super::{Events, Tape, fault, judgement};
-use crate::measure::{Measured, RunMeasures, Window};
+use crate::measure::{Measured, RunMeasures, Window, fault_coverage};
 use crate::record::{
     AuditRecord, Effect, Expectation, FaultRecord, GateOutcome, GateRecord, HostRecord, Opinion,
     Part, Recheck, Role, RunRecord, RunResult, SCHEMA_VERSION, SuiteRecord, TargetRecord,
@@ -115,6 +115,7 @@ fn cut_off() -> (Tape, Events, FaultRecord) {
 fn partition() -> FaultRecord {
     let mut cut = fault(1, "partition", &[1], 3_001_000, 6_004_000);
     cut.shape = "isolate leader, peers".into();
+    cut.form = "isolate".into();
     cut.planned = Some(Micros(3_000_000 - BEGAN));
     cut.in_force = Some(Micros(3_003_000));
     cut.links = ["n1->n2", "n2->n1", "n1->n3", "n3->n1"].map(String::from).to_vec();
@@ -205,6 +206,8 @@ fn run(
     let verdict = judgements.iter().map(|j| j.verdict).reduce(Verdict::and).unwrap();
     let availability = measures.availability;
     let gates = gates(verdict, availability.ok, availability.asked);
+    let hits = fault_coverage::hits(3, &events.records(), &faults);
+    let coverage = fault_coverage::matrix(&faults, &hits);
     let record = RunRecord {
         name: told.name.into(),
         part: told.part,
@@ -231,6 +234,7 @@ fn run(
         operations: measures.operations,
         shed: shed.len() as u64,
         faults,
+        coverage,
         settled_after: Some(Micros(310_000)),
         recheck: told.recheck,
         directory: told.name.into(),

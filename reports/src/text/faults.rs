@@ -5,10 +5,10 @@ use splitbrain_workloads::history::Micros;
 use super::{RunDetail, table, words};
 use crate::measure::recovery::{self, Recovery, Service};
 use crate::measure::schedule;
-use crate::record::{Effect, FaultRecord, RunRecord};
+use crate::record::{Effect, FaultRecord, OnLinks, RunRecord};
 use crate::units;
 
-/// How many cut links are named before the rest is only counted.
+/// How many links are named before the rest is only counted.
 const LINKS_MAX: usize = 6;
 
 /// The table of faults, under each its effect.
@@ -101,7 +101,13 @@ fn effect(fault: &FaultRecord) -> Vec<String> {
         if fault.links.len() > LINKS_MAX {
             links.push_str(&format!(" and {} more", fault.links.len() - LINKS_MAX));
         }
-        lines.extend(table::wrapped("     ", &format!("cut: {links}")));
+        let done = match fault.on_links {
+            OnLinks::Cut => "cut",
+            OnLinks::CutByTurns => "cut by turns",
+            OnLinks::Slowed => "slowed",
+            OnLinks::Reset => "reset",
+        };
+        lines.extend(table::wrapped("     ", &format!("{done}: {links}")));
     }
     lines
 }
@@ -134,5 +140,24 @@ pub(super) fn at(faults: &[FaultRecord], at: Micros) -> String {
             format!("no fault was in force, {} came into force {} later", name(next), since(next))
         }
         None => "no fault was in force".to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::fault;
+
+    #[test]
+    fn links_are_said_to_be_what_was_done_to_them() {
+        let line = |on_links| {
+            let mut fault = fault(1, "some", &[1], 0, 1);
+            (fault.links, fault.on_links) = (vec!["n1->n2".into()], on_links);
+            effect(&fault).pop().unwrap()
+        };
+        assert_eq!(line(OnLinks::Cut).trim(), "cut: n1->n2");
+        assert_eq!(line(OnLinks::CutByTurns).trim(), "cut by turns: n1->n2");
+        assert_eq!(line(OnLinks::Slowed).trim(), "slowed: n1->n2");
+        assert_eq!(line(OnLinks::Reset).trim(), "reset: n1->n2");
     }
 }

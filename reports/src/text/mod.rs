@@ -1,7 +1,7 @@
 //! What people read: plain text, at most [`WIDTH`] columns, a pure function of the records.
 //!
 //! One file per section, in the order in which they appear: `summary`, `gates`,
-//! `operations`, `timeline`, `faults`, `lanes` (the counterexample), `next`.
+//! `operations`, `timeline`, `faults`, `coverage`, `lanes` (the counterexample), `next`.
 //! [`suite`] puts them together for `run` and `report`, [`checked`] and [`modelled`] for `check`;
 //! [`progress`] is for the lines on stderr while a suite runs. Words for records are chosen in `words`, glyphs
 //! and colors in `theme`. A section is built in the full character set and without color;
@@ -10,6 +10,7 @@
 //! The text is for people and changes when a better one is found; programs read `summary.json`.
 
 mod checked;
+mod coverage;
 mod faults;
 mod gates;
 mod lanes;
@@ -31,7 +32,8 @@ pub(crate) mod words;
 
 use splitbrain_workloads::history::History;
 
-use crate::record::{EventRecord, RunRecord, SuiteRecord};
+use crate::measure::fault_coverage;
+use crate::record::{EventRecord, Part, RunRecord, SuiteRecord};
 
 pub use checked::{Checked, checked};
 pub use modelled::{Modelled, modelled};
@@ -67,6 +69,7 @@ pub fn suite(
     let mut lines = summary::head(suite);
     lines.extend(summary::runs(suite));
     lines.extend(summary::canaries(suite));
+    lines.extend(proofs_covered(suite));
     for run in in_reading_order(suite) {
         lines.extend(run::block(suite, run, detail));
     }
@@ -77,6 +80,15 @@ pub fn suite(
     lines.extend(next::suite(suite));
     lines.extend(next::exit(suite.exit_code, &suite.exit_reason));
     theme::finish(&lines, style)
+}
+
+/// What the faults of all proofs came to; the only run of a suite says it in its own block.
+fn proofs_covered(suite: &SuiteRecord) -> Vec<String> {
+    if suite.runs.len() == 1 {
+        return Vec::new();
+    }
+    let proofs = suite.runs.iter().filter(|run| run.part == Part::Proof);
+    coverage::section(&fault_coverage::sum(proofs.map(|run| &run.coverage[..])))
 }
 
 /// The counterexample of a run alone, for a file of its own; `None` without an anomaly.

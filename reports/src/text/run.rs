@@ -8,7 +8,9 @@ use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::verdict::Anomaly;
 
 use super::lanes::Surroundings;
-use super::{RunDetail, faults, gates, lanes, next, operations, table, theme, timeline, words};
+use super::{
+    RunDetail, coverage, faults, gates, lanes, next, operations, table, theme, timeline, words,
+};
 use crate::measure::loss;
 use crate::record::{Expectation, FaultId, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
@@ -49,6 +51,9 @@ pub(super) fn block(
         ]),
     }
     lines.extend(faults::section(run, detail.as_ref()));
+    if depth == Depth::Whole {
+        lines.extend(coverage::section(&run.coverage));
+    }
     lines.extend(detail.as_ref().map_or(Vec::new(), |detail| loss(run, detail)));
     lines.extend(counterexample(run, detail.as_ref()));
     if depth != Depth::Proof {

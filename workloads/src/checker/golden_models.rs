@@ -3,7 +3,7 @@
 
 use super::golden::told;
 use super::testing::history;
-use crate::verdict::Verdict;
+use crate::verdict::{AnomalyKind, Verdict};
 use crate::workload::judge;
 
 /// That every checker of a workload passes, but for those that miss what only a run has.
@@ -603,4 +603,25 @@ fn a_request_that_was_sent_twice_and_done_once_is_right() {
         c3 n3 60-70 elements l0 1
         ",
     );
+}
+
+#[test]
+fn a_local_read_need_not_see_the_own_write_but_must_not_go_back() {
+    passes(
+        "sessions",
+        "
+        c1 n1 10-20 write p0.a=1
+        c1 n1 30-40 local read p0.a=absent
+        c2 n2 50-60 local read p0.a=1
+        ",
+    );
+    let judged = judge(&history(
+        "sessions",
+        "
+        c1 n1 10-20 write p0.a=1
+        c1 n1 30-40 local read p0.a=1
+        c1 n1 50-60 local read p0.a=absent
+        ",
+    ));
+    assert_eq!(judged[0].anomalies[0].kind, AnomalyKind::MonotonicReads);
 }

@@ -8,7 +8,8 @@
 //!
 //! (D. Terry and others, "Session guarantees for weakly consistent replicated data", 1994.) Every key
 //! has one writer, so its values have one order, and each read is one look at how far that writer's
-//! writes have come. One pass with a binary search per read. Called through `workload`.
+//! writes have come. A local read is held against earlier local reads alone: the node that answers it
+//! need not have heard of the session's own write, nor of what another node knew. One pass with a binary search per read. Called through `workload`.
 
 use std::collections::BTreeMap;
 
@@ -30,8 +31,10 @@ pub fn check(history: &History) -> Judgement {
         Err(why) => return Judgement::unknown(NAME, why),
     };
     let mut findings = Findings::new();
-    // Per session and writer, how far its writes had come when it last looked, and who looked.
-    let mut floors: FxHashMap<(ClientId, ClientId), (usize, OperationId)> = FxHashMap::default();
+    // Per session, writer and kind of read, how far its writes had come when it last looked, and who
+    // looked.
+    let mut floors: FxHashMap<(ClientId, ClientId, bool), (usize, OperationId)> =
+        FxHashMap::default();
     let (mut reads, mut writes) = (0, 0);
     for operation in &history.operations {
         // The local reads at the end go to every node in turn: they are no session.
@@ -42,7 +45,7 @@ pub fn check(history: &History) -> Judgement {
             (Op::Write { value, .. }, Outcome::Ok(_)) => {
                 writes += 1;
                 let place = written.by_value[value];
-                floors.insert((operation.client, operation.client), (place, operation.id));
+                floors.insert((operation.client, operation.client, false), (place, operation.id));
             }
             (Op::Read { key, .. }, Outcome::Ok(Reply::Read(value))) => {
                 reads += 1;
@@ -62,7 +65,8 @@ pub fn check(history: &History) -> Judgement {
                         }
                     },
                 };
-                let floor = floors.entry((operation.client, *writer)).or_insert((0, operation.id));
+                let looked = (operation.client, *writer, operation.op.is_local());
+                let floor = floors.entry(looked).or_insert((0, operation.id));
                 let least = written.latest(key, floor.0);
                 if seen < least {
                     let by = history.operation(floor.1);

@@ -13,6 +13,7 @@ use std::fmt;
 use rand::seq::SliceRandom;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
+use splitbrain_reports::record::OnLinks;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
@@ -201,6 +202,32 @@ Expect    the side without a majority stops serving; a store that lets it go on
             text.push_str(&format!(", cut {cut} of {}", cut.plus(healed)));
         }
         text
+    }
+
+    fn form(&self) -> &'static str {
+        match self.form {
+            PartitionForm::Isolate(_) => "isolate",
+            PartitionForm::Halves(_) => "halves",
+            PartitionForm::LeaderSide(_) => "leader-side",
+            PartitionForm::MajoritiesRing(_) => "majorities-ring",
+            PartitionForm::Bridge(_) => "bridge",
+            PartitionForm::OneWay(_) => "one-way",
+        }
+    }
+
+    fn on_links(&self) -> OnLinks {
+        if self.flap.is_some() { OnLinks::CutByTurns } else { OnLinks::Cut }
+    }
+
+    fn aimed_at(&self) -> Option<Selector> {
+        match &self.form {
+            PartitionForm::Isolate(node) => Some(*node),
+            PartitionForm::OneWay(one_way) => Some(one_way.node),
+            PartitionForm::Halves(_)
+            | PartitionForm::LeaderSide(_)
+            | PartitionForm::MajoritiesRing(_)
+            | PartitionForm::Bridge(_) => None,
+        }
     }
 
     fn victim_serves(&self) -> bool {

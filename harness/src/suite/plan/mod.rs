@@ -6,6 +6,7 @@
 //! run without faults. A planned run can be written as a suite ([`PlannedRun::to_suite`]), and the
 //! plan of that suite is the same plan again.
 
+mod mix;
 mod text;
 
 use rand::RngExt;
@@ -17,6 +18,7 @@ use thiserror::Error;
 use super::fault::FaultSpec;
 use super::gates::Gates;
 use super::problem::nearest;
+use super::require::Requirement;
 use super::schedule::{Condition, Schedule};
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
@@ -50,6 +52,10 @@ pub struct PlannedRun {
     pub faults: Vec<PlannedFault>,
     /// Rules on measures.
     pub gates: Gates,
+    /// How long a majority that is up and connected may leave its clients waiting, if asked for.
+    pub liveness: Option<Time>,
+    /// What the faults must have hit.
+    pub require: Vec<Requirement>,
     /// What the verdict must be.
     pub expect: Expectation,
     /// For a canary: the target of its control.
@@ -67,6 +73,9 @@ pub struct PlannedFault {
     pub start: Start,
     /// When it is healed.
     pub end: End,
+    /// Time from the start of the load at which its heal begins at the latest, and after which it
+    /// does not begin.
+    pub before: Option<Time>,
 }
 
 /// When a fault begins, in time from the start of the load.
@@ -138,6 +147,8 @@ pub fn expand(
             part: Part::Control { of: main.name.clone() },
             target,
             gates: Gates::default(),
+            liveness: None,
+            require: Vec::new(),
             expect: Expectation::Pass,
             control: None,
             ..main.clone()
@@ -244,7 +255,7 @@ fn plan(
             Expectation::Pass => Part::Proof,
             Expectation::Fail(_) => Part::Canary,
         },
-        faults: plan_faults(&run.faults, target.nodes, duration, &mut seed.stream("plan")),
+        faults: plan_faults(run, target.nodes, duration, &mut seed.stream("plan")),
         target,
         workload: run.workload.clone(),
         clients,
@@ -253,24 +264,29 @@ fn plan(
         timeout,
         seed,
         gates: run.gates.clone(),
+        liveness: run.liveness,
+        require: run.require.clone(),
         expect: run.expect.clone(),
         control: run.control.as_ref().map(|control| control.with_defaults(kinds)),
     }
 }
 
-fn plan_faults(
-    specs: &[FaultSpec],
-    nodes: u16,
-    duration: Time,
-    rng: &mut Stream,
-) -> Vec<PlannedFault> {
+fn plan_faults(run: &Run, nodes: u16, duration: Time, rng: &mut Stream) -> Vec<PlannedFault> {
     let mut faults = Vec::new();
-    for FaultSpec { fault, schedule } in specs {
+    for FaultSpec { fault, schedule } in &run.faults {
         for start in starts(schedule, duration, rng) {
             let fault = fault.draw(nodes, rng);
-            faults.push(PlannedFault { id: FaultId(0), fault, start, end: end(schedule) });
+            faults.push(PlannedFault {
+                id: FaultId(0),
+                fault,
+                start,
+                end: end(schedule),
+                before: schedule.before,
+            });
         }
     }
+    let drawn = run.mix.iter().flat_map(|drawn| mix::draw(drawn, nodes, duration, rng));
+    faults.extend(drawn);
     // Stable: faults of the same moment keep the order of the suite.
     faults.sort_by_key(|fault| fault.start.earliest());
     for (number, fault) in (1..).zip(&mut faults) {
@@ -354,7 +370,10 @@ impl PlannedRun {
                 timeout: Some(self.timeout),
                 seed: Some(self.seed),
                 faults: self.faults.iter().map(PlannedFault::to_spec).collect(),
+                mix: None,
                 gates: self.gates.clone(),
+                liveness: self.liveness,
+                require: self.require.clone(),
                 expect: self.expect.clone(),
                 control: self.control.clone(),
             }],
@@ -372,7 +391,7 @@ impl PlannedFault {
     /// The fault as a suite writes it. A suite has one bound for both conditions; where a plan has
     /// two, the end's is written.
     fn to_spec(&self) -> FaultSpec {
-        let mut schedule = Schedule::default();
+        let mut schedule = Schedule { before: self.before, ..Schedule::default() };
         match &self.start {
             Start::At(at) => schedule.at = Some(*at),
             Start::When { condition, from, at_most } => {
@@ -393,7 +412,10 @@ impl PlannedFault {
 
     /// The fault and its end in words for the report, such as "leader, for 1s".
     pub fn shape(&self) -> String {
-        format!("{}, {}", self.fault.shape(), self.end)
+        match self.before {
+            Some(before) => format!("{}, {}, not beyond {before}", self.fault.shape(), self.end),
+            None => format!("{}, {}", self.fault.shape(), self.end),
+        }
     }
 }
 

@@ -51,6 +51,13 @@ fn render_run(out: &mut String, run: &PlannedRun) {
             run.gates.iter().map(|gate| format!("{} {gate}", gate.metric)).collect();
         line(out, format_args!("  gates     {}", gates.join(", ")));
     }
+    if let Some(bound) = run.liveness {
+        line(out, format_args!("  liveness  a live majority serves <= {bound}"));
+    }
+    if !run.require.is_empty() {
+        let required: Vec<String> = run.require.iter().map(ToString::to_string).collect();
+        line(out, format_args!("  require   {}", required.join(", ")));
+    }
     if run.faults.is_empty() {
         line(out, format_args!("  faults    none"));
         return;

@@ -176,6 +176,48 @@ fn conditions_and_controls_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn coverage_that_can_never_be_reached_is_refused() {
+    let required = |lines: &str| {
+        in_run(&format!("faults:\n  - kill: {{ node: follower, at: 2s, for: 1s }}\n{lines}"))
+    };
+    check("required_kind_not_planned", &required("require: [{ fault: kil }]"));
+    check("required_role_not_aimed_at", &required("require: [{ fault: kill, hits: leader }]"));
+    check("required_more_than_planned", &required("require: [{ fault: kill, at_least: 2 }]"));
+    check("required_form_of_none", &required("require: [{ fault: kill, form: isolate }]"));
+    check("required_second_fault", &required("require: [{ fault: kill, while: recovering }]"));
+    check("required_nothing", &required("require: [{ fault: kill, at_least: 0 }]"));
+    check("required_unknown_state", &required("require: [{ fault: kill, while: asleep }]"));
+    check(
+        "required_of_a_canary",
+        &required(
+            "require: [{ fault: kill }]\ntarget: { store: { profile: async } }\n\
+             expect: { fail: lost-write }\ncontrol: { store: { profile: raft } }",
+        ),
+    );
+}
+
+#[test]
+fn a_mix_that_cannot_be_drawn_is_refused() {
+    let mix = |quiet: &str, fault: &str| {
+        in_run(&format!("mix:\n  pause: 1s\n  at_most: 5\n{quiet}  faults:\n    - {fault}"))
+    };
+    check("mix_with_a_time", &mix("", "kill: { node: leader, at: 2s, for: 1s }"));
+    check("mix_without_weight", &mix("", "kill: { node: leader, for: 1s, weight: 0 }"));
+    let quiet = "  quiet: { every: 5s, for: 2s }\n";
+    check("mix_between_windows", &mix(quiet, "kill: { node: leader, for: 3s }"));
+    let always = "  quiet: { every: 5s, for: 5s }\n";
+    check("mix_always_quiet", &mix(always, "kill: { node: leader, for: 1s }"));
+    check("weight_outside_a_mix", &faults("kill: { node: leader, at: 2s, for: 1s, weight: 2 }"));
+    check("before_it_begins", &faults("kill: { node: leader, at: 2s, for: 1s, before: 2s }"));
+}
+
+#[test]
+fn a_bound_on_waiting_that_no_run_can_reach_is_refused() {
+    check("liveness_longer_than_the_load", &in_run("liveness: 10s"));
+    check("liveness_of_no_time", &in_run("liveness: 0s"));
+}
+
+#[test]
 fn all_mistakes_of_meaning_are_shown_at_once() {
     check(
         "many_at_once",

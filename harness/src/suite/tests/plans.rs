@@ -218,3 +218,34 @@ fn the_version_of_the_format_is_written_and_another_is_refused() {
     let error = parse("suite.yaml", &newer, &kinds()).unwrap_err();
     assert_eq!(error.problems[0].message, "unknown version 2 of the suite");
 }
+
+#[test]
+fn a_mix_keeps_its_quiet_windows_its_number_and_its_weights() {
+    let suite = parsed(
+        "suite: s\ntarget: store\nruns:\n- name: a\n  workload: register\n  duration: 60s\n  mix:\n    \
+         pause: 500ms\n    at_most: 20\n    quiet: { every: 10s, for: 3s }\n    faults:\n    \
+         - kill: { node: leader, for: 1s, weight: 9 }\n    - pause: { node: n2, for: 2s }\n",
+    );
+    let (mut kills, mut all) = (0, 0);
+    for seed in 0..SEEDS {
+        let planned = plan(&suite, seed);
+        let mut free = limits::LEAD_IN;
+        assert!((1..=20).contains(&planned[0].faults.len()));
+        for fault in &planned[0].faults {
+            let (Start::At(at), End::After(lasts)) = (&fault.start, &fault.end) else {
+                panic!("a mix draws times");
+            };
+            assert!(*at >= free, "one after the other");
+            free = at.plus(*lasts);
+            assert!(free <= planned[0].duration.minus(limits::TAIL));
+            let (from, to) = (at.as_millis(), free.plus(limits::QUIET_HEAL).as_millis());
+            assert!(from < 10_000 || from % 10_000 >= 3_000, "{from} is quiet");
+            assert!(to.div_ceil(10_000) == from / 10_000 + 1, "{from} to {to} reaches a window");
+            all += 1;
+            kills += u32::from(fault.fault.kind() == "kill");
+        }
+        let again = plan(&parsed(&write(&planned[0].to_suite("s"), &[])), 0);
+        assert_eq!(planned, again, "the plan is a suite with times");
+    }
+    assert!(kills * 100 > all * 85 && kills < all, "{kills} of {all} are kills, 90 % expected");
+}

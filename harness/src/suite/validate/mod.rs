@@ -2,6 +2,8 @@
 //! made at once; `yaml` gives them their places.
 
 mod finding;
+mod mix;
+mod require;
 mod schedule;
 mod target;
 
@@ -120,8 +122,14 @@ fn check_run(findings: &mut Findings, path: &Path, suite: &Suite, run: &Run, kin
         target::check_faults(findings, path, run, kind);
     }
     schedule::check(findings, path, run, spec.nodes, load.duration);
-    for gate in run.gates.iter().filter(|gate| gate.metric.needs_faults() && run.faults.is_empty())
-    {
+    mix::check(findings, path, run, spec.nodes, load.duration);
+    require::check(findings, path, run, load.duration);
+    if let Some(bound) = run.liveness.filter(|bound| bound.is_zero() || *bound >= load.duration) {
+        findings
+            .add(path.key("liveness"), format!("a wait of {bound} can never be judged"))
+            .label(format!("expected more than 0s and less than the load of {}", load.duration));
+    }
+    for gate in run.gates.iter().filter(|gate| gate.metric.needs_faults() && run.is_calm()) {
         let message = format!("the gate on {} has nothing to measure", gate.metric);
         findings
             .add(path.key("gates").name(gate.metric.name()), message)
@@ -163,7 +171,7 @@ fn check_canary(
             target::check_control(findings, &path.key("control"), spec, control, kinds);
         }
     }
-    if run.expect != Expectation::Pass && run.faults.is_empty() {
+    if run.expect != Expectation::Pass && run.is_calm() {
         findings
             .add(path.key("expect"), format!("the canary `{}` has no faults", run.name))
             .label("expected to fail because of a fault".to_string())

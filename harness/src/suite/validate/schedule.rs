@@ -18,21 +18,48 @@ pub(super) fn check(
     for (index, spec) in run.faults.iter().enumerate() {
         let kind = spec.fault.kind();
         let path = run_path.key("faults").index(index).key(kind);
-        for problem in spec.fault.problems(nodes) {
-            let place = problem.keys.iter().fold(path.clone(), |path, key| path.key(key));
-            findings.add(place, problem.message).help = problem.help;
+        check_parameters(findings, &path, spec, nodes);
+        check_before(findings, &path, spec);
+        if spec.schedule.weight.is_some() {
+            findings
+                .add(path.name("weight"), "`weight` weighs nothing".to_string())
+                .label("expected only in the faults of a `mix`".to_string());
         }
         check_start(findings, &path, spec, duration);
         check_end(findings, &path, spec, duration);
         check_conditions(findings, &path, spec, nodes);
         planned = planned.saturating_add(plan::repetitions(&spec.schedule, duration));
     }
+    planned += run.mix.as_ref().map_or(0, |mix| usize::from(mix.at_most));
     if planned > limits::FAULTS_MAX {
         let message = format!("{planned} faults are planned");
         findings
             .add(run_path.key("faults"), message)
             .label(format!("expected at most {} in one run", limits::FAULTS_MAX))
             .help("make `every` longer: so many cannot be told apart in a report");
+    }
+}
+
+pub(super) fn check_parameters(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
+    for problem in spec.fault.problems(nodes) {
+        let place = problem.keys.iter().fold(path.clone(), |path, key| path.key(key));
+        findings.add(place, problem.message).help = problem.help;
+    }
+}
+
+fn check_before(findings: &mut Findings, path: &Path, spec: &FaultSpec) {
+    let Some(before) = spec.schedule.before else { return };
+    if spec.schedule.every.is_some() {
+        findings
+            .add(path.name("before"), "`before` and `every` exclude each other".to_string())
+            .label("expected only beside `at` or `when`".to_string());
+    } else if spec.schedule.at.unwrap_or(limits::LEAD_IN) >= before {
+        findings
+            .add(
+                path.key("before"),
+                format!("this {} would be over before it begins", spec.fault.kind()),
+            )
+            .label("expected more than `at`, or than the lead-in".to_string());
     }
 }
 
@@ -84,7 +111,7 @@ fn check_start(findings: &mut Findings, path: &Path, spec: &FaultSpec, duration:
     }
 }
 
-fn check_end(findings: &mut Findings, path: &Path, spec: &FaultSpec, duration: Time) {
+pub(super) fn check_end(findings: &mut Findings, path: &Path, spec: &FaultSpec, duration: Time) {
     let kind = spec.fault.kind();
     let schedule = &spec.schedule;
     match (schedule.lasts, &schedule.until) {
@@ -133,7 +160,7 @@ fn check_end(findings: &mut Findings, path: &Path, spec: &FaultSpec, duration: T
     }
 }
 
-fn check_conditions(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
+pub(super) fn check_conditions(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
     let conditions = [("when", &spec.schedule.when), ("until", &spec.schedule.until)];
     for (key, condition) in conditions {
         let Some(condition) = condition else { continue };

@@ -80,14 +80,17 @@ fn check_needs(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind: &T
 
 /// Whether the target can be put under the faults of a run.
 pub(super) fn check_faults(findings: &mut Findings, path: &Path, run: &Run, kind: &TargetKind) {
-    for (index, spec) in run.faults.iter().enumerate() {
+    let own = run.faults.iter().map(|spec| (path.key("faults"), spec)).enumerate();
+    let drawn = run.mix.iter().flat_map(|mix| &mix.faults);
+    let drawn = drawn.map(|spec| (path.key("mix").key("faults"), spec)).enumerate();
+    for (index, (faults, spec)) in own.chain(drawn) {
         let (name, shape) = (spec.fault.kind(), spec.fault.shape());
         let refused = kind.refuses.iter().find(|refusal| refusal.fault == name);
         let Some(refusal) = refused.filter(|refusal| refusal.unless != Some(shape.as_str())) else {
             continue;
         };
         let finding = findings.add(
-            path.key("faults").index(index).key(name),
+            faults.index(index).key(name),
             format!("the target `{}` cannot be put under this {name}", kind.name),
         );
         finding.label(refusal.why.to_string());
