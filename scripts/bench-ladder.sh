@@ -41,7 +41,7 @@ for round in $(seq "$rounds"); do
     pids="$pids $(for pid in $pids; do pgrep -P "$pid" || true; done)"
     arguments=(--pid "$cluster")
     for pid in $pids; do arguments+=(--pid "$pid"); done
-    read -r rate p50 p99 foreign <<<"$("$load" --target store --address "$address" --operation put \
+    read -r rate p50 p99 foreign <<<"$("$load" load --target store --address "$address" --operation put \
       --clients 1 --seconds "$seconds" "${arguments[@]}")"
     printf '%-6s %-19s %10s %9s %9s %9s\n' "$round" "$step" "$rate" "$p50" "$p99" "$foreign"
     echo "$step $p50 $foreign" >>"$out/cells"

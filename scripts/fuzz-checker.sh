@@ -23,11 +23,10 @@ for model in "${models[@]}"; do
   end=$((SECONDS + seconds))
   while [ $SECONDS -lt $end ]; do
     last=$(awk -v m="$model" '$1 == m && $2 > last { last = $2 } END { print last + 0 }' "$record")
-    out=$(SPLITBRAIN_FUZZ="$model $((last + 1)) $batch" "$tests" --ignored --exact --nocapture "$name" 2>&1) || {
+    out=$(SPLITBRAIN_FUZZ="$model $((last + 1)) $batch" SPLITBRAIN_FUZZ_RECORD=$record "$tests" --ignored --exact --nocapture "$name" 2>&1) || {
       echo "$out"
       exit 1
     }
-    sed -n 's/.*FUZZED //p' <<<"$out" >>"$record"
   done
   awk -v m="$model" '$1 == m { n += $3; bad += $4 }
     END { printf "%-15s %12d histories so far, %12d impossible (%.0f %%), no disagreement\n", m, n, bad, n ? 100 * bad / n : 0 }' "$record"

@@ -148,3 +148,75 @@ fn format_model_and_initial_value_can_be_said_and_what_does_not_fit_is_refused()
     let (code, _, stderr) = check(folder.path(), &["read.edn", "--model", "queue"]);
     assert_eq!(code, 2, "{stderr}");
 }
+
+/// Our own format: an old read that ends after two writes.
+const OURS: &str = r#"{"history":1,"workload":"register","nodes":3}
+{"seq":0,"us":1000,"client":1,"node":"n1","invoke":{"write":{"key":"r1","value":1}}}
+{"seq":1,"us":2000,"client":1,"ok":"written"}
+{"seq":2,"us":3000,"client":1,"node":"n1","invoke":{"write":{"key":"r1","value":2}}}
+{"seq":3,"us":4000,"client":1,"ok":"written"}
+{"seq":4,"us":9000,"client":2,"node":"n2","invoke":{"read":{"key":"r1"}}}
+{"seq":5,"us":9500,"client":2,"ok":{"read":1}}
+{"end":{"events":6}}
+"#;
+
+#[test]
+fn a_pass_is_written_as_an_order_and_a_fail_has_none() {
+    let folder = folder();
+    let (code, stdout, stderr) = check(folder.path(), &["right.edn", "--witness", "order.jsonl"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let told = "  witness     order.jsonl: 5 operations in 1 order, verified by the replayer";
+    assert!(stdout.contains(told), "{stdout}");
+    let order = fs::read_to_string(folder.path().join("order.jsonl")).unwrap();
+    assert_eq!(order.lines().count(), 6, "{order}");
+    assert!(order.starts_with("{\"witness\":1,\"model\":\"register\","), "{order}");
+    let (code, stdout, _) = check(folder.path(), &["register.edn", "--witness", "none.jsonl"]);
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("  witness     none was written: "), "{stdout}");
+    assert!(!folder.path().join("none.jsonl").exists());
+    let (code, _, stderr) = check(folder.path(), &["right.edn", "right.edn", "--witness", "x"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("--witness is for one history"), "{stderr}");
+}
+
+#[test]
+fn an_exported_history_is_judged_as_before_and_what_cannot_be_said_is_refused() {
+    let folder = folder();
+    fs::write(folder.path().join("ours.jsonl"), OURS).unwrap();
+    let export = ["ours.jsonl", "--export", "jepsen-edn", "ours.edn"];
+    let (code, stdout, stderr) = check(folder.path(), &export);
+    assert_eq!(code, 1, "{stdout}{stderr}");
+    assert!(stdout.contains("  export      ours.edn: jepsen-edn, 3 operations"), "{stdout}");
+    let (code, stdout, _) = check(folder.path(), &["ours.edn", "--initial", "0"]);
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("1 stale read"), "{stdout}");
+    let (code, _, stderr) = check(folder.path(), &["ours.jsonl", "--export", "csv", "ours.csv"]);
+    assert_eq!(code, 2, "{stderr}");
+    let export = ["strings.txt", "--export", "jepsen-edn", "strings.edn"];
+    let (code, _, stderr) = check(folder.path(), &export);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("expected a history of registers"), "{stderr}");
+    assert!(!folder.path().join("strings.edn").exists());
+}
+
+#[test]
+fn a_history_is_judged_by_a_weaker_promise() {
+    let folder = folder();
+    fs::write(folder.path().join("ours.jsonl"), OURS).unwrap();
+    let judged = |promise| check(folder.path(), &["ours.jsonl", "--promise", promise]);
+    for (promise, expected) in [
+        ("bounded-staleness=4ms", 1),
+        ("bounded-staleness=5ms", 0),
+        ("consistent-prefix", 0),
+        ("k-atomicity=2", 0),
+        ("monotonic-reads", 0),
+        ("k-atomicity=1", 2),
+    ] {
+        let (code, stdout, stderr) = judged(promise);
+        assert_eq!(code, expected, "{promise}: {stdout}{stderr}");
+    }
+    let (_, stdout, _) = judged("bounded-staleness=4ms");
+    assert!(stdout.contains("Even with reads that may be 4ms old"), "{stdout}");
+    let (code, _, stderr) = check(folder.path(), &["strings.txt", "--promise", "monotonic-reads"]);
+    assert_eq!(code, 2, "{stderr}");
+}

@@ -150,6 +150,47 @@ fn the_companion_of_a_run_is_gone_before_that_of_the_next() {
 }
 
 #[test]
+fn the_data_of_a_killed_harness_is_swept_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = start(folder.path());
+    let runs = folder.path().join("runs");
+    let of_first = || {
+        let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
+        let mut folders = entries.map(|entry| entry.path()).filter(|path| !path.is_symlink());
+        let has_data = |path: &Path, node| path.join("busy/nodes").join(node).join("data").is_dir();
+        // All of them, so that no process is about to be started.
+        folders.find(|path| ["n1", "n2", "n3"].iter().all(|node| has_data(path, node)))
+    };
+    let began = Instant::now();
+    let left = loop {
+        match of_first() {
+            Some(folder) => break folder,
+            None => assert!(began.elapsed() < Duration::from_secs(60), "not every node has data"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let started = family(harness.id());
+    kill(Pid::from_raw(harness.id() as i32), Signal::SIGKILL).unwrap();
+    harness.wait().unwrap();
+    while !alive(&started).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(90), "its nodes write on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(left.join("running").exists());
+
+    // It sweeps before it starts anything.
+    let mut next = start(folder.path());
+    while left.join("running").exists() {
+        assert!(began.elapsed() < Duration::from_secs(120), "nobody sweeps");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill(Pid::from_raw(next.id() as i32), Signal::SIGKILL).unwrap();
+    next.wait().unwrap();
+    assert!(!left.join("busy/nodes/n1/data").exists());
+    assert!(left.join("busy/history.jsonl").exists());
+}
+
+#[test]
 fn nothing_survives_an_interrupt() {
     // It heals and judges first, so it may take the heal's time.
     let (after, bound) = (Duration::from_millis(2500), Duration::from_secs(15));

@@ -5,6 +5,7 @@
 //! do not multiply. This file knows no store, no file format and no algorithm; every other file of
 //! the project may import it, and the brute-force judge imports nothing else.
 
+pub mod queue;
 mod transaction;
 
 use std::fmt;
@@ -179,6 +180,31 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "is_linearizable")]
         consistency: Consistency,
     },
+    /// Adds to the end of a queue, if that end is at the place that is expected. Places count from
+    /// zero.
+    Enqueue {
+        /// The queue.
+        queue: Key,
+        /// The new last element.
+        value: Value,
+        /// How many elements were added before it.
+        at: u32,
+    },
+    /// Takes the first element of a queue, if it is at the place that is expected.
+    Dequeue {
+        /// The queue.
+        queue: Key,
+        /// How many elements were taken before it.
+        at: u32,
+    },
+    /// Reads all elements of a queue and leaves them there.
+    ReadQueue {
+        /// The queue.
+        queue: Key,
+        /// Which promise the read must keep.
+        #[serde(default, skip_serializing_if = "is_linearizable")]
+        consistency: Consistency,
+    },
     /// Does several things to several keys in one step.
     Transaction(Box<Transaction>),
     /// Does a write under an idempotency key: however often the same request is sent, under the
@@ -219,6 +245,9 @@ impl Op {
             Op::Increment { .. } => OpKind::Increment,
             Op::Append { .. } => OpKind::Append,
             Op::ReadList { .. } => OpKind::ReadList,
+            Op::Enqueue { .. } => OpKind::Enqueue,
+            Op::Dequeue { .. } => OpKind::Dequeue,
+            Op::ReadQueue { .. } => OpKind::ReadQueue,
             Op::Transaction(transaction) if transaction.is_read() => OpKind::ReadTransaction,
             Op::Transaction(_) => OpKind::Transaction,
             Op::Once { op, .. } => op.kind(),
@@ -237,7 +266,10 @@ impl Op {
             | Op::List { prefix: key, .. }
             | Op::Increment { key, .. }
             | Op::Append { key, .. }
-            | Op::ReadList { key, .. } => key,
+            | Op::ReadList { key, .. }
+            | Op::Enqueue { queue: key, .. }
+            | Op::Dequeue { queue: key, .. }
+            | Op::ReadQueue { queue: key, .. } => key,
             Op::Transaction(transaction) => transaction.then.first().map_or(&NOTHING, Step::key),
             Op::Once { op, .. } => op.key(),
         }
@@ -250,20 +282,23 @@ impl Op {
             Op::Read { consistency: Consistency::Local, .. }
                 | Op::List { consistency: Consistency::Local, .. }
                 | Op::ReadList { consistency: Consistency::Local, .. }
+                | Op::ReadQueue { consistency: Consistency::Local, .. }
         )
     }
 
     /// Whether the operation cannot change the store.
     pub fn is_read(&self) -> bool {
         match self {
-            Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } => true,
+            Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } | Op::ReadQueue { .. } => true,
             Op::Transaction(transaction) => transaction.is_read(),
             Op::Once { op, .. } => op.is_read(),
             Op::Write { .. }
             | Op::CompareAndSet { .. }
             | Op::Delete { .. }
             | Op::Increment { .. }
-            | Op::Append { .. } => false,
+            | Op::Append { .. }
+            | Op::Enqueue { .. }
+            | Op::Dequeue { .. } => false,
         }
     }
 
@@ -274,7 +309,9 @@ impl Op {
             | (Op::Write { .. }, Reply::Written)
             | (Op::CompareAndSet { .. }, Reply::Compared { .. })
             | (Op::Delete { .. }, Reply::Deleted)
-            | (Op::List { .. } | Op::ReadList { .. }, Reply::Listed(_))
+            | (Op::List { .. } | Op::ReadList { .. } | Op::ReadQueue { .. }, Reply::Listed(_))
+            | (Op::Enqueue { .. }, Reply::Enqueued | Reply::Missed { .. })
+            | (Op::Dequeue { .. }, Reply::Dequeued(_) | Reply::Missed { .. })
             | (Op::Increment { .. }, Reply::Incremented(_))
             | (Op::Append { .. }, Reply::Appended) => true,
             (Op::Transaction(transaction), Reply::Transacted { succeeded, results }) => {
@@ -304,6 +341,9 @@ impl fmt::Display for Op {
             Op::Increment { key, by } => write!(f, "add {by} to {key}"),
             Op::Append { key, value } => write!(f, "append {value} to {key}"),
             Op::ReadList { key, .. } => write!(f, "read {key}"),
+            Op::Enqueue { queue, value, .. } => write!(f, "enqueue {value} to {queue}"),
+            Op::Dequeue { queue, .. } => write!(f, "dequeue {queue}"),
+            Op::ReadQueue { queue, .. } => write!(f, "read {queue}"),
             Op::Transaction(transaction) => transaction.fmt(f),
             Op::Once { request, op } => write!(f, "{request}: {op}"),
         }
@@ -334,6 +374,12 @@ pub enum OpKind {
     Transaction,
     /// [`Op::Transaction`] that only reads.
     ReadTransaction,
+    /// [`Op::Enqueue`].
+    Enqueue,
+    /// [`Op::Dequeue`].
+    Dequeue,
+    /// [`Op::ReadQueue`].
+    ReadQueue,
 }
 
 impl fmt::Display for OpKind {
@@ -349,6 +395,9 @@ impl fmt::Display for OpKind {
             OpKind::ReadList => "read-list",
             OpKind::Transaction => "transaction",
             OpKind::ReadTransaction => "read-transaction",
+            OpKind::Enqueue => "enqueue",
+            OpKind::Dequeue => "dequeue",
+            OpKind::ReadQueue => "read-queue",
         })
     }
 }
@@ -372,12 +421,21 @@ pub enum Reply {
     Deleted,
     /// To [`Op::List`]: the values under the prefix in key order. Keys are left out because every
     /// workload that lists writes values that name their key. To [`Op::ReadList`]: the elements in
-    /// their order.
+    /// their order. To [`Op::ReadQueue`]: the elements, the first one first.
     Listed(Vec<Value>),
     /// To [`Op::Increment`]: the sum.
     Incremented(Value),
     /// To [`Op::Append`].
     Appended,
+    /// To [`Op::Enqueue`].
+    Enqueued,
+    /// To [`Op::Dequeue`]: the element, or that there is none.
+    Dequeued(Option<Value>),
+    /// To [`Op::Enqueue`] and [`Op::Dequeue`]: somebody else was first, and nothing was done.
+    Missed {
+        /// The place to go on at.
+        next: u32,
+    },
     /// To [`Op::Transaction`].
     Transacted {
         /// Whether every condition held, and so `then` was carried out.

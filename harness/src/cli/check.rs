@@ -4,6 +4,8 @@
 //! folder of a run, or of a suite, has each of its histories judged, and the new verdict is held
 //! against the recorded one.
 
+mod beside;
+
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -20,6 +22,8 @@ use splitbrain_workloads::history::{self, Format, History, Reading};
 use splitbrain_workloads::recording::{ModelName, Recording};
 use splitbrain_workloads::verdict::{Judgement, Verdict};
 use splitbrain_workloads::workload;
+
+use beside::Written;
 
 use super::{CheckArgs, Ended, Failure, print, report, say, style};
 use crate::result::ExitCode;
@@ -41,8 +45,12 @@ pub(super) fn models() -> PossibleValuesParser {
 }
 
 pub(super) fn main(args: &CheckArgs) -> Ended {
-    let [path] = args.paths.as_slice() else { return several(args) };
+    let [path] = args.paths.as_slice() else {
+        of_one_alone(args)?;
+        return several(args);
+    };
     if let Some(suite) = SuiteDirectory::open(path) {
+        of_one_alone(args)?;
         return suite_folder(&suite, args);
     }
     match RunDirectory::open(path) {
@@ -52,22 +60,52 @@ pub(super) fn main(args: &CheckArgs) -> Ended {
     }
 }
 
+/// What is about one history is no switch for several.
+fn of_one_alone(args: &CheckArgs) -> Result<(), Failure> {
+    let switches = [
+        ("--promise", args.promise.is_some()),
+        ("--witness", args.witness.is_some()),
+        ("--export", args.export.is_some()),
+    ];
+    match switches.into_iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((switch, _)) => {
+            let what = format!("error: {switch} is for one history: expected one file or run");
+            Err(Failure::new(ExitCode::Usage, what))
+        }
+    }
+}
+
 fn one(path: &Path, args: &CheckArgs) -> Ended {
     let mut took = Took::default();
     let (recording, format) = open(path, args, &mut took)?;
+    let written = beside::write(&recording, args)?;
     match &recording {
+        Recording::Operations(history) if args.promise.is_some() => {
+            let promised = args.promise.iter();
+            let judgements: Vec<Judgement> =
+                took.judging(|| promised.map(|promise| promise.judge(history)).collect());
+            took.tell(args, recording.operations());
+            let foreign = (format != Format::Jsonl).then(|| format.name());
+            told(path, args, history, &judgements, foreign, &written)
+        }
+        _ if args.promise.is_some() => {
+            let model = recording.model().name();
+            let what = format!("error: promises are about registers and sets, not about a {model}");
+            Err(Failure::new(ExitCode::Usage, what))
+        }
         Recording::Operations(history) if is_ours(format, args) => {
             let judgements = took.judging(|| workload::judge(history));
             took.tell(args, recording.operations());
-            told(path, args, history, &judgements, None)
+            told(path, args, history, &judgements, None, &written)
         }
         Recording::Operations(history) => {
             let decision = took.judging(|| recording.decide(Budget::default()));
             let judgement = took.explaining(|| judgement(history, &decision));
             took.tell(args, recording.operations());
-            told(path, args, history, &[judgement], Some(format.name()))
+            told(path, args, history, &[judgement], Some(format.name()), &written)
         }
-        _ => modelled(path, args, &recording, format, took),
+        _ => modelled(path, args, &recording, format, took, &written),
     }
 }
 
@@ -83,14 +121,14 @@ fn told(
     history: &History,
     judgements: &[Judgement],
     foreign: Option<&str>,
+    written: &Written,
 ) -> Ended {
     let code = code(overall(judgements));
-    let recheck = examine::shown(judgements, &Expectation::Pass)
-        .map(|shown| second_opinion(history, shown))
-        .transpose()?
-        .flatten();
-    let disagrees =
-        recheck.as_ref().is_some_and(|recheck| recheck.opinion == Opinion::Contradicted);
+    // A promise is less than one order of all operations, which is what the second judge looks for.
+    let shown = examine::shown(judgements, &Expectation::Pass).filter(|_| args.promise.is_none());
+    let recheck = shown.map(|shown| second_opinion(history, shown)).transpose()?.flatten();
+    let disagrees = written.is_refused
+        || recheck.as_ref().is_some_and(|recheck| recheck.opinion == Opinion::Contradicted);
     let code = if disagrees { ExitCode::HarnessBug } else { code };
     let text = text::checked(
         &Checked {
@@ -99,6 +137,7 @@ fn told(
             history,
             judgements,
             recheck: recheck.as_ref(),
+            written: &written.lines,
             exit_code: code as u8,
             exit_reason: reason(code),
         },
@@ -137,6 +176,7 @@ fn modelled(
     recording: &Recording,
     format: Format,
     mut took: Took,
+    written: &Written,
 ) -> Ended {
     let decision = took.judging(|| recording.decide(Budget::default()));
     let explanation = took.explaining(|| match &decision {
@@ -152,7 +192,10 @@ fn modelled(
             overrun.from, overrun.to, overrun.why
         ),
     };
-    let code = code(verdict(&decision));
+    let code = match written.is_refused {
+        true => ExitCode::HarnessBug,
+        false => code(verdict(&decision)),
+    };
     let text = text::modelled(
         &Modelled {
             file: &path.display().to_string(),
@@ -162,6 +205,7 @@ fn modelled(
             verdict: verdict(&decision),
             sentence: &sentence,
             explanation: explanation.as_ref(),
+            written: &written.lines,
             exit_code: code as u8,
             exit_reason: reason(code),
         },

@@ -31,7 +31,9 @@ fn up(args: &ClusterUpArgs) -> Ended {
     let targets = Targets::open(std::slice::from_ref(&chosen))?;
     let (target, record) = targets.of(&chosen);
     let name = format!("{}-cluster", suite.suite);
-    let directory = run::new_folder(&args.out, &chrono::Local::now(), &name)?.run(&chosen.name);
+    // In use for as long as this lives.
+    let folder = run::new_folder(&args.out, &chrono::Local::now(), &name)?;
+    let directory = folder.run(&chosen.name);
     let progress = run::progress(false, args.drawing);
     clusters::with(1, async |lanes, stop| {
         progress.run_begins(1, 1, &chosen, record);

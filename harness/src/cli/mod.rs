@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use splitbrain_workloads::checker::promise::Promise;
 use splitbrain_workloads::seed::Seed;
 
 use crate::result::ExitCode;
@@ -318,6 +319,15 @@ struct CheckArgs {
     /// What was there at first, such as 0, nil, x=0,y=1 or held; else what the format's tool takes
     #[arg(long, value_name = "VALUE", help_heading = "History")]
     initial: Option<String>,
+    /// Judge by this promise alone, such as bounded-staleness=500ms; docs/checker.md has them all
+    #[arg(long, value_name = "PROMISE[=BOUND]", help_heading = "History")]
+    promise: Option<Promise>,
+    /// Write the order that explains every answer of a pass, once a replayer has verified it
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    witness: Option<PathBuf>,
+    /// Write the history for other tools; FORMAT is jepsen-edn
+    #[arg(long, value_names = ["FORMAT", "FILE"], num_args = 2, help_heading = "Output")]
+    export: Option<Vec<String>>,
     /// How long reading and judging took, on stderr
     #[arg(long, help_heading = "Output")]
     timing: bool,

@@ -22,6 +22,7 @@ use crate::result::{self, ExitCode};
 use crate::run::attempt::Origin;
 use crate::run::directory::SuiteDirectory;
 use crate::run::series::{Progress, Series, Targets};
+use crate::run::stale;
 use crate::suite::Suite;
 use crate::suite::plan::PlannedRun;
 use crate::suite::target::TargetKind;
@@ -101,10 +102,33 @@ pub(super) fn new_folder(
     now: &chrono::DateTime<chrono::Local>,
     name: &str,
 ) -> Result<SuiteDirectory, Failure> {
+    sweep(out);
     let stamp = now.format("%Y%m%d-%H%M%S").to_string();
     let directory = SuiteDirectory::create(out, &stamp, name)
         .with_context(|| format!("cannot make a folder in {}", out.display()))?;
     Ok(directory)
+}
+
+/// Removes what killed harnesses left in the folder of folders, and says so. What cannot be removed
+/// stops nobody.
+fn sweep(out: &Path) {
+    if !out.is_dir() {
+        return;
+    }
+    match stale::sweep(out) {
+        Ok(swept) => {
+            for folder in swept {
+                say(&format!(
+                    "swept {}: its harness was killed; the data of its nodes is removed, \
+                     histories, events and logs are kept",
+                    folder.display()
+                ));
+            }
+        }
+        Err(error) => {
+            say(&format!("cannot sweep what a killed harness left in {}: {error}", out.display()))
+        }
+    }
 }
 
 /// Where the progress of runs goes.

@@ -101,6 +101,14 @@ impl Proxy {
     }
 }
 
+/// The next connection; never, without a listener.
+async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, SocketAddr)> {
+    match listener {
+        Some(listener) => listener.accept().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// What the task of a listener knows.
 #[derive(Clone)]
 struct Doorman {
@@ -110,23 +118,23 @@ struct Doorman {
 }
 
 impl Doorman {
-    async fn serve(self, mut listener: TcpListener, mut inbox: mpsc::Receiver<Command>) {
+    async fn serve(self, listener: TcpListener, mut inbox: mpsc::Receiver<Command>) {
+        let Ok(address) = listener.local_addr() else { return };
+        let mut listener = Some(listener);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 command = inbox.recv() => match command {
                     Some(Command::Abandon(done)) => {
-                        let again = self.abandon(listener, &mut connections).await;
+                        let again = self.abandon(address, listener, &mut connections).await;
+                        // A port that was lost may be had again the next time.
                         let (answer, open) = match again {
                             Ok(listener) => (Ok(()), Some(listener)),
                             Err(error) => (Err(error), None),
                         };
+                        listener = open;
                         // Who asked may have stopped waiting.
                         let _ = done.send(answer);
-                        match open {
-                            Some(open) => listener = open,
-                            None => return,
-                        }
                     }
                     Some(Command::Close(done)) => {
                         drop(listener);
@@ -136,7 +144,7 @@ impl Doorman {
                     }
                     None => return,
                 },
-                accepted = listener.accept() => match accepted {
+                accepted = accept(listener.as_ref()) => match accepted {
                     Ok((stream, _)) if connections.len() < CONNECTIONS => {
                         connections.spawn(self.clone().carry(stream));
                     }
@@ -160,13 +168,15 @@ impl Doorman {
     /// returns, since their writes never block.
     async fn abandon(
         &self,
-        listener: TcpListener,
+        address: SocketAddr,
+        listener: Option<TcpListener>,
         connections: &mut JoinSet<()>,
     ) -> io::Result<TcpListener> {
-        let address = listener.local_addr()?;
         drop(listener);
         connections.shutdown().await;
-        TcpListener::bind(address).await
+        TcpListener::bind(address).await.inspect_err(|error| {
+            tracing::warn!(entrance = self.entrance.name(), %address, %error, "cannot listen again");
+        })
     }
 
     async fn carry(self, stream: TcpStream) {

@@ -3,6 +3,7 @@
 //! ```text
 //! runs/20261121-095148-release/       runs/latest -> ...
 //!   report.txt  summary.json
+//!   running                                    while a harness writes here
 //!   leader-killed/
 //!     plan.yaml  history.jsonl  events.jsonl
 //!     counterexample.txt  minimal.jsonl          on a failure
@@ -16,13 +17,18 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use splitbrain_workloads::operation::NodeId;
+
+use super::stale::InUse;
 
 /// The folder of a suite.
 #[derive(Clone, Debug)]
 pub struct SuiteDirectory {
     path: PathBuf,
+    /// Of a folder that was made by this harness: that it is in use.
+    _in_use: Option<Arc<InUse>>,
 }
 
 impl SuiteDirectory {
@@ -43,7 +49,9 @@ impl SuiteDirectory {
             name = format!("{stamp}-{suite}-{attempt}");
             attempt += 1;
         }
-        let directory = SuiteDirectory { path: out.join(&name) };
+        let path = out.join(&name);
+        let in_use = InUse::mark(&path)?.map(Arc::new);
+        let directory = SuiteDirectory { path, _in_use: in_use };
         let latest = out.join("latest");
         // Replaced by a rename, so that there is always one; the loser of a race is as recent.
         let fresh = out.join(format!(".latest-{}", std::process::id()));
@@ -54,13 +62,13 @@ impl SuiteDirectory {
 
     /// The folder of a suite that was run before: it has a summary.
     pub fn open(path: &Path) -> Option<SuiteDirectory> {
-        let directory = SuiteDirectory { path: path.to_path_buf() };
+        let directory = SuiteDirectory::at(path);
         directory.summary().is_file().then_some(directory)
     }
 
     /// A folder that need not be a suite's.
     pub fn at(path: &Path) -> SuiteDirectory {
-        SuiteDirectory { path: path.to_path_buf() }
+        SuiteDirectory { path: path.to_path_buf(), _in_use: None }
     }
 
     /// The folder itself.

@@ -16,6 +16,7 @@ pub mod journal;
 pub mod recorder;
 pub mod roles;
 pub mod series;
+pub mod stale;
 pub mod standing;
 pub mod trials;
 

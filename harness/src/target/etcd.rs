@@ -19,7 +19,7 @@ use serde_json::{Value as Json, json};
 use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{
     Capability, Condition, Consistency, NodeId, Op, Outcome, Reason, Reply, Step, StepReply,
-    Transaction, Value,
+    Transaction, Value, queue,
 };
 
 use super::{
@@ -250,6 +250,9 @@ impl EtcdClient {
                 }),
             ),
             Op::Transaction(transaction) => ("txn", txn(transaction)?),
+            Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
+                return self.request(&queue::encoded(op)?);
+            }
             Op::Increment { .. } | Op::Append { .. } | Op::ReadList { .. } | Op::Once { .. } => {
                 return None;
             }
@@ -353,6 +356,9 @@ fn reply(op: &Op, body: &Body) -> Option<Reply> {
                 return None;
             }
             Reply::Transacted { succeeded: body.succeeded, results }
+        }
+        Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
+            return queue::decoded(op, reply(&queue::encoded(op)?, body)?);
         }
         Op::Increment { .. } | Op::Append { .. } | Op::ReadList { .. } | Op::Once { .. } => {
             return None;

@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{
     Capability, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Step, StepReply,
-    Transaction, Value,
+    Transaction, Value, queue,
 };
 
 use super::lock_service::LockService;
@@ -399,6 +399,9 @@ impl StoreClient {
             Op::Transaction(transaction) => {
                 self.client.post(format!("{base}/transaction")).json(&body_of(transaction))
             }
+            Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
+                self.request(base, &queue::encoded(op).expect("an operation on a queue"))
+            }
             Op::Once { request, op } => {
                 self.request(base, op).header("Idempotency-Key", request.to_string())
             }
@@ -478,6 +481,9 @@ fn reply(op: &Op, body: &Body) -> Option<Reply> {
             let results = results.collect::<Option<Vec<_>>>()?;
             return (results.len() == steps.len())
                 .then_some(Reply::Transacted { succeeded, results });
+        }
+        Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
+            return queue::decoded(op, reply(&queue::encoded(op)?, body)?);
         }
         Op::Once { op, .. } => return reply(op, body),
     })

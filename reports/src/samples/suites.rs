@@ -513,6 +513,7 @@ pub(crate) fn stale_read_checked(style: &Style) -> String {
         history: &history,
         judgements: &judgements,
         recheck: Some(&recheck),
+        written: &[],
         exit_code: 1,
         exit_reason: "a violation was proven",
     };

@@ -26,6 +26,8 @@ pub struct Checked<'a> {
     pub judgements: &'a [Judgement],
     /// The independent second opinion on the first anomaly.
     pub recheck: Option<&'a Recheck>,
+    /// What was written beside the report: a name of at most ten letters, and what it is.
+    pub written: &'a [(&'static str, String)],
     /// The exit code of the command.
     pub exit_code: u8,
     /// The exit code in words.
@@ -101,6 +103,7 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
         lines.extend(table::wrapped("  format      ", format));
         let times = "as in the file; where it has none, line 12 stands at 0.012 s";
         lines.extend(table::wrapped("  times       ", times));
+        lines.extend(written(checked));
         return lines;
     }
     let whole = if history.complete {
@@ -109,5 +112,11 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
         "NO: the file is cut off, so it cannot pass"
     };
     lines.extend(table::wrapped("  complete    ", whole));
+    lines.extend(written(checked));
     lines
+}
+
+fn written(checked: &Checked<'_>) -> Vec<String> {
+    let line = |(name, what): &(&str, String)| table::wrapped(&format!("  {name:10}  "), what);
+    checked.written.iter().flat_map(line).collect()
 }

@@ -203,14 +203,17 @@ fn element(anomaly: &Anomaly, history: &History) -> Option<Value> {
         op = inner;
     }
     match op {
-        Op::Write { value, .. } | Op::CompareAndSet { value, .. } | Op::Append { value, .. } => {
-            Some(*value)
-        }
+        Op::Write { value, .. }
+        | Op::CompareAndSet { value, .. }
+        | Op::Append { value, .. }
+        | Op::Enqueue { value, .. } => Some(*value),
         Op::Read { .. }
         | Op::Delete { .. }
         | Op::List { .. }
         | Op::ReadList { .. }
         | Op::Increment { .. }
+        | Op::Dequeue { .. }
+        | Op::ReadQueue { .. }
         | Op::Transaction(_)
         | Op::Once { .. } => None,
     }
@@ -220,7 +223,11 @@ fn answered(operation: &Operation, element: Option<Value>) -> String {
     let value = |value: &Option<Value>| value.map_or("absent".to_string(), |v| v.to_string());
     match &operation.outcome {
         Outcome::Ok(Reply::Read(held)) => value(held),
-        Outcome::Ok(Reply::Written | Reply::Deleted | Reply::Appended) => "ok".to_string(),
+        Outcome::Ok(Reply::Written | Reply::Deleted | Reply::Appended | Reply::Enqueued) => {
+            "ok".to_string()
+        }
+        Outcome::Ok(Reply::Dequeued(taken)) => taken.map_or("empty".to_string(), |v| v.to_string()),
+        Outcome::Ok(Reply::Missed { next }) => format!("missed, next at {next}"),
         Outcome::Ok(Reply::Incremented(sum)) => sum.to_string(),
         Outcome::Ok(Reply::Transacted { succeeded, results }) => transacted(*succeeded, results),
         Outcome::Ok(Reply::Compared { swapped: true, .. }) => "ok, swapped".to_string(),

@@ -24,6 +24,8 @@ pub struct Modelled<'a> {
     pub sentence: &'a str,
     /// Why no order exists, if none does.
     pub explanation: Option<&'a Explanation>,
+    /// What was written beside the report: a name of at most ten letters, and what it is.
+    pub written: &'a [(&'static str, String)],
     /// The exit code of the command.
     pub exit_code: u8,
     /// The exit code in words.
@@ -45,6 +47,9 @@ pub fn modelled(modelled: &Modelled<'_>, style: &Style) -> String {
     lines.push(format!("  model       {}", modelled.model));
     lines.push(format!("  format      {}", modelled.format));
     lines.push(format!("  operations  {operations}"));
+    for (name, what) in modelled.written {
+        lines.extend(table::wrapped(&format!("  {name:10}  "), what));
+    }
     if let Some(explanation) = modelled.explanation {
         lines.push(String::new());
         let count = units::counted(explanation.calls.len() as u64, "operation");

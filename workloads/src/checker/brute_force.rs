@@ -1,8 +1,8 @@
 //! The second judge: tries every order of the few operations of a minimal history.
 //!
 //! It shares nothing with the checkers but the vocabulary, not even the reader of the file, so that
-//! a wrong proof needs two wrong programs. The model is a map from keys to values and to
-//! lists; every operation
+//! a wrong proof needs two wrong programs. The model is a map from keys to values, to lists and to
+//! queues; every operation
 //! takes effect at one instant between its lines in the file; one that ended `info` may take effect
 //! at any later instant or never, one that failed never does, but a compare-and-set that failed by
 //! `mismatch` did not find what it expected. Local reads are not ordered; two
@@ -10,7 +10,7 @@
 //!
 //! The harness calls [`judge_file`] with the text of a counterexample before it is printed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use serde::Deserialize;
 
@@ -124,6 +124,7 @@ impl Recorded {
 struct State {
     values: BTreeMap<Key, Value>,
     lists: BTreeMap<Key, Vec<Value>>,
+    queues: BTreeMap<Key, VecDeque<Value>>,
     /// The requests that were done under an idempotency key.
     done: BTreeSet<RequestKey>,
 }
@@ -187,8 +188,17 @@ fn apply(operation: &Recorded, state: &mut State) -> bool {
     {
         return state.values.get(key) != expect.as_ref();
     }
+    if is_missed(operation) {
+        return true;
+    }
     let answer = answer(&operation.op, state);
     operation.reply().is_none_or(|reply| answer.as_ref().is_none_or(|answer| answer == reply))
+}
+
+/// Whether it was answered that nothing was done, since somebody else was first. The place that it
+/// asked for is not part of the model of a queue, so this is always right.
+fn is_missed(operation: &Recorded) -> bool {
+    matches!(operation.reply(), Some(Reply::Missed { .. }))
 }
 
 /// Does what was asked and says what the map answers; `None` for what may be answered anyhow: a
@@ -222,6 +232,17 @@ fn answer(op: &Op, state: &mut State) -> Option<Reply> {
             Reply::Appended
         }
         Op::ReadList { key, .. } => Reply::Listed(state.list(key)),
+        Op::Enqueue { queue, value, .. } => {
+            state.queues.entry(queue.clone()).or_default().push_back(*value);
+            Reply::Enqueued
+        }
+        Op::Dequeue { queue, .. } => {
+            Reply::Dequeued(state.queues.get_mut(queue).and_then(VecDeque::pop_front))
+        }
+        Op::ReadQueue { queue, .. } => {
+            let elements = state.queues.get(queue).into_iter().flatten();
+            Reply::Listed(elements.copied().collect())
+        }
         Op::Transaction(transaction) => {
             let holds = |Condition(key, value): &Condition| state.values.get(key) == value.as_ref();
             let succeeded = transaction.conditions.iter().all(holds);
@@ -292,6 +313,7 @@ fn is_local(op: &Op) -> bool {
         Op::Read { consistency: Consistency::Local, .. }
             | Op::List { consistency: Consistency::Local, .. }
             | Op::ReadList { consistency: Consistency::Local, .. }
+            | Op::ReadQueue { consistency: Consistency::Local, .. }
     )
 }
 

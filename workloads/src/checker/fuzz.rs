@@ -4,6 +4,10 @@
 //! `scripts/fuzz-checker.sh` runs [`a_batch_of_random_histories_is_judged_as_every_order_judges_it`]
 //! again and again, each time with another seed, and keeps count.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::panic::catch_unwind;
+
 use super::frontier::tests::{key_value_case, multi_register_case, mutex_case, repeats_case};
 use super::linearizable::{check_registers, check_set, witness_registers, witness_set};
 use super::plants::{Plant, plant};
@@ -100,30 +104,30 @@ fn every_bug_planted_in_a_checker_is_found() {
     let mut missed = Vec::new();
     for bug in Plant::ALL {
         // A checker with a bug may also panic, which is found as well.
-        let found = std::thread::spawn(move || {
+        let found = catch_unwind(|| {
             plant(Some(bug));
             let mut rounds = (0..ROUNDS).flat_map(|seed| MODELS.map(|model| (seed, model)));
             rounds.find_map(|(seed, (name, case))| run(name, seed, CASES, case).err())
         });
-        if let Ok(None) = found.join() {
+        plant(None);
+        if let Ok(None) = found {
             missed.push(bug);
         }
     }
     assert!(missed.is_empty(), "nobody noticed {missed:?}");
 }
 
-/// Takes `SPLITBRAIN_FUZZ="MODEL SEED CASES"`.
+/// Takes `SPLITBRAIN_FUZZ="MODEL SEED CASES"`, and leaves a line in the file `SPLITBRAIN_FUZZ_RECORD`.
 #[test]
 #[ignore = "runs as long as it is told to; see scripts/fuzz-checker.sh"]
 fn a_batch_of_random_histories_is_judged_as_every_order_judges_it() {
     let told = std::env::var("SPLITBRAIN_FUZZ").expect("SPLITBRAIN_FUZZ=\"MODEL SEED CASES\"");
+    let record = std::env::var("SPLITBRAIN_FUZZ_RECORD").expect("SPLITBRAIN_FUZZ_RECORD=FILE");
     let words: Vec<&str> = told.split_whitespace().collect();
     let [model, seed, cases] = words[..] else { panic!("expected a model, a seed and a number") };
     let (name, case) = *MODELS.iter().find(|(name, _)| *name == model).expect("a known model");
     let (seed, cases) = (seed.parse().expect("a seed"), cases.parse().expect("a number"));
     let impossible = run(name, seed, cases, case).unwrap_or_else(|why| panic!("{why}"));
-    #[expect(clippy::print_stdout, reason = "the script reads it")]
-    {
-        println!("FUZZED {name} {seed} {cases} {impossible}");
-    }
+    let line = format!("{name} {seed} {cases} {impossible}\n");
+    OpenOptions::new().append(true).open(record).unwrap().write_all(line.as_bytes()).unwrap();
 }

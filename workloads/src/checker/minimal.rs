@@ -72,10 +72,12 @@ fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<V
     History { header: history.header.clone(), operations, complete: true }
 }
 
-/// The elements that an operation adds to a set or list, or may add.
+/// The elements that an operation adds to a set, list or queue, or may add.
 fn added(op: &Op) -> Vec<Value> {
     match op {
-        Op::Write { value, .. } | Op::Append { value, .. } => vec![*value],
+        Op::Write { value, .. } | Op::Append { value, .. } | Op::Enqueue { value, .. } => {
+            vec![*value]
+        }
         Op::Once { op, .. } => added(op),
         Op::Transaction(transaction) => {
             let steps = transaction.then.iter().chain(&transaction.otherwise);

@@ -10,7 +10,10 @@
 //! | [`unique_ids`] | whether an id was given out twice | nothing |
 //! | [`bank`] | whether every read of all accounts has the same sum | transfers keep it |
 //! | [`sessions`] | what each client may expect after what it did before | a key has one writer |
+//! | [`queue`] | linearizability of queues | elements are unique, a read of what is left |
 //! | [`agreement`] | whether all nodes hold the same at the end | local reads are local |
+//!
+//! [`promise`] judges by what a store promises instead of linearizability.
 //!
 //! [`minimal`] makes a history of the few operations that prove an anomaly, and [`brute_force`],
 //! which shares no code with any checker, judges that file again by trying every order.
@@ -29,8 +32,11 @@ pub mod list;
 pub mod lost_write;
 pub mod minimal;
 mod plants;
+pub mod promise;
+pub mod queue;
 pub mod replay;
 pub mod sessions;
+mod staleness;
 mod story;
 pub mod unique_ids;
 mod versions;
@@ -56,10 +62,15 @@ pub fn run_all(checkers: &[Checker], history: &History) -> Vec<Judgement> {
 }
 
 fn run(checker: &Checker, history: &History) -> Judgement {
+    guarded(checker.name, history, checker.check)
+}
+
+/// Judges what can be judged at all.
+fn guarded(name: &str, history: &History, check: impl Fn(&History) -> Judgement) -> Judgement {
     let count = history.operations.len();
     if !history.complete {
         return Judgement::unknown(
-            checker.name,
+            name,
             format!(
                 "the history is cut off after {count} operations: its trailer is missing or \
                  counts other than its events"
@@ -67,12 +78,12 @@ fn run(checker: &Checker, history: &History) -> Judgement {
         );
     }
     if count == 0 {
-        return Judgement::unknown(checker.name, "the history is empty: it holds no operation");
+        return Judgement::unknown(name, "the history is empty: it holds no operation");
     }
-    catch_unwind(AssertUnwindSafe(|| (checker.check)(history))).unwrap_or_else(|panic| {
+    catch_unwind(AssertUnwindSafe(|| check(history))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Judgement::unknown(checker.name, format!("the checker crashed: {text}"))
+        Judgement::unknown(name, format!("the checker crashed: {text}"))
     })
 }
 
@@ -82,6 +93,8 @@ mod fuzz;
 mod golden;
 #[cfg(test)]
 mod golden_models;
+#[cfg(test)]
+mod golden_queue;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -55,15 +55,9 @@ pub fn check(history: &History) -> Judgement {
                     }
                     continue;
                 };
-                let seen = match value {
-                    None => 0,
-                    Some(value) => match written.by_value.get(value) {
-                        Some(place) if written.all[writer][*place - 1].0 == *key => *place,
-                        _ => {
-                            push(&mut findings, AnomalyKind::Phantom, operation.id, None);
-                            continue;
-                        }
-                    },
+                let Some(seen) = written.place(key, *writer, *value) else {
+                    push(&mut findings, AnomalyKind::Phantom, operation.id, None);
+                    continue;
                 };
                 let looked = (operation.client, *writer, operation.op.is_local());
                 let floor = floors.entry(looked).or_insert((0, operation.id));
@@ -85,17 +79,86 @@ pub fn check(history: &History) -> Judgement {
             _ => {}
         }
     }
+    judged(NAME, history, findings, reads, writes, "saw their own writes and never went back")
+}
+
+/// Judges every session by one of the three promises alone. A read that breaks several is named
+/// once by [`check`], and by each of them here.
+pub(super) fn check_one(history: &History, promise: AnomalyKind) -> Judgement {
+    let written = match Written::of(history) {
+        Ok(written) => written,
+        Err(why) => return Judgement::unknown(promise.name(), why),
+    };
+    let mut findings = Findings::new();
+    // Per session and writer, how far its writes had come by each key that the session saw, and who
+    // looked; of what it wrote itself, by its last write.
+    let mut floors: FxHashMap<(ClientId, ClientId), BTreeMap<Key, (usize, OperationId)>> =
+        FxHashMap::default();
+    let (mut reads, mut writes) = (0, 0);
+    for operation in &history.operations {
+        if operation.is_final && operation.op.is_local() {
+            continue;
+        }
+        let client = operation.client;
+        match (&operation.op, &operation.outcome) {
+            (Op::Write { key, value }, Outcome::Ok(_)) => {
+                writes += 1;
+                if promise == AnomalyKind::ReadYourWrites {
+                    let place = written.by_value[value];
+                    let floors = floors.entry((client, client)).or_default();
+                    floors.insert(key.clone(), (place, operation.id));
+                }
+            }
+            (Op::Read { key, .. }, Outcome::Ok(Reply::Read(value))) => {
+                reads += 1;
+                let seen = match (written.writers.get(key), value) {
+                    (None, None) => continue,
+                    (None, Some(_)) => None,
+                    (Some(writer), value) => {
+                        written.place(key, *writer, *value).map(|place| (*writer, place))
+                    }
+                };
+                let Some((writer, seen)) = seen else {
+                    push(&mut findings, AnomalyKind::Phantom, operation.id, None);
+                    continue;
+                };
+                let floors = floors.entry((client, writer)).or_default();
+                let is_of_another = promise == AnomalyKind::MonotonicWrites;
+                let counts = floors.iter().filter(|(of, _)| (*of != key) == is_of_another);
+                if let Some((place, by)) = counts.map(|(_, floor)| *floor).max() {
+                    let least = written.latest(key, place);
+                    if seen < least {
+                        let write = written.all[&writer][least - 1].1;
+                        push(&mut findings, promise, operation.id, Some((by, write)));
+                    }
+                }
+                let floor = floors.get(key).map_or(0, |floor| floor.0);
+                if promise != AnomalyKind::ReadYourWrites && seen > floor {
+                    floors.insert(key.clone(), (seen, operation.id));
+                }
+            }
+            _ => {}
+        }
+    }
+    judged(promise.name(), history, findings, reads, writes, "kept the promise")
+}
+
+fn judged(
+    name: &str,
+    history: &History,
+    findings: Findings<Proof>,
+    reads: u64,
+    writes: u64,
+    kept: &str,
+) -> Judgement {
     let (verdict, summary) = match (reads, writes) {
         (0, _) | (_, 0) => {
             (Verdict::Unknown, "nothing was read or nothing written: nothing is known".to_string())
         }
-        _ => {
-            let text = format!("{reads} reads saw their own writes and never went back");
-            (Verdict::Pass, text)
-        }
+        _ => (Verdict::Pass, format!("{reads} reads {kept}")),
     };
     let mut judgement =
-        findings.judge(NAME, verdict, summary, |candidate| tell(history, candidate));
+        findings.judge(name, verdict, summary, |candidate| tell(history, candidate));
     judgement.counts =
         BTreeMap::from([("reads".to_string(), reads), ("writes".to_string(), writes)]);
     judgement
@@ -149,6 +212,14 @@ impl Written {
             }
         }
         Ok(written)
+    }
+
+    /// The place of a value of a key; `None` if its writer never wrote it there.
+    fn place(&self, key: &Key, writer: ClientId, value: Option<Value>) -> Option<usize> {
+        let Some(value) = value else { return Some(0) };
+        let place = *self.by_value.get(&value)?;
+        let (of, _) = self.all[&writer].get(place - 1)?;
+        (of == key).then_some(place)
     }
 
     /// The last write of a key among the first so many of its writer.

@@ -43,7 +43,7 @@ pub(super) fn saw(operation: &Operation) -> String {
             let noun = if count == 1 { "element" } else { "elements" };
             format!("{client} listed {count} {noun} of {key}{place} {when}")
         }
-        (Op::ReadList { .. }, Some(Reply::Listed(values))) => {
+        (Op::ReadList { .. } | Op::ReadQueue { .. }, Some(Reply::Listed(values))) => {
             format!("{client} read {key}={}{place} {when}", list(values))
         }
         (Op::Transaction(transaction), Some(Reply::Transacted { succeeded, results })) => {
@@ -84,6 +84,17 @@ pub(super) fn changed(operation: &Operation) -> String {
         Op::Append { key, value } => {
             (format!("appended {value} to {key}"), format!("sent an append of {value} to {key}"))
         }
+        Op::Enqueue { queue, value, .. } => (
+            format!("enqueued {value} to {queue}"),
+            format!("sent an enqueue of {value} to {queue}"),
+        ),
+        Op::Dequeue { queue, .. } => {
+            let happened = match operation.reply() {
+                Some(Reply::Dequeued(Some(value))) => format!("dequeued {value} from {queue}"),
+                _ => format!("found {queue} empty"),
+            };
+            (happened, format!("sent a dequeue of {queue}"))
+        }
         Op::Transaction(transaction) => {
             let did = match operation.reply() {
                 Some(Reply::Transacted { succeeded, results }) => {
@@ -97,11 +108,13 @@ pub(super) fn changed(operation: &Operation) -> String {
             let inner = changed(&Operation { op: (**op).clone(), ..operation.clone() });
             return format!("{inner} (request {request})");
         }
-        Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } => return saw(operation),
+        Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } | Op::ReadQueue { .. } => {
+            return saw(operation);
+        }
     };
     let invoked = at(operation.invoked.at);
     match (&operation.outcome, operation.completed) {
-        (Outcome::Ok(Reply::Compared { swapped: false, .. }), _) => {
+        (Outcome::Ok(Reply::Compared { swapped: false, .. } | Reply::Missed { .. }), _) => {
             format!("{client} {sent}{place} at {invoked}, which was refused")
         }
         (Outcome::Ok(_), Some(completed)) => {

@@ -25,6 +25,10 @@ use crate::seed::Stream;
 /// c5 n1 50-51 add n=3               an increment by one, which made 3
 /// c5 n1 52-53 append x=4
 /// c5 n1 54-55 elements x 1,2,4
+/// c5 n1 54-55 enqueue q=4
+/// c5 n1 54-55 dequeue q=4           it was given 4
+/// c5 n1 54-55 dequeue q             it found nothing
+/// c5 n1 54-55 queue q 1,2,4
 /// c5 n1 56-57 once q7 append x=5    under an idempotency key
 /// c6 n1 60-61 txn if:x=1 w:x=2 r:y=3 d:z i:n=4 a:l=5 l:l=1,5
 /// c6 n1 62-63 txn if:x=1 w:x=2 else r:x=9    its condition did not hold
@@ -123,6 +127,19 @@ fn asked(words: &[&str], consistency: Consistency) -> (Op, Reply) {
         ["elements", key, values @ ..] => {
             let values = values.iter().flat_map(|it| it.split(',')).filter_map(value).collect();
             (Op::ReadList { key: Key::new(key), consistency }, Reply::Listed(values))
+        }
+        ["enqueue", it, ..] => {
+            let (key, element) = pair(it, '=');
+            let op = Op::Enqueue { queue: Key::new(key), value: element.unwrap(), at: 0 };
+            (op, Reply::Enqueued)
+        }
+        ["dequeue", it, ..] => {
+            let (key, element) = it.split_once('=').unwrap_or((it, ""));
+            (Op::Dequeue { queue: Key::new(key), at: 0 }, Reply::Dequeued(value(element)))
+        }
+        ["queue", key, values @ ..] => {
+            let values = values.iter().flat_map(|it| it.split(',')).filter_map(value).collect();
+            (Op::ReadQueue { queue: Key::new(key), consistency }, Reply::Listed(values))
         }
         ["once", request, rest @ ..] => {
             let (op, reply) = asked(rest, consistency);

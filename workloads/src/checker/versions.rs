@@ -111,6 +111,9 @@ pub(super) fn beyond_registers(history: &History) -> Option<String> {
         Op::Increment { .. }
         | Op::Append { .. }
         | Op::ReadList { .. }
+        | Op::Enqueue { .. }
+        | Op::Dequeue { .. }
+        | Op::ReadQueue { .. }
         | Op::Transaction(_)
         | Op::Once { .. } => true,
         Op::Read { .. }
@@ -226,6 +229,9 @@ impl<'h> Versions<'h> {
             Op::Increment { .. }
             | Op::Append { .. }
             | Op::ReadList { .. }
+            | Op::Enqueue { .. }
+            | Op::Dequeue { .. }
+            | Op::ReadQueue { .. }
             | Op::Transaction(_)
             | Op::Once { .. } => return Err(Undecided::BeyondRegisters),
         };

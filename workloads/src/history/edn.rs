@@ -5,7 +5,7 @@
 //! no operations; [`super::events`] makes events of the forms. A tag is read and dropped, `#_` drops
 //! the form behind it, a number that is no 64-bit integer stays a symbol.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::BufRead;
 
 use super::error::HistoryError;
@@ -48,7 +48,7 @@ impl fmt::Display for Edn {
             Edn::Nil => f.write_str("nil"),
             Edn::Bool(is) => write!(f, "{is}"),
             Edn::Int(number) => write!(f, "{number}"),
-            Edn::Text(text) => write!(f, "{text:?}"),
+            Edn::Text(text) => quoted(f, text),
             Edn::Keyword(name) => write!(f, ":{name}"),
             Edn::Symbol(word) => f.write_str(word),
             Edn::Sequence(items) => {
@@ -62,6 +62,22 @@ impl fmt::Display for Edn {
             }
         }
     }
+}
+
+/// A string with the escapes that a reader of EDN knows.
+fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    f.write_char('"')?;
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => write!(f, "\\{letter}")?,
+            '\n' => f.write_str("\\n")?,
+            '\t' => f.write_str("\\t")?,
+            '\r' => f.write_str("\\r")?,
+            other if other.is_control() => write!(f, "\\u{:04x}", u32::from(other))?,
+            other => f.write_char(other)?,
+        }
+    }
+    f.write_char('"')
 }
 
 /// Where a form begins.
@@ -376,6 +392,16 @@ mod tests {
         assert_eq!(read(forms).unwrap(), expected);
         assert_eq!(read("; one\n([1 2] :a/b 1.5)").unwrap(), ["2:2 [1 2]", "2:8 :a/b", "2:13 1.5"]);
         assert_eq!(read("").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn a_string_is_written_as_it_is_read() {
+        let text = "a\"\\\n\t\r\u{1}\u{85}\u{e9}'";
+        let written = Edn::Text(text.to_string()).to_string();
+        assert_eq!(
+            Forms::new(written.as_bytes()).next().unwrap().map(|(_, form)| form),
+            Some(Edn::Text(text.to_string()))
+        );
     }
 
     #[test]

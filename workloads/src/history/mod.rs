@@ -20,6 +20,7 @@ mod edn;
 mod error;
 mod events;
 mod foreign;
+pub mod jepsen_edn;
 pub mod jepsen_log;
 pub mod jsonl;
 

@@ -164,6 +164,9 @@ fn call(operation: &Operation) -> Option<CallOf<Register>> {
         | Op::Increment { .. }
         | Op::Append { .. }
         | Op::ReadList { .. }
+        | Op::Enqueue { .. }
+        | Op::Dequeue { .. }
+        | Op::ReadQueue { .. }
         | Op::Transaction(_)
         | Op::Once { .. } => return None,
         Op::Read { .. } => Action::Read,

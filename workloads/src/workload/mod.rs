@@ -10,6 +10,7 @@ mod append;
 mod bank;
 mod counter;
 mod idempotent_retry;
+mod queue;
 mod register;
 mod sessions;
 mod set;
@@ -21,6 +22,7 @@ pub use append::AppendSpec;
 pub use bank::BankSpec;
 pub use counter::CounterSpec;
 pub use idempotent_retry::IdempotentRetrySpec;
+pub use queue::QueueSpec;
 pub use register::RegisterSpec;
 pub use sessions::SessionsSpec;
 pub use set::SetSpec;
@@ -52,6 +54,8 @@ pub enum WorkloadSpec {
     Sessions(SessionsSpec),
     /// Appends sent again under their idempotency key.
     IdempotentRetry(IdempotentRetrySpec),
+    /// Adds to queues and takes from them.
+    Queue(QueueSpec),
 }
 
 /// Says what clients do next. One generator serves all clients of a run, so values are unique over
@@ -79,6 +83,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(_) => unique_ids::NAME,
             WorkloadSpec::Sessions(_) => sessions::NAME,
             WorkloadSpec::IdempotentRetry(_) => idempotent_retry::NAME,
+            WorkloadSpec::Queue(_) => queue::NAME,
         }
     }
 
@@ -93,6 +98,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(spec) => spec.describe(),
             WorkloadSpec::Sessions(spec) => spec.describe(),
             WorkloadSpec::IdempotentRetry(spec) => spec.describe(),
+            WorkloadSpec::Queue(spec) => spec.describe(),
         }
     }
 
@@ -111,6 +117,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(_) => Ok(()),
             WorkloadSpec::Sessions(spec) => spec.validate(),
             WorkloadSpec::IdempotentRetry(spec) => spec.validate(),
+            WorkloadSpec::Queue(spec) => spec.validate(),
         }
     }
 
@@ -126,6 +133,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(spec) => spec.needs(),
             WorkloadSpec::Sessions(spec) => spec.needs(),
             WorkloadSpec::IdempotentRetry(spec) => spec.needs(),
+            WorkloadSpec::Queue(spec) => spec.needs(),
         }
     }
 
@@ -140,6 +148,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(spec) => Box::new(spec.generator()),
             WorkloadSpec::Sessions(spec) => Box::new(spec.generator(seed)),
             WorkloadSpec::IdempotentRetry(spec) => Box::new(spec.generator(seed)),
+            WorkloadSpec::Queue(spec) => Box::new(spec.generator(seed)),
         }
     }
 
@@ -165,6 +174,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::Sessions(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::IdempotentRetry(spec) => spec.reads_of_all(consistency),
+            WorkloadSpec::Queue(spec) => spec.reads_of_all(consistency),
         }
     }
 
@@ -185,6 +195,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(spec) => spec.kinds(),
             WorkloadSpec::Sessions(spec) => spec.kinds(),
             WorkloadSpec::IdempotentRetry(spec) => spec.kinds(),
+            WorkloadSpec::Queue(spec) => spec.kinds(),
         }
     }
 
@@ -199,6 +210,7 @@ impl WorkloadSpec {
             WorkloadSpec::UniqueIds(_) => unique_ids::CHECKERS,
             WorkloadSpec::Sessions(_) => sessions::CHECKERS,
             WorkloadSpec::IdempotentRetry(_) => idempotent_retry::CHECKERS,
+            WorkloadSpec::Queue(_) => queue::CHECKERS,
         }
     }
 }
@@ -220,6 +232,11 @@ pub fn judge(history: &History) -> Vec<Judgement> {
     }
 }
 
+/// Whether a history is one of a set, which has one order of all its operations.
+pub(crate) fn is_set(history: &History) -> bool {
+    history.header.workload == set::NAME
+}
+
 fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
     match workload {
         register::NAME => Some(register::CHECKERS),
@@ -230,12 +247,13 @@ fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
         unique_ids::NAME => Some(unique_ids::CHECKERS),
         sessions::NAME => Some(sessions::CHECKERS),
         idempotent_retry::NAME => Some(idempotent_retry::CHECKERS),
+        queue::NAME => Some(queue::CHECKERS),
         _ => None,
     }
 }
 
 /// Every workload's name and one line of what its clients do, for `list`.
-pub const WORKLOADS: [(&str, &str); 8] = [
+pub const WORKLOADS: [(&str, &str); 9] = [
     (register::NAME, register::SUMMARY),
     (set::NAME, set::SUMMARY),
     (append::NAME, append::SUMMARY),
@@ -244,6 +262,7 @@ pub const WORKLOADS: [(&str, &str); 8] = [
     (unique_ids::NAME, unique_ids::SUMMARY),
     (sessions::NAME, sessions::SUMMARY),
     (idempotent_retry::NAME, idempotent_retry::SUMMARY),
+    (queue::NAME, queue::SUMMARY),
 ];
 
 /// A parameter: its name, its value, the least and the most it may be, and the reason.
@@ -283,6 +302,9 @@ pub fn minimal(
         }
         (sessions::NAME, kind) if kind != AnomalyKind::Divergence => {
             return Err("what a session may expect is less than one order of all operations");
+        }
+        (queue::NAME, _) if checker::queue::is_counted(history, anomaly) => {
+            return Err("what dequeues of unknown outcome took is a matter of all operations");
         }
         _ => {}
     }
