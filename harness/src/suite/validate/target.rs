@@ -67,7 +67,7 @@ fn check_needs(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind: &T
             let values: Vec<&str> =
                 values.into_iter().flat_map(|known| &known.values).map(String::as_str).collect();
             findings
-                .add(path.key("set").key(*switch), format!("`{switch}: {value}` needs `{setting}`"))
+                .add(path.key("set").key(switch), format!("`{switch}: {value}` needs `{setting}`"))
                 .label(why.to_string())
                 .help(format!("beside `set`, say `{setting}: {}`", values.join(" or ")));
         } else if !wanted && spec.settings.contains_key(*setting) {
