@@ -38,7 +38,7 @@ pub fn evaluate(gates: &Gates, observed: &Observed<'_>) -> Vec<GateRecord> {
 /// A node that ends by itself breaks a promise of its own, whatever the history says.
 fn crashes(traces: &Traces) -> GateRecord {
     let ends: Vec<String> =
-        traces.crashes().map(|exit| format!("{} {}", exit.node, exit.status)).collect();
+        traces.crashes().map(|exit| format!("{} {}", exit.owner, exit.status)).collect();
     GateRecord {
         name: "no-crash".to_string(),
         rule: "no node ends by itself".to_string(),

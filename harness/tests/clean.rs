@@ -17,13 +17,16 @@ use splitbrain::cluster::census::Census;
 /// Nothing may be left after this; it is what users are promised.
 const BOUND: Duration = Duration::from_secs(1);
 
-fn start(folder: &Path) -> Child {
+/// A target with a process beside its nodes.
+const WITH_COMPANION: &str = "{ store: { lock-service: store, set: { election: lease } } }";
+
+fn start(folder: &Path, target: &str) -> Child {
     let suite = folder.join("busy.yaml");
     // Kills all the time, so that most moments have a node that is being restarted.
-    let text = "suite: busy\ntarget: store\nruns:\n  - name: busy\n    workload: set\n    \
+    let text = "suite: busy\ntarget: TARGET\nruns:\n  - name: busy\n    workload: set\n    \
                 duration: 6s\n    faults:\n      - kill: { node: follower, every: 700ms, for: 200ms }\n      \
                 - pause: { node: leader, at: 1500ms, for: 1s }\n";
-    std::fs::write(&suite, text).unwrap();
+    std::fs::write(&suite, text.replace("TARGET", target)).unwrap();
     Command::new(env!("CARGO_BIN_EXE_splitbrain"))
         .args(["run", "busy.yaml", "--quiet"])
         .current_dir(folder)
@@ -50,7 +53,7 @@ fn alive(processes: &BTreeSet<(u32, u64)>) -> Vec<u32> {
 /// Ends a harness by a signal and returns its exit code, if it had the time for one.
 fn nothing_survives(signal: Signal, after: Duration, bound: Duration) -> Option<i32> {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = start(folder.path());
+    let mut harness = start(folder.path(), "store");
     let began = Instant::now();
     let mut seen = BTreeSet::new();
     while began.elapsed() < after {
@@ -81,6 +84,69 @@ fn nothing_survives_a_killed_harness_at_any_moment() {
     for millis in [20, 150, 400, 1500, 2300, 3100] {
         nothing_survives(Signal::SIGKILL, Duration::from_millis(millis), BOUND);
     }
+}
+
+/// The companions among these, by the folder that their data is in.
+fn companions(processes: &BTreeSet<(u32, u64)>) -> BTreeSet<(u32, u64)> {
+    let is_one = |(pid, _): &&(u32, u64)| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        // The reaper's child waits as `__launch` first, with the same words behind it.
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains("companion/data") && !line.contains("__launch")
+    };
+    processes.iter().filter(is_one).copied().collect()
+}
+
+/// Watches the family of a harness until something of it is so.
+fn until(harness: &Child, what: &str, mut so: impl FnMut(&BTreeSet<(u32, u64)>) -> bool) {
+    let began = Instant::now();
+    while !so(&family(harness.id())) {
+        assert!(began.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_companion_ends_with_its_harness() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut harness = Ended(start(folder.path(), WITH_COMPANION));
+    let mut seen = BTreeSet::new();
+    until(&harness.0, "a companion and three nodes", |family| {
+        seen = family.clone();
+        !companions(family).is_empty() && family.len() >= 5
+    });
+    kill(Pid::from_raw(harness.0.id() as i32), Signal::SIGKILL).unwrap();
+    harness.0.wait().unwrap();
+    let killed = Instant::now();
+    while !alive(&seen).is_empty() {
+        assert!(killed.elapsed() < BOUND, "{:?} survive", alive(&seen));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_companion_of_a_run_is_gone_before_that_of_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "suite: two\ntarget: {WITH_COMPANION}\ndefaults: {{ duration: 1s }}\nruns:\n  \
+         - {{ name: first, workload: set }}\n  - {{ name: second, workload: set }}\n"
+    );
+    std::fs::write(folder.path().join("two.yaml"), text).unwrap();
+    let harness = Command::new(env!("CARGO_BIN_EXE_splitbrain"))
+        .args(["run", "two.yaml", "--quiet"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let harness = Ended(harness);
+    let mut met = BTreeSet::new();
+    until(&harness.0, "the companions of two runs", |family| {
+        let now = companions(family);
+        assert!(alive(&now).len() <= 1, "two at once: {now:?}");
+        met.extend(now);
+        met.len() == 2
+    });
 }
 
 #[test]

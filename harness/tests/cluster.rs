@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use splitbrain::cluster::census::{Census, Entry};
 use splitbrain::cluster::{
-    Cause, ClusterError, ExitStatus, Process, ProcessSpec, Processes, Reaper,
+    Cause, ClusterError, ExitStatus, Owner, Process, ProcessSpec, Processes, Reaper,
 };
 use splitbrain_workloads::operation::NodeId;
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ fn reaper() -> Processes {
 
 fn spec(dir: &Path, program: &str, args: &[&str]) -> ProcessSpec {
     ProcessSpec {
-        node: NodeId(1),
+        owner: Owner::Node(NodeId(1)),
         program: PathBuf::from(program),
         args: args.iter().map(ToString::to_string).collect(),
         env: BTreeMap::from([("SPLITBRAIN_TEST".to_string(), "yes".to_string())]),

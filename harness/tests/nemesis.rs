@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use splitbrain::cluster::ExitStatus;
 use splitbrain::cluster::address::RunAddress;
 use splitbrain::cluster::census::Entry;
-use splitbrain::cluster::process::{Process, ProcessSpec, Processes, Reaper};
+use splitbrain::cluster::process::{Owner, Process, ProcessSpec, Processes, Reaper};
 use splitbrain::nemesis::{DataDirectory, Hands, Injector};
 use splitbrain::network::link::Link;
 use splitbrain::network::{Dials, LinkEvidence, Network, Shape};
@@ -72,7 +72,7 @@ impl Sleepers {
         std::fs::create_dir_all(self.data_of(node)).unwrap();
         let file = |name: &str| self.folder.path().join(name);
         let spec = ProcessSpec {
-            node,
+            owner: Owner::Node(node),
             program: "sleep".into(),
             args: vec!["60".to_string()],
             env: BTreeMap::new(),
@@ -211,6 +211,7 @@ fn planned(faults: &str) -> PlannedRun {
         settings: Vec::new(),
         switches: None,
         refuses: Vec::new(),
+        needs: Vec::new(),
     };
     let text = format!(
         "suite: faults\ntarget: sleeper\nruns:\n  - name: it\n    workload: set\n    \

@@ -34,6 +34,7 @@ fn kind(name: &str, settings: Vec<Setting>, switches: Option<Vec<String>>) -> Ta
         settings,
         switches,
         refuses: Vec::new(),
+        needs: Vec::new(),
     }
 }
 
@@ -54,9 +55,10 @@ fn kinds() -> Vec<TargetKind> {
     };
     let profile = setting("profile", "raft", names("profiles"));
     let plant = setting("plant", "", names("plants"));
+    let locks = setting("lock-service", "", vec!["store".to_string()]);
     let writes = setting("writes", "", vec!["timed-statements".to_string()]);
     vec![
-        kind("store", vec![profile, plant, writes], Some(names("switches"))),
+        kind("store", vec![profile, plant, writes, locks], Some(names("switches"))),
         kind("etcd", Vec::new(), None),
     ]
 }

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use splitbrain_workloads::operation::NodeId;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -15,7 +14,7 @@ use tokio::sync::{broadcast, oneshot, watch};
 use tokio::time::timeout;
 
 use super::message::{ExitStatus, LINE_LIMIT, Report, Request};
-use super::process::{BOUND, Cause, ClusterError, Exit};
+use super::process::{BOUND, Cause, ClusterError, Exit, Owner};
 
 /// How many exits may wait for a subscriber: far more than nodes can die in any run.
 const EXITS: usize = 1024;
@@ -49,13 +48,13 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Table {
     calls: HashMap<u64, Call>,
-    processes: HashMap<u32, (NodeId, watch::Sender<State>)>,
+    processes: HashMap<u32, (Owner, watch::Sender<State>)>,
     lost: bool,
 }
 
 /// A call that was not answered yet.
 struct Call {
-    node: NodeId,
+    owner: Owner,
     /// For a process that is being prepared: where its reports go. It is entered together with
     /// the answer, so that no report can come before it.
     state: Option<watch::Sender<State>>,
@@ -80,7 +79,7 @@ impl Shared {
 
     pub(super) async fn call(
         &self,
-        node: NodeId,
+        owner: Owner,
         what: &'static str,
         state: Option<watch::Sender<State>>,
         request: impl FnOnce(u64) -> Request,
@@ -90,7 +89,7 @@ impl Shared {
         // The reaper takes a longer line for nonsense and ends.
         if serde_json::to_vec(&request).map_or(true, |line| line.len() >= LINE_LIMIT) {
             let reason = format!("the request is longer than {LINE_LIMIT} bytes");
-            return Err(ClusterError::Refused { node, what, reason });
+            return Err(ClusterError::Refused { owner, what, reason });
         }
         let (answer, answered) = oneshot::channel();
         {
@@ -98,14 +97,14 @@ impl Shared {
             if table.lost {
                 return Err(ClusterError::ReaperLost);
             }
-            table.calls.insert(call, Call { node, state, answer });
+            table.calls.insert(call, Call { owner, state, answer });
         }
         self.send(&request).await?;
         match timeout(BOUND, answered).await {
             Ok(Ok(Ok(pid))) => Ok(pid),
-            Ok(Ok(Err(reason))) => Err(ClusterError::Refused { node, what, reason }),
+            Ok(Ok(Err(reason))) => Err(ClusterError::Refused { owner, what, reason }),
             Ok(Err(_)) => Err(ClusterError::ReaperLost),
-            Err(_) => Err(ClusterError::Unconfirmed { node, what }),
+            Err(_) => Err(ClusterError::Unconfirmed { owner, what }),
         }
     }
 
@@ -143,7 +142,7 @@ fn note(shared: &Shared, report: Report) {
         Report::Done { call, pid } => {
             if let Some(call) = table.calls.remove(&call) {
                 if let Some(state) = call.state {
-                    table.processes.insert(pid, (call.node, state));
+                    table.processes.insert(pid, (call.owner, state));
                 }
                 let _ = call.answer.send(Ok(pid));
             }
@@ -156,8 +155,8 @@ fn note(shared: &Shared, report: Report) {
         Report::Stopped { pid } => table.update(pid, |state| state.stopped = true),
         Report::Continued { pid } => table.update(pid, |state| state.stopped = false),
         Report::Exited { pid, status, asked } => {
-            if let Some(&(node, _)) = table.processes.get(&pid) {
-                let exit = Exit { node, pid, status, cause: Cause::of(status, asked) };
+            if let Some(&(owner, _)) = table.processes.get(&pid) {
+                let exit = Exit { owner, pid, status, cause: Cause::of(status, asked) };
                 // Without a subscriber nobody is interested.
                 let _ = shared.exits.send(exit);
             }

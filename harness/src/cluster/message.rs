@@ -49,11 +49,29 @@ pub(crate) enum Report {
     Empty,
 }
 
-/// How to start a node.
+/// Whose a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Owner {
+    /// That of a node of the target.
+    Node(NodeId),
+    /// That of the one process beside the nodes which they need.
+    Companion,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::Node(node) => node.fmt(f),
+            Owner::Companion => f.write_str("the companion"),
+        }
+    }
+}
+
+/// How to start a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// Whose process it is.
-    pub node: NodeId,
+    pub owner: Owner,
     /// The program: a path, or a name that is looked up on `PATH`.
     pub program: PathBuf,
     /// Its arguments, without the program's name.

@@ -18,4 +18,6 @@ pub mod reaper;
 
 pub use address::RunAddress;
 pub use message::ExitStatus;
-pub use process::{Cause, ClusterError, Exit, Prepared, Process, ProcessSpec, Processes, Reaper};
+pub use process::{
+    Cause, ClusterError, Exit, Owner, Prepared, Process, ProcessSpec, Processes, Reaper,
+};

@@ -12,15 +12,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use splitbrain_workloads::operation::NodeId;
 use tokio::net::UnixStream;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 
 use super::census::{Census, Entry};
 use super::conversation::{Last, Shared, State, lock};
-pub use super::message::ProcessSpec;
 use super::message::{ExitStatus, Request};
+pub use super::message::{Owner, ProcessSpec};
 use super::reaper;
 
 /// How long the reaper and the kernel may take for what they usually do in a millisecond. Long
@@ -37,28 +36,28 @@ pub enum ClusterError {
     #[error("the reaper is gone: expected it to outlive the run; was it killed?")]
     ReaperLost,
     /// The reaper could not carry out a call.
-    #[error("{node}: {what}: {reason}")]
+    #[error("{owner}: {what}: {reason}")]
     Refused {
         /// Whose process.
-        node: NodeId,
+        owner: Owner,
         /// What was asked.
         what: &'static str,
         /// What the reaper says.
         reason: String,
     },
     /// The kernel did not confirm in time.
-    #[error("{node}: {what}: not confirmed within {} s", BOUND.as_secs())]
+    #[error("{owner}: {what}: not confirmed within {} s", BOUND.as_secs())]
     Unconfirmed {
         /// Whose process.
-        node: NodeId,
+        owner: Owner,
         /// What was awaited.
         what: &'static str,
     },
     /// The process ended instead of doing what was asked.
-    #[error("{node}: {what}: the process is gone ({status})")]
+    #[error("{owner}: {what}: the process is gone ({status})")]
     Ended {
         /// Whose process.
-        node: NodeId,
+        owner: Owner,
         /// What was asked.
         what: &'static str,
         /// How it ended.
@@ -142,15 +141,15 @@ impl Processes {
     /// [`ClusterError::Refused`] if the working directory or a log file cannot be opened;
     /// [`ClusterError::ReaperLost`].
     pub async fn prepare(&self, spec: ProcessSpec) -> Result<Prepared, ClusterError> {
-        let node = spec.node;
+        let owner = spec.owner;
         let state = watch::Sender::new(State::default());
         let watched = state.subscribe();
         let pid = self
             .shared
-            .call(node, "start", Some(state), |call| Request::Prepare { call, spec })
+            .call(owner, "start", Some(state), |call| Request::Prepare { call, spec })
             .await?;
         Ok(Prepared {
-            process: Process { node, pid, shared: Arc::clone(&self.shared), state: watched },
+            process: Process { owner, pid, shared: Arc::clone(&self.shared), state: watched },
         })
     }
 
@@ -208,16 +207,16 @@ impl Prepared {
     /// # Errors
     /// [`ClusterError::Refused`] if the program cannot be executed.
     pub async fn run(self) -> Result<Process, ClusterError> {
-        let Process { node, pid, ref shared, .. } = self.process;
-        shared.call(node, "start", None, |call| Request::Run { call, pid }).await?;
+        let Process { owner, pid, ref shared, .. } = self.process;
+        shared.call(owner, "start", None, |call| Request::Run { call, pid }).await?;
         Ok(self.process)
     }
 }
 
-/// One process of a node, from its start to its end. Dropping it does not end it.
+/// One process, from its start to its end. Dropping it does not end it.
 #[derive(Clone)]
 pub struct Process {
-    node: NodeId,
+    owner: Owner,
     pid: u32,
     shared: Arc<Shared>,
     state: watch::Receiver<State>,
@@ -225,8 +224,8 @@ pub struct Process {
 
 impl Process {
     /// Whose process it is.
-    pub fn node(&self) -> NodeId {
-        self.node
+    pub fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// Its process id, which is also the id of its process group.
@@ -255,7 +254,7 @@ impl Process {
             self.signal(Signal::SIGKILL, "kill").await?;
         }
         let last = self.until("kill", BOUND, |state| state.gone).await?;
-        last.exit.ok_or(ClusterError::Unconfirmed { node: self.node, what: "kill" })
+        last.exit.ok_or(ClusterError::Unconfirmed { owner: self.owner, what: "kill" })
     }
 
     /// Sends SIGSTOP to the process group; returns when the kernel has reported the process
@@ -272,7 +271,7 @@ impl Process {
         let deadline = Instant::now() + BOUND;
         while !Census::take().group(self.pid).all(Entry::is_still) {
             if Instant::now() > deadline {
-                return Err(ClusterError::Unconfirmed { node: self.node, what: "pause" });
+                return Err(ClusterError::Unconfirmed { owner: self.owner, what: "pause" });
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -308,19 +307,19 @@ impl Process {
     /// [`ClusterError::Unconfirmed`] if it does not within the given time.
     pub async fn wait(&self, within: Duration) -> Result<ExitStatus, ClusterError> {
         let state = self.until("wait for the end", within, |state| state.exit.is_some()).await?;
-        state.exit.ok_or(ClusterError::Unconfirmed { node: self.node, what: "wait for the end" })
+        state.exit.ok_or(ClusterError::Unconfirmed { owner: self.owner, what: "wait for the end" })
     }
 
     async fn signal(&self, signal: Signal, what: &'static str) -> Result<(), ClusterError> {
-        let Process { node, pid, .. } = *self;
+        let Process { owner, pid, .. } = *self;
         let signal = signal as i32;
         let sent =
-            self.shared.call(node, what, None, |call| Request::Signal { call, pid, signal }).await;
+            self.shared.call(owner, what, None, |call| Request::Signal { call, pid, signal }).await;
         match (sent, self.exit_status()) {
             (Err(ClusterError::Refused { .. }), Some(status))
                 if signal != Signal::SIGKILL as i32 =>
             {
-                Err(ClusterError::Ended { node, what, status })
+                Err(ClusterError::Ended { owner, what, status })
             }
             // It went on its own while we were about to kill it: what follows waits for that.
             (Err(ClusterError::Refused { .. }), Some(_)) => Ok(()),
@@ -338,13 +337,13 @@ impl Process {
         match timeout(within, state.wait_for(reached)).await {
             Ok(Ok(state)) => Ok(*state),
             Ok(Err(_)) => Err(ClusterError::ReaperLost),
-            Err(_) => Err(ClusterError::Unconfirmed { node: self.node, what }),
+            Err(_) => Err(ClusterError::Unconfirmed { owner: self.owner, what }),
         }
     }
 
     fn alive(&self, state: State, what: &'static str) -> Result<(), ClusterError> {
         match state.exit {
-            Some(status) => Err(ClusterError::Ended { node: self.node, what, status }),
+            Some(status) => Err(ClusterError::Ended { owner: self.owner, what, status }),
             None => Ok(()),
         }
     }
@@ -354,7 +353,7 @@ impl Process {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exit {
     /// Whose process.
-    pub node: NodeId,
+    pub owner: Owner,
     /// Its process id.
     pub pid: u32,
     /// How it ended.

@@ -1,10 +1,11 @@
-//! The cluster of one run: a target's nodes as processes, behind their links.
+//! The cluster of one run: a target's nodes as processes, behind their links, and the companion
+//! that they may need beside them.
 //!
 //! It joins what the others keep apart: the target's command lines, the reaper's processes and
 //! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,13 +23,13 @@ use super::journal::Journal;
 use crate::cluster::ExitStatus;
 use crate::cluster::address::RunAddress;
 use crate::cluster::census::Entry;
-use crate::cluster::process::{Cause, ClusterError, Exit, Process, ProcessSpec, Processes};
+use crate::cluster::process::{Cause, ClusterError, Exit, Owner, Process, ProcessSpec, Processes};
 use crate::nemesis::{DataDirectory, Hands};
 use crate::network::link::Link;
 use crate::network::{Dials, Lane, LinkEvidence, Network, Shape, Stranger};
-use crate::target::{Endpoints, NodeStatus, PeerStyle, Target, Wiring};
+use crate::target::{Beside, Companion, Endpoints, NodeStatus, PeerStyle, Target, Wiring};
 
-/// How long a node that was started may take to answer. A healthy one takes milliseconds; a
+/// How long a node or companion that was started may take to answer. A healthy one takes milliseconds; a
 /// machine busy with a compiler has been seen to take seconds.
 const ANSWER_BOUND: Duration = Duration::from_secs(15);
 
@@ -60,12 +61,13 @@ pub struct Cluster {
     directory: RunDirectory,
     journal: Arc<Journal>,
     running: Mutex<BTreeMap<NodeId, Arc<Process>>>,
+    companion: Mutex<Option<Arc<Process>>>,
     ends: Arc<Mutex<Vec<Exit>>>,
     watcher: JoinHandle<()>,
 }
 
 impl Cluster {
-    /// Lays the links and starts every node.
+    /// Lays the links, starts the companion if there is one, and then every node.
     ///
     /// # Errors
     ///
@@ -88,7 +90,14 @@ impl Cluster {
             real.insert(*node, (client, peer));
         }
         tokio::spawn(report_strangers(strangers, journal.clone()));
-        let wiring = wire(&*target, &network, &real, token).await?;
+        let companion = match target.companion() {
+            None => None,
+            Some(_) => Some(Beside {
+                client: address.port("companion client")?,
+                peer: address.port("companion peer")?,
+            }),
+        };
+        let wiring = wire(&*target, &network, &real, companion, token).await?;
         let ends = Arc::new(Mutex::new(Vec::new()));
         let watcher = tokio::spawn(watch_exits(processes.clone(), journal.clone(), ends.clone()));
         let cluster = Cluster {
@@ -99,9 +108,13 @@ impl Cluster {
             directory,
             journal,
             running: Mutex::default(),
+            companion: Mutex::default(),
             ends,
             watcher,
         };
+        if let (Some(companion), Some(beside)) = (cluster.target.companion(), companion) {
+            cluster.launch_companion(companion, beside).await?;
+        }
         for node in nodes {
             cluster.launch(node).await?;
         }
@@ -136,7 +149,7 @@ impl Cluster {
         Ok(self.network.close_clients().await?)
     }
 
-    /// The nodes that ended without our doing, so far.
+    /// The nodes, and the companion, that ended without our doing, so far.
     pub fn unasked_ends(&self) -> Vec<Exit> {
         let ends = self.ends.lock().expect("no holder of this lock panics");
         ends.iter().filter(|exit| exit.cause != Cause::Asked).cloned().collect()
@@ -148,7 +161,9 @@ impl Cluster {
             let running = self.running.lock().expect("no holder of this lock panics");
             running.values().cloned().collect()
         };
-        for process in running {
+        let companion = self.companion.lock().expect("no holder of this lock panics").clone();
+        // After the nodes, so that none of them complains of its absence.
+        for process in running.into_iter().chain(companion) {
             // One that has ended already cannot be killed, which is what we want.
             process.kill().await.ok();
         }
@@ -156,12 +171,47 @@ impl Cluster {
         self.network.shutdown().await;
     }
 
-    async fn launch(&self, node: NodeId) -> anyhow::Result<()> {
-        let folder = self.directory.node(node);
-        let folder = std::path::absolute(&folder)
-            .with_context(|| format!("no absolute path for {}", folder.display()))?;
+    /// Starts the companion and waits until it serves, so that no node finds it missing.
+    async fn launch_companion(
+        &self,
+        companion: &dyn Companion,
+        beside: Beside,
+    ) -> anyhow::Result<()> {
+        let folder = absolute(&self.directory.companion())?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        let log = folder.join("stderr.log");
+        let args = companion.arguments(&beside, &self.wiring.token, &folder.join("data"));
         let spec = ProcessSpec {
-            node,
+            owner: Owner::Companion,
+            program: companion.program().to_path_buf(),
+            args,
+            env: BTreeMap::new(),
+            stdout: folder.join("stdout.log"),
+            stderr: log.clone(),
+            cwd: folder,
+        };
+        let process = self.processes.spawn(spec).await?;
+        self.changed(&process, ProcessChange::Started);
+        *self.companion.lock().expect("no holder of this lock panics") = Some(Arc::new(process));
+        let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
+        while !companion.serves(&beside, ASK_BOUND).await {
+            if tokio::time::Instant::now() >= deadline {
+                bail!(
+                    "the companion did not serve within {} s of its start\n  = help: see {}",
+                    ANSWER_BOUND.as_secs(),
+                    log.display()
+                );
+            }
+            tokio::time::sleep(ASK_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    async fn launch(&self, node: NodeId) -> anyhow::Result<()> {
+        let folder = absolute(&self.directory.node(node))?;
+        let spec = ProcessSpec {
+            owner: Owner::Node(node),
             program: self.target.program().to_path_buf(),
             args: self.target.arguments(node, &self.wiring, &folder.join("data")),
             env: self.target.environment().into_iter().collect(),
@@ -198,8 +248,7 @@ impl Cluster {
     }
 
     fn changed(&self, process: &Process, change: ProcessChange) {
-        let (node, pid) = (process.node(), process.pid());
-        self.journal.report(Event::Process { node, pid, change });
+        self.journal.report(event_of(process.owner(), process.pid(), change));
     }
 }
 
@@ -355,6 +404,7 @@ async fn wire(
     target: &dyn Target,
     network: &Network,
     real: &BTreeMap<NodeId, (std::net::SocketAddr, std::net::SocketAddr)>,
+    companion: Option<Beside>,
     token: String,
 ) -> anyhow::Result<Wiring> {
     let mut nodes = BTreeMap::new();
@@ -372,7 +422,28 @@ async fn wire(
         let endpoints = Endpoints { node: *node, client: *client, peer: *peer, dial, advertised };
         nodes.insert(*node, endpoints);
     }
-    Ok(Wiring { token, nodes })
+    Ok(Wiring { token, nodes, companion })
+}
+
+fn absolute(folder: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(folder)
+        .with_context(|| format!("no absolute path for {}", folder.display()))
+}
+
+/// What became of a process, as a line of the events. Those of a companion are in words: it is no
+/// node, and nothing is measured on it.
+fn event_of(owner: Owner, pid: u32, change: ProcessChange) -> Event {
+    let what = match (owner, change) {
+        (Owner::Node(node), change) => return Event::Process { node, pid, change },
+        (Owner::Companion, ProcessChange::Exited { status, by_us }) => {
+            let whose = if by_us { "ended by us" } else { "not our doing" };
+            format!("gone with {status}, {whose}")
+        }
+        (Owner::Companion, ProcessChange::Started) => "started".to_string(),
+        (Owner::Companion, ProcessChange::Stopped) => "stopped".to_string(),
+        (Owner::Companion, ProcessChange::Continued) => "continued".to_string(),
+    };
+    Event::Note(format!("{owner}, process {pid}: {what}"))
 }
 
 async fn report_strangers(mut strangers: mpsc::Receiver<Stranger>, journal: Arc<Journal>) {
@@ -392,7 +463,7 @@ async fn watch_exits(
             Ok(exit) => {
                 let by_us = exit.cause == Cause::Asked;
                 let change = ProcessChange::Exited { status: exit.status.to_string(), by_us };
-                journal.report(Event::Process { node: exit.node, pid: exit.pid, change });
+                journal.report(event_of(exit.owner, exit.pid, change));
                 ends.lock().expect("no holder of this lock panics").push(exit);
             }
             Err(RecvError::Lagged(_)) => {}

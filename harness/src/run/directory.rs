@@ -8,6 +8,7 @@
 //!     plan.yaml  history.jsonl  events.jsonl
 //!     counterexample.txt  minimal.jsonl          on a failure
 //!     nodes/n1/{stdout.log,stderr.log,data/}
+//!     companion/{stdout.log,stderr.log,data/}    beside a target that needs one
 //! ```
 //!
 //! It travels: everything inside is named by relative paths.
@@ -162,13 +163,20 @@ impl RunDirectory {
         self.node(node).join("data")
     }
 
-    /// Removes the nodes' data. Logs stay.
+    /// The folder of the target's companion, as that of a node; there is none without one.
+    pub fn companion(&self) -> PathBuf {
+        self.path.join("companion")
+    }
+
+    /// Removes the data of the nodes and of their companion. Logs stay.
     ///
     /// # Errors
     ///
     /// When a folder that exists cannot be removed.
     pub fn remove_data(&self, nodes: u16) -> io::Result<()> {
-        for data in NodeId::first(nodes).map(|node| self.data(node)).filter(|data| data.exists()) {
+        let data = NodeId::first(nodes).map(|node| self.data(node));
+        let data = data.chain([self.companion().join("data")]);
+        for data in data.filter(|data| data.exists()) {
             fs::remove_dir_all(data)?;
         }
         Ok(())

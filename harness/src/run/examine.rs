@@ -177,7 +177,7 @@ fn with_trouble(
         return (result, why);
     }
     if let Some(exit) = traces.foreign_kills().next() {
-        let why = format!("{} was ended by {}, which we did not send", exit.node, exit.status);
+        let why = format!("{} was ended by {}, which we did not send", exit.owner, exit.status);
         return (RunResult::Environment, why);
     }
     if let Some(trouble) = &traces.trouble {
@@ -285,10 +285,10 @@ mod tests {
 
     use super::*;
     use crate::cluster::ExitStatus;
-    use crate::cluster::process::{Cause, Exit};
+    use crate::cluster::process::{Cause, Exit, Owner};
 
     fn ended(status: ExitStatus, cause: Cause) -> Traces {
-        let exit = Exit { node: NodeId(2), pid: 7, status, cause };
+        let exit = Exit { owner: Owner::Node(NodeId(2)), pid: 7, status, cause };
         Traces { ends: vec![exit], ..Traces::default() }
     }
 

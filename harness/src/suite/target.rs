@@ -40,6 +40,8 @@ pub struct TargetKind {
     pub switches: Option<Vec<String>>,
     /// Faults that it cannot be put under.
     pub refuses: Vec<Refusal>,
+    /// Settings that a switch cannot do without.
+    pub needs: Vec<Need>,
 }
 
 /// A fault that a kind of target cannot be put under: not because it would break a promise, which
@@ -50,6 +52,19 @@ pub struct Refusal {
     pub fault: &'static str,
     /// The one shape of it that is possible all the same, such as `leader`, if there is one.
     pub unless: Option<&'static str>,
+    /// Why, in words.
+    pub why: &'static str,
+}
+
+/// A switch that, at one value, needs a setting; the setting is of no use without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// The switch, such as `election`.
+    pub switch: &'static str,
+    /// The value at which it needs the setting.
+    pub value: &'static str,
+    /// The setting.
+    pub setting: &'static str,
     /// Why, in words.
     pub why: &'static str,
 }

@@ -68,6 +68,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                 why: "only its leader can hand over, nobody can tell another member to take over",
             },
         ],
+        needs: Vec::new(),
     })
 }
 

@@ -9,6 +9,7 @@
 
 mod etcd;
 mod http;
+mod lock_service;
 pub(crate) mod store;
 
 use std::collections::BTreeMap;
@@ -58,6 +59,15 @@ pub struct Endpoints {
     pub advertised: Option<SocketAddr>,
 }
 
+/// The addresses of a [`Companion`], without any proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside {
+    /// Where it listens for clients, which the nodes are.
+    pub client: SocketAddr,
+    /// Where it would listen for peers.
+    pub peer: SocketAddr,
+}
+
 /// A cluster's addresses and the name that keeps it apart from all other clusters.
 #[derive(Clone, Debug)]
 pub struct Wiring {
@@ -65,6 +75,8 @@ pub struct Wiring {
     pub token: String,
     /// By node, all of them.
     pub nodes: BTreeMap<NodeId, Endpoints>,
+    /// Of the target's companion, if it has one.
+    pub companion: Option<Beside>,
 }
 
 /// What a node says of itself.
@@ -116,6 +128,11 @@ pub trait Target: Send + Sync {
         Vec::new()
     }
 
+    /// The process that its nodes need beside them; none by default.
+    fn companion(&self) -> Option<&dyn Companion> {
+        None
+    }
+
     /// What one node says of itself, asked at its real port; `None` when it does not answer
     /// within `limit`.
     async fn status(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeStatus>;
@@ -144,6 +161,22 @@ pub trait Target: Send + Sync {
     ) -> Box<dyn Client> {
         self.client(address, limit)
     }
+}
+
+/// A process that the nodes of a target need beside them, such as a lock service. It serves before
+/// they start and ends with them. It is no part of the cluster: no fault touches it, and its links
+/// have no proxies.
+#[async_trait]
+pub trait Companion: Send + Sync {
+    /// Its program.
+    fn program(&self) -> &Path;
+
+    /// The arguments that start it on its data directory, for the cluster of this name.
+    fn arguments(&self, beside: &Beside, token: &str, data: &Path) -> Vec<String>;
+
+    /// Whether it does its work for whoever asks now; `false` when it does not say so within
+    /// `limit`.
+    async fn serves(&self, beside: &Beside, limit: Duration) -> bool;
 }
 
 /// A connection of one logical client to one node.

@@ -19,8 +19,9 @@ use splitbrain_workloads::operation::{
     Transaction, Value, queue,
 };
 
-use super::{Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, http};
-use crate::suite::target::{Setting, TargetKind, TargetSpec};
+use super::lock_service::LockService;
+use super::{Client, Companion, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, http};
+use crate::suite::target::{Need, Setting, TargetKind, TargetSpec};
 
 /// What stays as it is in the path of a key.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
@@ -35,6 +36,12 @@ const TIMED_STATEMENTS: &str = "timed-statements";
 /// The setting that breaks a protection in the store's code.
 const PLANT: &str = "plant";
 
+/// The setting that puts a lock service beside the nodes.
+const LOCK_SERVICE: &str = "lock-service";
+
+/// Its one value so far: a store of our own.
+const BUILT_IN: &str = "store";
+
 /// Elections that a majority wins without an operator and without a service outside of it.
 const ELECTS_ALONE: [&str; 6] = ["raft", "paxos", "most-recent", "seniority", "bully", "ring"];
 
@@ -42,6 +49,7 @@ const ELECTS_ALONE: [&str; 6] = ["raft", "paxos", "most-recent", "seniority", "b
 pub(super) struct Store {
     spec: TargetSpec,
     program: PathBuf,
+    lock_service: Option<LockService>,
     promises_progress: bool,
     /// For status, past the proxies; not a logical client.
     sampler: reqwest::Client,
@@ -85,17 +93,34 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                 meaning: "every write is sent as a statement that holds until its client gives up"
                     .to_string(),
             },
+            Setting {
+                name: LOCK_SERVICE.to_string(),
+                default: String::new(),
+                values: vec![BUILT_IN.to_string()],
+                meaning: "one more node beside the cluster, which gives away the lock of \
+                          election=lease and which no fault touches"
+                    .to_string(),
+            },
         ],
         switches: Some(names(switches)),
         refuses: Vec::new(),
+        needs: vec![Need {
+            switch: "election",
+            value: "lease",
+            setting: LOCK_SERVICE,
+            why: "whoever holds a lock leads, and a lock service gives it away",
+        }],
     })
 }
 
 /// Makes the store ready.
 pub(super) fn open(spec: &TargetSpec) -> Result<Store, Unusable> {
     let sampler = http::client(Duration::from_secs(1));
+    let program = program()?;
+    let asked = spec.settings.contains_key(LOCK_SERVICE);
+    let lock_service = asked.then(|| LockService::new(program.clone()));
     let promises_progress = promises_progress(spec, &describe()?.profiles);
-    Ok(Store { spec: spec.clone(), program: program()?, promises_progress, sampler })
+    Ok(Store { spec: spec.clone(), program, lock_service, promises_progress, sampler })
 }
 
 /// A majority is enough where it commits and elects by itself. A planted bug promises nothing.
@@ -206,6 +231,9 @@ impl Target for Store {
         if let Some(plant) = self.spec.settings.get(PLANT) {
             option("--plant", plant.clone());
         }
+        if let Some(beside) = wiring.companion {
+            option("--lock-service", format!("http://{}", beside.client));
+        }
         for (other, address) in dial {
             option("--peer", format!("{other}={address}"));
         }
@@ -213,6 +241,10 @@ impl Target for Store {
             option("--set", format!("{name}={value}"));
         }
         arguments
+    }
+
+    fn companion(&self) -> Option<&dyn Companion> {
+        self.lock_service.as_ref().map(|service| service as &dyn Companion)
     }
 
     async fn status(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeStatus> {

@@ -62,6 +62,11 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "acknowledgement": view.acknowledgement.name(),
         "snapshot": view.snapshot,
         "released": view.released,
+        "lease": view.lease.map(|lease| json!({
+            "held": lease.token.is_some(),
+            "token": lease.token,
+            "left_ms": millis(lease.left),
+        })),
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))

@@ -122,7 +122,7 @@ pub use plants::{PLANTS, Plant, Planted, Plants};
 pub use point_in_time::{Point, PointError, Replayed};
 pub use snapshot::{ImageError, Snapshot};
 pub(crate) use topology::CHAIN_PATIENCE;
-pub use view::{Counters, FollowerView, View};
+pub use view::{Counters, FollowerView, LeaseView, View};
 pub use wall_time::WallTime;
 
 use crate::config::Settings;

@@ -77,10 +77,21 @@ pub struct View {
     pub lineage: Lineage,
     /// What an acknowledgement that it gives now stands for.
     pub acknowledgement: Acknowledgement,
+    /// With `election=lease`, what it knows of its lock.
+    pub lease: Option<LeaseView>,
     /// If it leads, how far the others are.
     pub followers: Vec<FollowerView>,
     /// What it counted.
     pub counters: Counters,
+}
+
+/// The lock of a lock service, as the node that asks for it sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaseView {
+    /// The token of the grant that it leads or stands under; `None` when it holds none.
+    pub token: Option<u64>,
+    /// How long the lock is its own by its own clock; zero when that is over, or it holds none.
+    pub left: Duration,
 }
 
 /// A follower, as its leader sees it.
@@ -149,6 +160,7 @@ impl Core {
             last_entry: self.entries.last(),
             lineage: self.entries.lineage().clone(),
             acknowledgement: self.acknowledgement(),
+            lease: self.lease_view(),
             followers,
             counters: self.counters,
         }

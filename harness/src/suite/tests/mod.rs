@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use splitbrain_workloads::operation::Capability;
 
-use super::target::{Refusal, Setting, TargetKind, TargetSpec};
+use super::target::{Need, Refusal, Setting, TargetKind, TargetSpec};
 use super::{Suite, parse};
 
 /// Two kinds of target as the harness might have them.
@@ -26,14 +26,28 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
                 Capability::Transaction,
                 Capability::IdempotencyKey,
             ],
-            settings: vec![Setting {
-                name: "profile".to_string(),
-                default: "raft".to_string(),
-                values: vec!["raft".to_string(), "async".to_string()],
-                meaning: "all protections at once".to_string(),
-            }],
-            switches: Some(vec!["fencing".to_string(), "fsync".to_string()]),
+            settings: vec![
+                Setting {
+                    name: "profile".to_string(),
+                    default: "raft".to_string(),
+                    values: vec!["raft".to_string(), "async".to_string()],
+                    meaning: "all protections at once".to_string(),
+                },
+                Setting {
+                    name: "lock-service".to_string(),
+                    default: String::new(),
+                    values: vec!["store".to_string()],
+                    meaning: "beside the nodes".to_string(),
+                },
+            ],
+            switches: Some(["election", "fencing", "fsync"].map(str::to_string).to_vec()),
             refuses: Vec::new(),
+            needs: vec![Need {
+                switch: "election",
+                value: "lease",
+                setting: "lock-service",
+                why: "whoever holds a lock leads",
+            }],
         },
         TargetKind {
             name: "cache".to_string(),
@@ -46,6 +60,7 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
                 unless: Some("leader"),
                 why: "only a leader finds its data again",
             }],
+            needs: Vec::new(),
         },
     ]
 }

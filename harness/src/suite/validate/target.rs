@@ -4,7 +4,7 @@ use super::finding::{Findings, Path};
 use crate::suite::Run;
 use crate::suite::limits;
 use crate::suite::problem::similar;
-use crate::suite::target::{TargetKind, TargetSpec};
+use crate::suite::target::{Need, TargetKind, TargetSpec};
 
 pub(super) fn check(findings: &mut Findings, path: &Path, spec: &TargetSpec, kinds: &[TargetKind]) {
     let Some(kind) = spec.kind_in(kinds) else {
@@ -41,6 +41,7 @@ pub(super) fn check(findings: &mut Findings, path: &Path, spec: &TargetSpec, kin
         }
     }
     check_switches(findings, &path, spec, kind);
+    check_needs(findings, &path, spec, kind);
 }
 
 fn check_switches(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind: &TargetKind) {
@@ -54,6 +55,26 @@ fn check_switches(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind:
             finding.label(one_of(known.iter().copied()));
         }
         finding.help = similar(name, known.iter().copied());
+    }
+}
+
+/// Whether every switch has the setting that it needs, and no setting is there for nothing.
+fn check_needs(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind: &TargetKind) {
+    for Need { switch, value, setting, why } in &kind.needs {
+        let wanted = spec.set.get(*switch).is_some_and(|set| set == value);
+        if wanted && !spec.settings.contains_key(*setting) {
+            let values = kind.settings.iter().find(|known| known.name == *setting);
+            let values: Vec<&str> =
+                values.into_iter().flat_map(|known| &known.values).map(String::as_str).collect();
+            findings
+                .add(path.key("set").key(switch), format!("`{switch}: {value}` needs `{setting}`"))
+                .label(why.to_string())
+                .help(format!("beside `set`, say `{setting}: {}`", values.join(" or ")));
+        } else if !wanted && spec.settings.contains_key(*setting) {
+            findings
+                .add(path.name(setting), format!("`{setting}` is of no use here"))
+                .label(format!("expected it beside `set: {{ {switch}: {value} }}` alone"));
+        }
     }
 }
 

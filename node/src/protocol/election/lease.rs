@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{Core, Effect, Now, Report, Role};
+use super::super::{Core, Effect, LeaseView, Now, Report, Role};
 use super::Candidate;
 use crate::config::Election;
 
@@ -185,6 +185,13 @@ impl Core {
         let stop = self.settings.lock_margin.map(|margin| end.saturating_sub(margin));
         let renew = matches!(self.role, Role::Leader(_)).then_some(self.lease.renew_at);
         [stop, renew].into_iter().flatten().min()
+    }
+
+    /// What the node knows of its lock, for `/status`.
+    pub(in super::super) fn lease_view(&self) -> Option<LeaseView> {
+        let (token, end) = self.lease.held.unzip();
+        let left = end.unwrap_or_default().saturating_sub(self.now);
+        self.leases().then_some(LeaseView { token, left })
     }
 
     /// Whether winning a pre-vote, or a nomination, is followed by a question for the lock.
