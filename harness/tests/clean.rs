@@ -152,7 +152,7 @@ fn the_companion_of_a_run_is_gone_before_that_of_the_next() {
 #[test]
 fn the_data_of_a_killed_harness_is_swept_by_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
-    let mut harness = start(folder.path());
+    let mut harness = start(folder.path(), "store");
     let runs = folder.path().join("runs");
     let of_first = || {
         let entries = std::fs::read_dir(&runs).into_iter().flatten().flatten();
@@ -179,7 +179,7 @@ fn the_data_of_a_killed_harness_is_swept_by_the_next_one() {
     assert!(left.join("running").exists());
 
     // It sweeps before it starts anything.
-    let mut next = start(folder.path());
+    let mut next = start(folder.path(), "store");
     while left.join("running").exists() {
         assert!(began.elapsed() < Duration::from_secs(120), "nobody sweeps");
         std::thread::sleep(Duration::from_millis(5));

@@ -57,13 +57,16 @@ impl Settings {
                 }
                 _ => Ok(()),
             },
-            _ if self.topology == Topology::Chain && count < 3 => refuse(
+            _ => Ok(()),
+        }?;
+        if self.topology == Topology::Chain && count < 3 {
+            return refuse(
                 "topology",
                 format!("star, since there are {count} nodes and a chain begins with three"),
                 "set topology=star, or start more nodes",
-            ),
-            _ => Ok(()),
+            );
         }
+        Ok(())
     }
 
     /// Every combination that is refused: whether it is given, which switches, why, what to do.

@@ -291,6 +291,7 @@ impl Machine {
             snapshots,
             relay,
             role,
+            place,
             freshness,
             sessions,
             membership,
@@ -312,7 +313,7 @@ impl Machine {
         let time = (random, dice, now, wall, born, life, suspicion, freshness);
         let log = (hard, hard_token, entries, durable, committed, barrier);
         let data = (state, snapshots, relay, compared, sessions);
-        let others = (role, membership, passing, lease, forwards);
+        let others = (role, place, membership, passing, lease, forwards);
         let here = (self.now, &self.disk, &self.pending, self.requests, self.starts);
         let mut hasher = DefaultHasher::new();
         format!("{time:?}{log:?}{data:?}{others:?}{here:?}").hash(&mut hasher);
