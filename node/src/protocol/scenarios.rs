@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod carried;
+mod demote;
 mod elections;
 mod lease;
 mod membership;
