@@ -91,9 +91,9 @@ fn differing(canary: &TargetRecord, control: &TargetRecord) -> String {
         .map(|(name, value)| code(&format!("{name}={value}")))
         .collect();
     words.extend(
-        weak.keys().filter(|name| !strong.contains_key(*name)).map(|name| {
-            format!("no {}", code(name))
-        }),
+        weak.keys()
+            .filter(|name| !strong.contains_key(*name))
+            .map(|name| format!("no {}", code(name))),
     );
     if words.is_empty() { "the same".to_string() } else { words.join(" ") }
 }

@@ -8,7 +8,8 @@ use crate::config::Settings;
 
 /// n1 leads and hears nothing while an operator makes n2 the leader of n3; then it hears n2.
 fn an_old_leader_meets_a_later_one(demote: &str) -> Bench {
-    let settings = Settings::resolve("async", &["election=manual".into(), format!("demote={demote}")]);
+    let settings =
+        Settings::resolve("async", &["election=manual".into(), format!("demote={demote}")]);
     let mut bench = Bench::with(3, &settings.expect("the settings make sense"));
     bench.elect(N1, &[N1, N2, N3]);
     bench.request(N2, 1, Request::Promote);
