@@ -239,6 +239,7 @@ fn a_closed_terminal_ends_the_run_like_a_request_and_the_report_is_left() {
 /// The disk is a small one of its own, in a namespace that needs no privilege where the kernel lets
 /// users have one.
 #[test]
+#[allow(clippy::print_stdout, reason = "where it cannot be shown, that must be seen")]
 fn a_full_disk_ends_the_run_as_environment_and_nothing_survives() {
     let own_mounts = ["--user", "--map-root-user", "--mount"];
     let possible = Command::new("unshare").args(own_mounts).arg("true").status();
