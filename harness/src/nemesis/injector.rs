@@ -16,7 +16,7 @@ use splitbrain_workloads::seed::Stream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Action, Hands, InForce, ROLE_WAIT_AT_MOST, View};
+use super::{Action, Hands, InForce, Lane, ROLE_WAIT_AT_MOST, View};
 use crate::run::journal::Journal;
 use crate::run::recorder::{Clock, Recorder};
 use crate::run::roles::{self, Picture};
@@ -91,33 +91,35 @@ impl Injection {
 struct Shared {
     injector: Injector,
     began: Micros,
-    faulted: Mutex<BTreeSet<NodeId>>,
+    faulted: Mutex<BTreeSet<(Lane, NodeId)>>,
 }
 
 impl Shared {
     /// Reserves the victims, so that two faults at the same instant cannot take the same node.
-    fn reserve(&self, action: &dyn Action) -> bool {
+    fn reserve(&self, lane: Lane, action: &dyn Action) -> bool {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
-        if action.reserves().iter().any(|node| faulted.contains(node)) {
+        if action.reserves().iter().any(|node| faulted.contains(&(lane, *node))) {
             return false;
         }
-        faulted.extend(action.reserves());
+        faulted.extend(action.reserves().iter().map(|node| (lane, *node)));
         true
     }
 
-    fn release(&self, action: &dyn Action) {
+    fn release(&self, lane: Lane, action: &dyn Action) {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
         for node in action.reserves() {
-            faulted.remove(node);
+            faulted.remove(&(lane, *node));
         }
     }
 
-    fn view(&self) -> View {
+    fn view(&self, lane: Lane) -> View {
         let picture = self.injector.picture.borrow();
         let leader = roles::leader(&picture);
         let nodes: Vec<NodeId> = picture.keys().copied().collect();
         let follows = |node: &NodeId| Some(*node) != leader && picture[node].is_some();
-        let faulted = self.faulted.lock().expect("no holder of this lock panics").clone();
+        let faulted = self.faulted.lock().expect("no holder of this lock panics");
+        let faulted =
+            faulted.iter().filter(|(other, _)| *other == lane).map(|(_, node)| *node).collect();
         View { followers: nodes.iter().copied().filter(follows).collect(), nodes, leader, faulted }
     }
 
@@ -155,7 +157,7 @@ impl Task {
             }
         };
         let done = self.carry_out(&mut *action, &mut record).await;
-        self.shared.release(&*action);
+        self.shared.release(self.fault.fault.lane(), &*action);
         done.map(|()| record)
     }
 
@@ -209,8 +211,10 @@ impl Task {
             {
                 return Err(Skipped(format!("it had not begun before {before}")));
             }
-            let reason = match self.fault.fault.resolve(&self.shared.view(), &mut self.rng) {
-                Ok(action) if self.shared.reserve(&*action) => return Ok(action),
+            let lane = self.fault.fault.lane();
+            let view = self.shared.view(lane);
+            let reason = match self.fault.fault.resolve(&view, &mut self.rng) {
+                Ok(action) if self.shared.reserve(lane, &*action) => return Ok(action),
                 // Another fault was faster; the next look sees it.
                 Ok(_) => "another fault took the node".to_string(),
                 Err(skip) if skip.wait => skip.reason,

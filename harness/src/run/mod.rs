@@ -18,6 +18,7 @@ pub mod roles;
 pub mod series;
 pub mod stale;
 pub mod standing;
+mod tolerance;
 pub mod trials;
 
 use std::sync::Arc;
@@ -171,7 +172,8 @@ async fn begin(
     let token = format!("splitbrain-{}-{born}", std::process::id());
     let run = Run { plan, target, clock, recorder, journal, interrupt };
     let started =
-        Cluster::start(run.target.clone(), processes, directory, run.journal.clone(), token).await;
+        Cluster::start(&run.target, plan.instruments(), processes, directory, &run.journal, token)
+            .await;
     Ok((run, started))
 }
 

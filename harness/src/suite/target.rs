@@ -50,6 +50,8 @@ pub struct TargetKind {
 pub struct Refusal {
     /// The kind of the fault, such as `wipe`.
     pub fault: &'static str,
+    /// The one form of it that is refused, such as `growth`; all of them without.
+    pub form: Option<&'static str>,
     /// The one shape of it that is possible all the same, such as `leader`, if there is one.
     pub unless: Option<&'static str>,
     /// Why, in words.

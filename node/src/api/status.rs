@@ -38,6 +38,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "settings": shared.settings,
         "plants": shared.plants.rows().map(|row| row.name).collect::<Vec<_>>(),
         "role": view.role.name(),
+        "running_us": shared.clock.now().map_or(Value::Null, |now| json!(micros(now))),
+        "clock": shared.clock.wall().to_string(),
         "voter": view.voter,
         "epoch": view.epoch,
         "leader": view.leader.map(|leader| leader.to_string()),
@@ -70,6 +72,10 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn millis(span: Duration) -> u64 {
