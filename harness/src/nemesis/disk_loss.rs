@@ -36,10 +36,10 @@ impl Fault for DiskLoss {
     const SUMMARY: &'static str = "the power of nodes goes off: what was not synced is gone";
     const EXPLAIN: &'static str = "\
 disk-loss: { node: leader, at: 2s, for: 200ms }
-disk-loss: { node: all, down: 1s, at: 2s, until: { acknowledged: 20 }, at_most: 1s }
+disk-loss: { node: all, at: 2s, until: { acknowledged: 20 }, at_most: 1s }
 
-While the fault is in force the disks of the nodes are busy: syncs do not return.
-Then the power goes off. The processes get SIGKILL, and when they start again,
+While the fault is in force the disks of the nodes are busy: syncs do not come
+back. Then the power goes off. The processes get SIGKILL, and when they start again,
 `down` (200ms) later, everything is gone that they had not synced: bytes without
 an fsync of their file, and new files, renames and removals without an fsync of
 their folder. A kill alone loses nothing, since the page cache survives it; so

@@ -26,6 +26,7 @@ mod disk_loss;
 mod disk_slow;
 mod disk_torn;
 mod disk_watch;
+mod half_open;
 mod hands;
 mod injector;
 mod kill;
@@ -39,13 +40,16 @@ mod reset;
 mod rolling_restart;
 mod selector;
 mod slow;
+mod slow_close;
 mod stop;
 mod stored_byte;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod view;
 mod wipe;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -64,7 +68,8 @@ pub use disk_full::DiskFull;
 pub use disk_loss::DiskLoss;
 pub use disk_slow::DiskSlow;
 pub use disk_torn::DiskTorn;
-pub use hands::{DataDirectory, Hands};
+pub use half_open::HalfOpen;
+pub use hands::{DataDirectory, Hands, Program, Replacement};
 pub use injector::{Injection, Injector};
 pub use kill::Kill;
 pub use partition::{Direction, Drawn, Flap, OneWay, Partition, PartitionForm, Scope, Side};
@@ -74,8 +79,10 @@ pub use reset::Reset;
 pub use rolling_restart::RollingRestart;
 pub use selector::Selector;
 pub use slow::Slow;
+pub use slow_close::SlowClose;
 pub use stop::Stop;
 pub use stored_byte::StoredByte;
+pub use upgrade::Upgrade;
 pub use view::{Skip, View};
 pub use wipe::Wipe;
 
@@ -143,6 +150,11 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
 
     /// Whether clients still hear from the victims while the fault is in force.
     fn victim_serves(&self) -> bool;
+
+    /// Programs that must be there before anything is started.
+    fn programs(&self) -> Vec<&Path> {
+        Vec::new()
+    }
 
     /// Everything that makes no sense for a cluster of so many nodes; empty when all is well.
     fn problems(&self, nodes: u16) -> Vec<Problem>;
@@ -233,9 +245,22 @@ macro_rules! registry {
                 match self { $(AnyFault::$fault(fault) => fault.aimed_at(),)+ }
             }
 
+            /// Whether its victim is the leader, so that it changes with the leadership.
+            pub fn is_aimed_at_the_leader(&self) -> bool {
+                self.aimed_at() == Some(Selector::Leader) || match self {
+                    AnyFault::Partition(partition) => partition.needs_the_leader(),
+                    _ => false,
+                }
+            }
+
             /// [`Fault::victim_serves`].
             pub fn victim_serves(&self) -> bool {
                 match self { $(AnyFault::$fault(fault) => fault.victim_serves(),)+ }
+            }
+
+            /// [`Fault::programs`].
+            pub fn programs(&self) -> Vec<&Path> {
+                match self { $(AnyFault::$fault(fault) => fault.programs(),)+ }
             }
 
             /// [`Fault::problems`].
@@ -291,6 +316,7 @@ registry! {
     Kill,
     Stop,
     RollingRestart,
+    Upgrade,
     Wipe,
     Pause,
     Slow,
@@ -299,6 +325,8 @@ registry! {
     Delay,
     Bandwidth,
     Reset,
+    HalfOpen,
+    SlowClose,
     DiskLoss,
     DiskTorn,
     DiskFull,

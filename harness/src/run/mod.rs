@@ -171,9 +171,15 @@ async fn begin(
     let born = chrono::Utc::now().timestamp_micros();
     let token = format!("splitbrain-{}-{born}", std::process::id());
     let run = Run { plan, target, clock, recorder, journal, interrupt };
-    let started =
-        Cluster::start(&run.target, plan.instruments(), processes, directory, &run.journal, token)
-            .await;
+    let started = Cluster::start(
+        run.target.clone(),
+        plan.instruments(),
+        processes,
+        directory,
+        run.journal.clone(),
+        token,
+    )
+    .await;
     Ok((run, started))
 }
 

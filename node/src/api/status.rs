@@ -8,6 +8,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::Shared;
+use crate::protocol::NodeId;
 
 /// See `docs/http-api.md` for every field.
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
@@ -41,6 +42,11 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "running_us": shared.clock.now().map_or(Value::Null, |now| json!(micros(now))),
         "clock": shared.clock.wall().to_string(),
         "voter": view.voter,
+        "configuration": view.configuration,
+        "members": names(&mut view.members.members().map(|(node, _)| node)),
+        "voters": names(&mut view.members.voters()),
+        "learners": names(&mut view.members.learner().into_iter()),
+        "removed": view.removed,
         "epoch": view.epoch,
         "leader": view.leader.map(|leader| leader.to_string()),
         "upstream": view.upstream.map(|upstream| upstream.to_string()),
@@ -72,6 +78,10 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))
+}
+
+fn names(nodes: &mut dyn Iterator<Item = NodeId>) -> Vec<String> {
+    nodes.map(|node| node.to_string()).collect()
 }
 
 fn micros(span: Duration) -> u64 {
