@@ -345,6 +345,7 @@ fn planned(fault: &str) -> plan::PlannedRun {
         switches: None,
         refuses: Vec::new(),
         needs: Vec::new(),
+        sense: Sense::ANY,
     };
     let text = format!(
         "suite: faults\ntarget: {{ one: {{ nodes: 1 }} }}\nruns:\n  - name: it\n    \
