@@ -20,7 +20,7 @@ use splitbrain::network::link::Link;
 use splitbrain::network::{Dials, HalfOpen, LinkEvidence, Shape};
 use splitbrain::suite;
 use splitbrain::suite::plan;
-use splitbrain::suite::target::TargetKind;
+use splitbrain::suite::target::{Sense, TargetKind};
 use splitbrain::target::NodeStatus;
 use splitbrain::target::clock::{ClockControl, ClockReading, NodeClock};
 use splitbrain::target::disk::{DiskOrders, DiskReport};
