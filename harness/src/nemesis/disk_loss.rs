@@ -39,10 +39,10 @@ disk-loss: { node: leader, at: 2s, for: 200ms }
 disk-loss: { node: all, at: 2s, until: { acknowledged: 20 }, at_most: 1s }
 
 While the fault is in force the disks of the nodes are busy: syncs do not come
-back. Then the power goes off. The processes get SIGKILL, and when they start again,
-`down` (200ms) later, everything is gone that they had not synced: bytes without
-an fsync of their file, and new files, renames and removals without an fsync of
-their folder. A kill alone loses nothing, since the page cache survives it; so
+back. Then the power goes off. The processes get SIGKILL, and when they start
+again, `down` (200ms) later, everything is gone that they had not synced: bytes
+without an fsync of their file, and new files, renames and removals without an
+fsync of their folder. A kill alone loses nothing, since the page cache survives it; so
 this takes a target whose file layer keeps apart what is not on disk, which the
 built-in store has. With disks that are not busy there would mostly be nothing
 to lose.

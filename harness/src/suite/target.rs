@@ -79,6 +79,15 @@ pub struct Refusal {
     pub why: &'static str,
 }
 
+impl Refusal {
+    /// Whether it is of a fault of this kind, form and shape.
+    pub fn covers(&self, kind: &str, form: &str, shape: &str) -> bool {
+        self.fault == kind
+            && self.form.is_none_or(|refused| refused == form)
+            && self.unless != Some(shape)
+    }
+}
+
 /// A switch that, at one value, needs a setting; the setting is of no use without it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {

@@ -104,10 +104,8 @@ pub(super) fn check_faults(findings: &mut Findings, path: &Path, run: &Run, kind
     let drawn = drawn.map(|spec| (path.key("mix").key("faults"), spec)).enumerate();
     for (index, (faults, spec)) in own.chain(drawn) {
         let (name, shape, form) = (spec.fault.kind(), spec.fault.shape(), spec.fault.form());
-        let refused = kind.refuses.iter().find(|refusal| {
-            refusal.fault == name && refusal.form.is_none_or(|refused| refused == form)
-        });
-        let Some(refusal) = refused.filter(|refusal| refusal.unless != Some(shape.as_str())) else {
+        let Some(refusal) = kind.refuses.iter().find(|refusal| refusal.covers(name, form, &shape))
+        else {
             continue;
         };
         let finding = findings.add(
