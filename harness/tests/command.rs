@@ -203,6 +203,25 @@ fn a_profile_or_switch_that_the_store_does_not_have_is_refused() {
 }
 
 #[test]
+fn what_the_store_would_not_start_with_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    for (target, why) in [
+        ("{ set: { replication: asyncc } }", "expected quorum, async, semi-sync, sync, isr"),
+        ("{ set: { majority: off } }", "won with a majority or not at all"),
+        ("{ set: { replication: semi-sync, replicas: 3 } }", "at most 2"),
+    ] {
+        let suite = format!(
+            "suite: bad\ntarget:\n  store: {target}\nruns:\n  - name: it\n    workload: set\n"
+        );
+        fs::write(folder.path().join("bad.yaml"), suite).unwrap();
+        let (code, _, stderr) = ended(splitbrain(folder.path()).args(["run", "bad.yaml"]));
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("bad.yaml:3:") && stderr.contains(why), "{stderr}");
+        assert!(!folder.path().join("runs").exists());
+    }
+}
+
+#[test]
 fn a_target_that_is_not_installed_is_an_environment_error_with_the_line_that_installs_it() {
     let folder = tempfile::tempdir().unwrap();
     let suite = root().join("workloads/suites/etcd.yaml");
