@@ -84,7 +84,7 @@ fuzz() { # MODEL SEED COUNT
 }
 garbage() {
   "$(judge_tests)" --ignored --exact --nocapture \
-    history::flood::gigabytes_of_what_nobody_did_are_read_in_little_memory | grep -a 'were read'
+    history::flood::gigabytes_of_what_nobody_did_are_read_in_little_memory 2>&1 | grep -a 'were read'
 }
 judge_tests() { # The test binary of the judge, built once.
   cargo test --release -q -p splitbrain-workloads --lib --no-run --message-format json |
