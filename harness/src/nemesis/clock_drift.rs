@@ -66,10 +66,10 @@ impl Fault for ClockDrift {
 clock-drift: { node: leader, rate: 25%, at: 1s, for: 3s }
 clock-drift: { node: follower, rate: 400%, at: 1s, for: 3s }
 
-On the nodes meant `rate` of a second passes in each second, on the steady clock,
-by which timers and leases run, and on the wall clock. Other faults may hit the
-same nodes meanwhile: whose clock is wrong is read off the clock itself. It
-takes a target whose clocks can be told, which the built-in store has.
+On the nodes meant `rate` of a second passes in each second, on the steady
+clock, by which timers and leases run, and on the wall clock. Other faults may
+hit the same nodes meanwhile: whose clock is wrong is read off the clock itself.
+It takes a target whose clocks can be told, which the built-in store has.
 
 Effect    the node's own word for how long it has been running, read at the
           beginning and at the end, beside our clock.

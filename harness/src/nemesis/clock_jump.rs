@@ -63,9 +63,9 @@ clock-jump: { node: follower, by: 3s, clock: steady, at: 2s, for: 1s }
 The wall clock of the nodes meant steps by so much, `ahead` (the default) or
 `back`, as when somebody sets it. With `clock: steady` it is the clock by which
 timers and leases run that leaps ahead, as after the resume of a virtual machine
-whose steady clock was not told; it cannot go back. Other faults may hit the same
-nodes meanwhile. It takes a target whose clocks can be told, which the built-in
-store has.
+whose steady clock was not told; it cannot go back. Other faults may hit the
+same nodes meanwhile. It takes a target whose clocks can be told, which the
+built-in store has.
 
 Effect    the node's own word for its time, read before and after, beside our
           clocks.

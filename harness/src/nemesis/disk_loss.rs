@@ -42,10 +42,10 @@ While the fault is in force the disks of the nodes are busy: syncs do not come
 back. Then the power goes off. The processes get SIGKILL, and when they start
 again, `down` (200ms) later, everything is gone that they had not synced: bytes
 without an fsync of their file, and new files, renames and removals without an
-fsync of their folder. A kill alone loses nothing, since the page cache survives it; so
-this takes a target whose file layer keeps apart what is not on disk, which the
-built-in store has. With disks that are not busy there would mostly be nothing
-to lose.
+fsync of their folder. A kill alone loses nothing, since the page cache survives
+it; so this takes a target whose file layer keeps apart what is not on disk,
+which the built-in store has. With disks that are not busy there would mostly be
+nothing to lose.
 
 Effect    the process was replaced, and its file layer undid bytes or names.
 Heal      the node is started on what is left, and it answers.
