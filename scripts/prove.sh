@@ -38,6 +38,18 @@ batches() {
   done
   # Every planted bug of the core and of the log.
   printf 'plants-core\tnode_tests plant\n'
+  # The checkers against judges that try every order: ten million small histories of each model, of
+  # which at least a third are impossible, a million a batch with a seed of its own; and damaged files
+  # for every reader of histories.
+  for part in $(seq 1 10); do
+    for model in register set repeats list transactions idempotent-retry counter queue unique-ids bank \
+      sessions old-reads key-value multi-register mutex sums fifo-queue unordered-queue \
+      set-with-remove parsers; do
+      printf 'fuzz-%s-%02d\tfuzz %s %d 1000000\n' "$model" "$part" "$model" "$part"
+    done
+  done
+  # Three gigabytes of events that nobody did, through every reader that takes them.
+  printf 'garbage\tgarbage\n'
   # Planted bugs and unsafe profiles on live clusters, twenty runs of each.
   for part in acknowledge-before-replication elect-by-half accept-lower-epoch \
     definite-when-unknown snapshot-without-last-entry apply-twice snapshot-without-keys \
@@ -61,6 +73,22 @@ model() { # NODES prompt|slow KIND=COUNT...
   SPLITBRAIN_MODEL="$*" cargo test --release -q -p splitbrain-node --lib \
     protocol::model_check::checks::a_check_of_a_given_cluster -- --ignored --nocapture --exact |
     grep -a 'states of the cluster'
+}
+fuzz() { # MODEL SEED COUNT
+  local tests record=target/proofs/fuzz-$1-$2.txt
+  tests=$(judge_tests)
+  : >"$record"
+  SPLITBRAIN_FUZZ="$1 $2 $3" SPLITBRAIN_FUZZ_RECORD=$record "$tests" --ignored --exact --nocapture \
+    checker::fuzz::a_batch_of_random_histories_is_judged_as_every_order_judges_it >&2
+  awk '{ printf "%d histories of %s, seed %d, %d impossible, no disagreement\n", $3, $1, $2, $4 }' "$record"
+}
+garbage() {
+  "$(judge_tests)" --ignored --exact --nocapture \
+    history::flood::gigabytes_of_what_nobody_did_are_read_in_little_memory 2>&1 | grep -a 'were read'
+}
+judge_tests() { # The test binary of the judge, built once.
+  cargo test --release -q -p splitbrain-workloads --lib --no-run --message-format json |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
 }
 node_tests() { cargo test -q -p splitbrain-node --lib "$1" | grep -a 'test result'; }
 by_chance() { # SEED TIMES
@@ -92,7 +120,7 @@ while IFS=$'\t' read -r name command; do
   [ -z "$proven" ] || continue
   began=$SECONDS log=target/proofs/$name.log result=proven
   # shellcheck disable=SC2086
-  export -f simulate model node_tests by_chance selftest
+  export -f simulate model node_tests by_chance selftest fuzz garbage judge_tests
   timeout 600 bash -c "set -euo pipefail; $command" >"$log" 2>&1 </dev/null || result=failed
   [ "$result" = proven ] || failed=1
   figure=$(tail -n 1 "$log" | tr '\t' ' ' | sed 's/^ *//')
