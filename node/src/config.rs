@@ -180,6 +180,9 @@ pub enum LogFormat {
 pub enum Fsync {
     /// `fdatasync` before anything depends on a record.
     Always,
+    /// So often, and nobody waits for it; a power loss takes what came since (Redis
+    /// `appendfsync everysec`).
+    Interval(Duration),
     /// Never; a power loss takes what the kernel had not written yet.
     Never,
 }

@@ -424,6 +424,7 @@ struct OpenLog {
 fn open_log(config: &NodeConfig, disk: &Disk, identity: Identity, saved: Saved) -> Result<OpenLog> {
     let fsync = match config.settings.fsync {
         config::Fsync::Always => log::Fsync::Always,
+        config::Fsync::Interval(span) => log::Fsync::Interval(span),
         config::Fsync::Never => log::Fsync::Never,
     };
     let dir = config.data_dir.join("log");

@@ -177,12 +177,12 @@ fn disks(
             ),
         );
     }
-    if settings.fsync == Fsync::Never {
+    if settings.fsync != Fsync::Always {
         may(
             "lost-write",
             &["fsync"],
-            "a power failure takes what the kernel had not written; the death of a process alone \
-             takes nothing"
+            "a power failure takes what the kernel had not written, with an interval what came \
+             since the last sync; the death of a process alone takes nothing"
                 .to_string(),
         );
     }

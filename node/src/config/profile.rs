@@ -160,6 +160,7 @@ fn kafka_isr() -> Settings {
     Settings {
         replication: Replication::Isr,
         level: Level::Received,
+        fsync: Fsync::Never,
         election: Election::Seniority,
         reads: Reads::Leader,
         ..raft()

@@ -296,12 +296,26 @@ pub static SWITCHES: &[Switch] = &[
         "statement, row, mixed",
         "statement" => LogFormat::Statement, "row" => LogFormat::Row, "mixed" => LogFormat::Mixed
     ),
-    words!(
-        "fsync", fsync,
-        "whether the log waits for the disk before anything depends on a record",
-        "always, never",
-        "always" => Fsync::Always, "never" => Fsync::Never
-    ),
+    Switch {
+        name: "fsync",
+        meaning: "when the log is synced: before anything depends on a record; so often, and \
+                  nobody waits for it; when the kernel likes",
+        values: "always, interval <duration>, never",
+        read: |settings| match settings.fsync {
+            Fsync::Always => "always".to_string(),
+            Fsync::Interval(span) => format!("interval {}", duration_text(span)),
+            Fsync::Never => "never".to_string(),
+        },
+        write: |settings, text| {
+            settings.fsync = match text.strip_prefix("interval ") {
+                Some(span) => Fsync::Interval(duration(span)?),
+                None if text == "always" => Fsync::Always,
+                None if text == "never" => Fsync::Never,
+                None => return None,
+            };
+            Some(())
+        },
+    },
     Switch {
         name: "snapshot-entries",
         meaning: "after how many entries the state is saved and the log behind it let go",

@@ -77,6 +77,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -145,6 +146,9 @@ pub struct Identity {
 pub enum Fsync {
     /// It does: what was synced survives a loss of power.
     Always,
+    /// It does so once in this time, and otherwise returns at once: what was written so long ago
+    /// survives a loss of power.
+    Interval(Duration),
     /// It does not: what was written survives the death of the process, and nothing more.
     Never,
 }
@@ -239,6 +243,7 @@ pub(crate) fn open_on(
         records: recovered.records.len() as u64,
         closed: tail.closed.into(),
         unsynced: false,
+        synced_at: Instant::now(),
         failed: None,
         // A blank segment of another size was prepared under other options; it is replaced.
         next: tail.next.filter(|next| next.bytes == segment_bytes).map(Next::Ready),
@@ -286,6 +291,8 @@ pub struct Log {
     closed: VecDeque<Closed>,
     /// The last frame has been written and not yet synced.
     unsynced: bool,
+    /// When the log was last synced, or opened.
+    synced_at: Instant,
     /// The first error; the log is not used after it.
     failed: Option<String>,
     /// `None` only while a segment is being changed for the next, or after that failed.
@@ -324,7 +331,8 @@ impl Log {
         self.write()
     }
 
-    /// Returns when everything appended is on disk. With [`Fsync::Never`] it returns at once.
+    /// Returns when everything appended is on disk. With [`Fsync::Never`] it returns at once, and
+    /// with [`Fsync::Interval`] too as long as [`Log::sync_due`] is in the future.
     ///
     /// # Errors
     ///
@@ -334,11 +342,27 @@ impl Log {
         if !self.unsynced {
             return Ok(());
         }
-        if self.options.fsync == Fsync::Always {
-            self.active.sync().map_err(|error| self.fail("sync", error))?;
+        match self.options.fsync {
+            Fsync::Never => {}
+            Fsync::Interval(span) if self.synced_at.elapsed() < span => return Ok(()),
+            Fsync::Always | Fsync::Interval(_) => {
+                self.active.sync().map_err(|error| self.fail("sync", error))?;
+                self.synced_at = Instant::now();
+            }
         }
         self.unsynced = false;
         Ok(())
+    }
+
+    /// How long until [`Log::sync`] must be called although nothing is appended; `None` when
+    /// everything is synced.
+    pub fn sync_due(&self) -> Option<Duration> {
+        match self.options.fsync {
+            Fsync::Interval(span) if self.unsynced => {
+                Some(span.saturating_sub(self.synced_at.elapsed()))
+            }
+            _ => None,
+        }
     }
 
     /// Lets go of the oldest segments, as long as all their records are among the first so many,

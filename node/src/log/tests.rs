@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -567,4 +568,25 @@ fn a_planted_blindness_for_checksums_is_found() {
     let plants = Plants::NONE.with(Plant::SkipChecksum);
     let planted = reopened_with(plants, flipped).expect("it does not notice");
     assert_ne!(planted[0], record(1, 40), "another record than was written");
+}
+
+#[test]
+fn a_log_that_is_synced_so_often_says_when_it_is_due_and_is_found_whole_by_the_next_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let hourly = Options { fsync: Fsync::Interval(Duration::from_secs(3600)), ..SMALL };
+    let (mut log, _) = open(dir.path(), US, &hourly).unwrap();
+    assert_eq!(log.sync_due(), None, "nothing was written");
+    log.append(&[Record { kind: 0, payload: vec![1, 2, 3] }]).unwrap();
+    log.sync().unwrap();
+    let due = log.sync_due().expect("it was not synced");
+    assert!(due > Duration::from_secs(3000), "{due:?}");
+    drop(log);
+
+    let at_once = Options { fsync: Fsync::Interval(Duration::ZERO), ..SMALL };
+    let (mut log, recovered) = open(dir.path(), US, &at_once).unwrap();
+    assert_eq!(recovered.records.len(), 1);
+    log.append(&[Record { kind: 0, payload: vec![4] }]).unwrap();
+    assert_eq!(log.sync_due(), Some(Duration::ZERO));
+    log.sync().unwrap();
+    assert_eq!(log.sync_due(), None);
 }

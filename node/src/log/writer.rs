@@ -5,7 +5,7 @@
 //! submission, and tokens are reported in it.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 
 use super::{BATCH_BYTES, Log, Record};
@@ -121,14 +121,27 @@ impl Drop for Writer {
 }
 
 /// Until all senders are gone: takes what has been submitted, writes it as one frame, syncs once,
-/// reports it. While a sync runs the next batch gathers in the channel; nobody waits for a timer.
+/// reports it. While a sync runs the next batch gathers in the channel; nobody waits for a timer,
+/// but a sync that is due by itself ([`Log::sync_due`]).
 fn write_all(
     log: &mut Log,
     receiver: &Receiver<Work>,
     flushed: &mut impl FnMut(Token),
 ) -> io::Result<()> {
     let mut tokens = Vec::new();
-    while let Ok(first) = receiver.recv() {
+    loop {
+        let first = match log.sync_due() {
+            None => receiver.recv().ok(),
+            Some(wait) => match receiver.recv_timeout(wait) {
+                Ok(work) => Some(work),
+                Err(RecvTimeoutError::Timeout) => {
+                    log.sync()?;
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => None,
+            },
+        };
+        let Some(first) = first else { return Ok(()) };
         let mut next = Some(first);
         let mut bytes = 0;
         let mut purge = None;
@@ -154,7 +167,6 @@ fn write_all(
             log.purge(records)?;
         }
     }
-    Ok(())
 }
 
 fn end_process(error: io::Error) {
