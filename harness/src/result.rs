@@ -38,6 +38,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     match facts.expectation {
         Expectation::Pass => pass(facts),
         Expectation::Fail(kind) => fail(facts, *kind),
+        Expectation::FailWithoutFaults(kind) => fail_without_faults(facts, *kind),
     }
 }
 
@@ -86,6 +87,21 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
     }
 }
 
+/// Nothing goes wrong in such a run, so that the anomaly is the work of the switch alone is shown by
+/// its control, and whenever it happened will do.
+fn fail_without_faults(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
+    if count(facts.judgements, kind) > 0 {
+        return (RunResult::Met, format!("found {kind}, as predicted without any fault"));
+    }
+    match facts.verdict {
+        Verdict::Fail => {
+            (RunResult::NotMet, format!("expected {kind}, found {}", found(facts.judgements)))
+        }
+        Verdict::Unknown => (RunResult::Undecided, unknown(facts.judgements)),
+        Verdict::Pass => (RunResult::NotMet, format!("stayed green: no {kind}")),
+    }
+}
+
 /// Holds a canary against its control and its calm twin: what it found is the work of the faults
 /// and of the switch that was off only if neither twin shows it.
 pub fn with_twins(canary: &RunRecord, twins: &[&RunRecord]) -> Decision {
@@ -101,9 +117,13 @@ pub fn with_twins(canary: &RunRecord, twins: &[&RunRecord]) -> Decision {
         let why = format!("{}, but its {part} {} did not pass", own.1, twin.name);
         return (RunResult::Undecided, why);
     }
+    let passed = match canary.expectation {
+        Expectation::FailWithoutFaults(_) => "control passed",
+        _ => "control and calm twin passed",
+    };
     match twins {
         [] => own,
-        _ => (RunResult::Met, format!("{}; control and calm twin passed", own.1)),
+        _ => (RunResult::Met, format!("{}; {passed}", own.1)),
     }
 }
 

@@ -116,11 +116,19 @@ pub enum AnomalyKind {
     G2RealTime,
     /// A transaction read something else than its own steps before say.
     Internal,
+    /// Two clients certainly held one lock at the same time.
+    TwoHolders,
+    /// A lock was certainly gone before its time to live was over, and nobody had released it.
+    LockLost,
+    /// A later grant of a lock has a smaller fencing token than an earlier one.
+    TokenOrder,
+    /// A write under an older fencing token took effect after one under a newer.
+    StaleToken,
 }
 
 impl AnomalyKind {
     /// Every kind, in the order in which `list` prints them.
-    pub const ALL: [AnomalyKind; 31] = [
+    pub const ALL: [AnomalyKind; 35] = [
         AnomalyKind::LostWrite,
         AnomalyKind::StaleRead,
         AnomalyKind::FlipFlop,
@@ -152,6 +160,10 @@ impl AnomalyKind {
         AnomalyKind::GSingleRealTime,
         AnomalyKind::G2RealTime,
         AnomalyKind::Internal,
+        AnomalyKind::TwoHolders,
+        AnomalyKind::LockLost,
+        AnomalyKind::TokenOrder,
+        AnomalyKind::StaleToken,
     ];
 
     /// The kebab-case name, as suites and reports write it.
@@ -188,6 +200,10 @@ impl AnomalyKind {
             AnomalyKind::GSingleRealTime => "g-single-realtime",
             AnomalyKind::G2RealTime => "g2-realtime",
             AnomalyKind::Internal => "internal",
+            AnomalyKind::TwoHolders => "two-holders",
+            AnomalyKind::LockLost => "lock-lost",
+            AnomalyKind::TokenOrder => "token-order",
+            AnomalyKind::StaleToken => "stale-token",
         }
     }
 
@@ -240,6 +256,16 @@ impl AnomalyKind {
             AnomalyKind::G2RealTime => "as g2, with one transaction ended before another began",
             AnomalyKind::Internal => {
                 "a transaction read something else than its own steps before say"
+            }
+            AnomalyKind::TwoHolders => "two clients certainly held one lock at the same time",
+            AnomalyKind::LockLost => {
+                "a lock was gone before its time to live was over and nobody had released it"
+            }
+            AnomalyKind::TokenOrder => {
+                "a later grant of a lock has a smaller fencing token than an earlier one"
+            }
+            AnomalyKind::StaleToken => {
+                "a write under an older fencing token took effect after one under a newer"
             }
         }
     }
