@@ -3,6 +3,9 @@
 #
 # Usage: scripts/fuzz-checker.sh [SECONDS] [MODEL]...      (60 s for each of all models)
 #
+# The model "parsers" is none: it reads damaged files with every reader, and its impossible ones are those
+# that were refused.
+#
 # Every batch has a seed of its own, one above the last of its model, and leaves a line in the record:
 # model, seed, histories, how many of them are impossible. A disagreement prints the history and ends
 # with exit 1. The record is target/proofs/fuzz-checker.txt, or FUZZ_RECORD. Batches of BATCH=20000.
@@ -11,7 +14,7 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
 models=("$@")
-[ $# -gt 0 ] || models=(register set repeats key-value multi-register mutex)
+[ $# -gt 0 ] || models=(register set repeats key-value multi-register mutex parsers)
 record=${FUZZ_RECORD:-target/proofs/fuzz-checker.txt}
 batch=${BATCH:-20000}
 mkdir -p "$(dirname "$record")"

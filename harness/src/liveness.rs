@@ -83,7 +83,9 @@ fn stall(stall: &Stall) -> String {
 #[cfg(test)]
 mod tests {
     use splitbrain_reports::record::{Event, EventRecord, ProcessChange};
-    use splitbrain_workloads::history::{FORMAT_VERSION, Header, Operation, OperationId, Stamp};
+    use splitbrain_workloads::history::{
+        FORMAT_VERSION, Header, Operation, OperationId, Operations, Stamp,
+    };
     use splitbrain_workloads::operation::{ClientId, Key, Op, Outcome, Reason, Reply, Value};
 
     use super::*;
@@ -110,7 +112,7 @@ mod tests {
         };
         History {
             header: Header { history: FORMAT_VERSION, workload: "set".to_string(), nodes: 3 },
-            operations: (0..30).map(write).collect(),
+            operations: Operations::new((0..30).map(write).collect()).unwrap(),
             complete: true,
         }
     }

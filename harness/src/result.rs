@@ -245,7 +245,9 @@ pub fn over(results: impl Iterator<Item = RunResult>) -> RunResult {
 #[cfg(test)]
 mod tests {
     use splitbrain_reports::record::{FaultId, OnLinks};
-    use splitbrain_workloads::history::{FORMAT_VERSION, Header, Operation, OperationId, Stamp};
+    use splitbrain_workloads::history::{
+        FORMAT_VERSION, Header, Operation, OperationId, Operations, Stamp,
+    };
     use splitbrain_workloads::operation::{ClientId, Key, Op, Outcome, Reply, Value};
     use splitbrain_workloads::verdict::Anomaly;
 
@@ -265,7 +267,7 @@ mod tests {
         };
         History {
             header: Header { history: FORMAT_VERSION, workload: "set".to_string(), nodes: 3 },
-            operations: vec![write(0, 1_000_000), write(1, 3_000_000)],
+            operations: Operations::new(vec![write(0, 1_000_000), write(1, 3_000_000)]).unwrap(),
             complete: true,
         }
     }

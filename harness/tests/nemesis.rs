@@ -14,9 +14,9 @@ use splitbrain::cluster::ExitStatus;
 use splitbrain::cluster::address::RunAddress;
 use splitbrain::cluster::census::Entry;
 use splitbrain::cluster::process::{Owner, Process, ProcessSpec, Processes, Reaper};
-use splitbrain::nemesis::{DataDirectory, Hands, Injector};
+use splitbrain::nemesis::{DataDirectory, Hands, Injector, Program, Replacement};
 use splitbrain::network::link::Link;
-use splitbrain::network::{Dials, LinkEvidence, Network, Shape};
+use splitbrain::network::{Dials, HalfOpen, LinkEvidence, Network, Shape};
 use splitbrain::run::journal::Journal;
 use splitbrain::run::recorder::{Clock, Recorder};
 use splitbrain::run::roles::Picture;
@@ -38,6 +38,8 @@ struct Sleepers {
     network: Network,
     running: Mutex<BTreeMap<NodeId, Process>>,
     folder: tempfile::TempDir,
+    /// What nodes run that do not run the usual program.
+    installed: Mutex<BTreeMap<NodeId, PathBuf>>,
     /// What the nodes say: who leads, and in which epoch.
     leads: Mutex<(NodeId, u64)>,
     /// Whether what is asked is done. Looking is never turned off.
@@ -54,6 +56,7 @@ impl Sleepers {
             network,
             running: Mutex::default(),
             folder: tempfile::tempdir().unwrap(),
+            installed: Mutex::default(),
             leads: Mutex::new((NodeId(1), 1)),
             acts,
         };
@@ -73,7 +76,7 @@ impl Sleepers {
         let file = |name: &str| self.folder.path().join(name);
         let spec = ProcessSpec {
             owner: Owner::Node(node),
-            program: "sleep".into(),
+            program: self.program_of(node),
             args: vec!["60".to_string()],
             env: BTreeMap::new(),
             cwd: self.folder.path().to_path_buf(),
@@ -82,6 +85,23 @@ impl Sleepers {
         };
         let process = self.processes.spawn(spec).await.unwrap();
         self.running.lock().unwrap().insert(node, process);
+    }
+
+    fn program_of(&self, node: NodeId) -> PathBuf {
+        self.installed.lock().unwrap().get(&node).cloned().unwrap_or_else(|| "sleep".into())
+    }
+
+    /// A program that does the same under another path. (A multi-call binary goes by its name.)
+    fn copy_of_sleep(&self) -> PathBuf {
+        let folder = self.folder.path().join("other");
+        std::fs::create_dir_all(&folder).unwrap();
+        let copy = folder.join("sleep");
+        if !copy.exists() {
+            let path = std::env::var_os("PATH").unwrap();
+            let found = std::env::split_paths(&path).map(|folder| folder.join("sleep"));
+            std::fs::copy(found.into_iter().find(|path| path.exists()).unwrap(), &copy).unwrap();
+        }
+        copy
     }
 
     fn running(&self, node: NodeId) -> Process {
@@ -186,6 +206,30 @@ impl Hands for Sleepers {
         Ok(())
     }
 
+    async fn half_open(&self, links: &[Link], who_forgets: &[NodeId]) -> anyhow::Result<HalfOpen> {
+        match self.acts {
+            true => Ok(self.network.half_open(links, who_forgets).await?),
+            false => Ok(HalfOpen::default()),
+        }
+    }
+
+    async fn install(&self, node: NodeId, program: Option<&Replacement>) -> anyhow::Result<()> {
+        if self.acts {
+            let mut installed = self.installed.lock().unwrap();
+            match program {
+                Some(Replacement::File(path)) => installed.insert(node, path.clone()),
+                Some(Replacement::Copy) => installed.insert(node, self.copy_of_sleep()),
+                None => installed.remove(&node),
+            };
+        }
+        Ok(())
+    }
+
+    async fn program(&self, node: NodeId) -> Option<Program> {
+        let path = std::fs::read_link(format!("/proc/{}/exe", self.process(node)?.pid)).ok()?;
+        Some(Program { path, sha256: "0123456789abcdef".to_string() })
+    }
+
     fn process(&self, node: NodeId) -> Option<Entry> {
         Entry::of(self.running(node).pid()).filter(|entry| !entry.is_dead())
     }
@@ -221,8 +265,8 @@ fn planned(faults: &str) -> PlannedRun {
     plan::expand(&suite, &[kind], Seed(1), None).unwrap().remove(0)
 }
 
-fn picture() -> Picture {
-    NodeId::first(3).map(|node| (node, Some(status(node, NodeId(1), 1)))).collect()
+fn picture_led_by(leader: NodeId, epoch: u64) -> Picture {
+    NodeId::first(3).map(|node| (node, Some(status(node, leader, epoch)))).collect()
 }
 
 /// What a node says of itself.
@@ -239,6 +283,40 @@ async fn inject(sleepers: &Arc<Sleepers>, faults: &str) -> FaultRecord {
 
 /// The same under a load that goes on for a while after the last fault has begun.
 async fn inject_under(sleepers: &Arc<Sleepers>, faults: &str, load: Duration) -> FaultRecord {
+    let nothing = |_| async {};
+    let (mut records, events) = injected(sleepers, faults, load, nothing).await;
+    let record = records.remove(0);
+    let told = match &record.effect {
+        Effect::Seen(evidence) => format!("{} took effect: {evidence}", record.kind),
+        Effect::None(why) | Effect::Skipped(why) => format!("{} had no effect: {why}", record.kind),
+    };
+    assert!(events.contains(&told), "{told} is not among the events: {events}");
+    record
+}
+
+/// The same for several faults.
+async fn inject_all(sleepers: &Arc<Sleepers>, faults: &str) -> Vec<FaultRecord> {
+    let nothing = |_| async {};
+    injected(sleepers, faults, Duration::from_millis(1200), nothing).await.0
+}
+
+/// The same, while something else goes on; with the events.
+async fn inject_while<F: Future<Output = ()> + Send + 'static>(
+    sleepers: &Arc<Sleepers>,
+    faults: &str,
+    meanwhile: impl FnOnce(watch::Sender<Picture>) -> F,
+) -> (FaultRecord, String) {
+    let (mut records, events) =
+        injected(sleepers, faults, Duration::from_millis(1200), meanwhile).await;
+    (records.remove(0), events)
+}
+
+async fn injected<F: Future<Output = ()> + Send + 'static>(
+    sleepers: &Arc<Sleepers>,
+    faults: &str,
+    load: Duration,
+    meanwhile: impl FnOnce(watch::Sender<Picture>) -> F,
+) -> (Vec<FaultRecord>, String) {
     let clock = Clock::start();
     let folder = sleepers.folder.path();
     let header = Header { history: FORMAT_VERSION, workload: "set".to_string(), nodes: 3 };
@@ -247,21 +325,18 @@ async fn inject_under(sleepers: &Arc<Sleepers>, faults: &str, load: Duration) ->
     let silent = Box::new(|_: &_, _| {});
     let journal =
         Journal::create(&folder.join("events.jsonl"), clock, recorder.clone(), silent).unwrap();
-    let (_roles, picture) = watch::channel(picture());
+    let (roles, picture) = watch::channel(picture_led_by(NodeId(1), 1));
     let injector =
         Injector { hands: sleepers.clone(), picture, recorder, journal: Arc::new(journal), clock };
     let plan = planned(faults);
     let last = plan.faults.iter().map(|fault| fault.start.earliest().duration()).max().unwrap();
     let injection = injector.start(&plan);
+    let meanwhile = tokio::spawn(meanwhile(roles.clone()));
     tokio::time::sleep(last + load).await;
-    let record = injection.finish(Duration::from_secs(10)).await.unwrap().remove(0);
-    let told = match &record.effect {
-        Effect::Seen(evidence) => format!("{} took effect: {evidence}", record.kind),
-        Effect::None(why) | Effect::Skipped(why) => format!("{} had no effect: {why}", record.kind),
-    };
-    let events = std::fs::read_to_string(folder.join("events.jsonl")).unwrap();
-    assert!(events.contains(&told), "{told} is not among the events: {events}");
-    record
+    let records = injection.finish(Duration::from_secs(10)).await.unwrap();
+    meanwhile.await.unwrap();
+    drop(roles);
+    (records, std::fs::read_to_string(folder.join("events.jsonl")).unwrap())
 }
 
 /// A listener that takes what comes, as the acceptor of a link.
@@ -316,7 +391,7 @@ async fn an_injection_turned_into_a_no_op_has_no_effect() {
 }
 
 /// Faults of processes beside kill and pause, and what a no-op of each is betrayed by.
-const OF_PROCESSES: [(&str, &str, &str); 4] = [
+const OF_PROCESSES: [(&str, &str, &str); 6] = [
     ("stop: { node: n1, at: 1s, for: 300ms }", "(signal SIGTERM)", "still process"),
     (
         "slow: { node: n1, stopped: 30ms, running: 20ms, at: 1s, for: 500ms }",
@@ -324,6 +399,12 @@ const OF_PROCESSES: [(&str, &str, &str); 4] = [
         "seen stopped at the end of 0 of",
     ),
     ("rolling-restart: { down: 30ms, at: 1s, for: 600ms }", "n3 pid ", "still process"),
+    ("upgrade: { node: n1, to: copy, at: 1s, for: 400ms }", ", and back", "still process"),
+    (
+        "upgrade: { node: all, to: copy, back: false, at: 1s, for: 600ms }",
+        "/other/sleep, the same contents; n3 pid ",
+        "still process",
+    ),
     ("wipe: { node: n1, at: 1s, for: 300ms }", "bytes of n1 gone, n1 pid ", "still process"),
 ];
 
@@ -388,7 +469,7 @@ async fn a_rolling_restart_that_is_cut_short_has_no_effect_and_leaves_all_nodes_
 }
 
 /// Faults of links beside a plain cut, and what a no-op of each is betrayed by.
-const OF_LINKS: [(&str, &str, &str); 5] = [
+const OF_LINKS: [(&str, &str, &str); 7] = [
     (
         "partition: { isolate: n1, scope: peers+clients, flap: { cut: 60ms, healed: 40ms }, \
          at: 1s, for: 500ms }",
@@ -416,6 +497,16 @@ const OF_LINKS: [(&str, &str, &str); 5] = [
         "connections reset",
         "no connection was reset",
     ),
+    (
+        "half-open: { node: n1, scope: clients, at: 1s, for: 300ms }",
+        "1 connections left half open, ",
+        "no connection was left half open",
+    ),
+    (
+        "partition: { links: [client->n1], at: 1s, for: 300ms }",
+        "0 passed",
+        "bytes passed on client->n1",
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -441,6 +532,87 @@ async fn every_fault_of_links_turned_into_a_no_op_has_no_effect() {
         assert!(why.contains(betrayed_by), "{fault}: {why}");
     }
     talking.abort();
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+const SLOW_CLOSE: &str = "slow-close: { node: n1, by: 30ms, scope: clients, at: 1s, for: 600ms }";
+
+/// A client that ends each of its connections after a word.
+async fn hang_up(sleepers: &Arc<Sleepers>) -> [tokio::task::JoinHandle<()>; 2] {
+    // The nodes and their links are those of somebody who goes on talking.
+    let talking = talk(sleepers).await;
+    let lane = sleepers.network.client_lane(NodeId(1)).await.unwrap();
+    let hanging_up = tokio::spawn(async move {
+        while let Ok(mut stream) = TcpStream::connect(lane.addr()).await {
+            stream.write_all(b"a word").await.ok();
+            // One that is gone before the proxy has asked who dialled is carried nowhere.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    });
+    [talking, hanging_up]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_close_is_seen_in_the_ends_that_were_late() {
+    let sleepers = Sleepers::start(true).await;
+    let talking = hang_up(&sleepers).await;
+    let record = inject(&sleepers, SLOW_CLOSE).await;
+    let Effect::Seen(evidence) = &record.effect else { panic!("{record:?}") };
+    assert!(evidence.contains(" ends of connections late by "), "{evidence}");
+    talking.iter().for_each(tokio::task::JoinHandle::abort);
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_close_without_an_end_or_turned_into_a_no_op_has_no_effect() {
+    let sleepers = Sleepers::start(true).await;
+    let talking = talk(&sleepers).await;
+    let record = inject(&sleepers, SLOW_CLOSE).await;
+    let why = "no connection over these links ended, and was heard late".to_string();
+    assert_eq!(record.effect, Effect::None(why));
+    talking.abort();
+    sleepers.processes.shutdown().await.unwrap();
+    let sleepers = Sleepers::start(false).await;
+    let talking = hang_up(&sleepers).await;
+    let record = inject(&sleepers, SLOW_CLOSE).await;
+    let Effect::None(why) = &record.effect else { panic!("{record:?}") };
+    assert!(why.contains("bytes passed, none of them late"), "{why}");
+    talking.iter().for_each(tokio::task::JoinHandle::abort);
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+/// While a fault that follows is in force, somebody else comes to lead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_follows_heals_the_old_leader_and_hits_the_new_one() {
+    let sleepers = Sleepers::start(true).await;
+    let fault = "pause: { node: leader, follow: leader, at: 1s, for: 1s }";
+    let watched = sleepers.clone();
+    let (record, notes) = inject_while(&sleepers, fault, |roles| async move {
+        while !watched.process(NodeId(1)).is_some_and(|process| process.is_still()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        roles.send_replace(picture_led_by(NodeId(2), 2));
+    })
+    .await;
+    assert_eq!(record.victims, [NodeId(1), NodeId(2)]);
+    let seen = "the kernel had n1 stopped; then the kernel had n2 stopped";
+    assert_eq!(record.effect, Effect::Seen(seen.to_string()));
+    assert!(notes.contains("goes after the leader, to n2"), "{notes}");
+    for node in NodeId::first(3) {
+        assert!(sleepers.process(node).is_some_and(|process| !process.is_still()));
+    }
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_that_keeps_a_majority_is_skipped_where_none_would_be_left() {
+    let sleepers = Sleepers::start(true).await;
+    let faults = "pause: { node: n1, at: 1s, for: 1s }, \
+                  kill: { node: n2, keep: majority, at: 1500ms, for: 100ms }";
+    let records = inject_all(&sleepers, faults).await;
+    assert!(matches!(&records[0].effect, Effect::Seen(_)), "{records:?}");
+    let why = "with 1 under faults no majority is left".to_string();
+    assert_eq!(records[1].effect, Effect::Skipped(why));
     sleepers.processes.shutdown().await.unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! Every suite that ships with the project makes sense.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use splitbrain::suite::target::{Setting, TargetKind};
@@ -63,13 +63,48 @@ fn kinds() -> Vec<TargetKind> {
     ]
 }
 
+fn suites() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/suites")
+}
+
+/// The files of a folder and those of the folders in it.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_in(&path) } else { vec![path] }).collect()
+}
+
+/// A fault that nobody runs is one that nobody knows to work.
+#[test]
+fn every_registered_fault_has_a_suite_of_its_own_that_insists_on_its_effect() {
+    let kinds = kinds();
+    for fault in splitbrain::nemesis::KINDS {
+        let file = format!("{}.yaml", fault.name);
+        let text = fs::read_to_string(suites().join("faults").join(&file)).unwrap_or_else(|error| {
+            panic!(
+                "the fault `{}` is registered and workloads/suites/faults/{file} cannot be read \
+                 ({error}): write it, with a short run for each form of the fault and \
+                 `require: [{{ fault: {} }}]` in each",
+                fault.name, fault.name
+            )
+        });
+        let suite = splitbrain::suite::parse(&file, &text, &kinds)
+            .unwrap_or_else(|error| panic!("{error}"));
+        for run in &suite.runs {
+            let insists = run.require.iter().any(|required| required.fault == fault.name);
+            assert!(
+                insists,
+                "{file}: {} does not require that its `{}` takes hold",
+                run.name, fault.name
+            );
+        }
+    }
+}
+
 #[test]
 fn every_shipped_suite_makes_sense_and_heals_its_faults_before_the_end() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/suites");
     let kinds = kinds();
     let mut count = 0;
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for path in files_in(&suites()) {
         let text = fs::read_to_string(&path).unwrap();
         let file = path.file_name().unwrap().to_str().unwrap();
         let suite =

@@ -13,14 +13,10 @@ use crate::config::{Election, Settings, describe};
 use crate::lock_service::Kind;
 use crate::log::Identity;
 use crate::peer::Peer;
-use crate::protocol::{NodeId, Plant, Plants, Point};
+use crate::protocol::{MEMBERS_MAX, NodeId, Plant, Plants, Point};
 use crate::recording;
 use crate::replay::replay;
 use crate::runtime::{NodeConfig, cluster_number, serve};
-
-/// Most nodes of a cluster. A leader sends every entry to each follower itself, and the state of
-/// the art is 3 to 7.
-const NODES_MAX: usize = 31;
 
 /// One node of the built-in store.
 ///
@@ -59,6 +55,18 @@ pub struct NodeArgs {
     /// Another node and where to dial it, such as n2=127.0.0.1:7102; once for each
     #[arg(long = "peer", value_name = "NODE=ADDRESS")]
     peers: Vec<PeerArg>,
+
+    /// Where other nodes are told to dial this one, if nobody told them anything else
+    #[arg(long, value_name = "ADDRESS")]
+    peer_advertise: Option<SocketAddr>,
+
+    /// Dial this node there, whatever its address is to others: a proxy stands between
+    #[arg(long = "dial", value_name = "NODE=ADDRESS")]
+    dial: Vec<PeerArg>,
+
+    /// Found no cluster: wait until POST /members adds this node to one that exists
+    #[arg(long)]
+    join: bool,
 
     /// Which row of protections to start from: raft, async, ... (see --describe)
     #[arg(long, value_name = "NAME", default_value = "raft")]
@@ -222,13 +230,13 @@ impl NodeArgs {
         let peer_listen = match self.peer_listen {
             Some(address) => address,
             // Nobody will dial it.
-            None if peers.is_empty() => SocketAddr::from(([127, 0, 0, 1], 0)),
-            None => bail!("--peer-listen: expected an address, since there are peers"),
+            None if peers.is_empty() && !self.join => SocketAddr::from(([127, 0, 0, 1], 0)),
+            None => bail!("--peer-listen: expected an address, since there are peers or will be"),
         };
         ensure!(
-            peers.len() < NODES_MAX,
+            peers.len() < MEMBERS_MAX,
             "--peer: expected at most {} peers, got {}",
-            NODES_MAX - 1,
+            MEMBERS_MAX - 1,
             peers.len()
         );
         for (at, peer) in peers.iter().enumerate() {
@@ -238,9 +246,13 @@ impl NodeArgs {
             ensure!(!twice, "--peer: {node} is given twice");
         }
         let nodes: Vec<u16> = peers.iter().map(|peer| peer.node.0).chain([id.0]).collect();
-        settings.check_cluster(&nodes)?;
-        let addresses = peers.iter().map(|peer| peer.address);
-        for address in addresses.chain([client_listen, peer_listen]) {
+        if !self.join {
+            settings.check_cluster(&nodes)?;
+        }
+        let dial: Vec<Peer> = self.dial.into_iter().map(|PeerArg(peer)| peer).collect();
+        let peer_advertise = self.peer_advertise.unwrap_or(peer_listen);
+        let addresses = peers.iter().chain(&dial).map(|peer| peer.address);
+        for address in addresses.chain([client_listen, peer_listen, peer_advertise]) {
             ensure!(
                 self.allow_remote || address.ip().is_loopback(),
                 "{address}: expected a loopback address, because there is no encryption and no \
@@ -274,7 +286,11 @@ impl NodeArgs {
             client_listen,
             client_advertise: self.client_advertise.unwrap_or(client_listen),
             peer_listen,
+            peer_advertise,
             peers,
+            join: self.join,
+            dial,
+            allow_remote: self.allow_remote,
             profile,
             settings,
             lock_service,

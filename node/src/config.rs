@@ -136,6 +136,8 @@ pub enum Demote {
     OnContact,
     /// After it has gone on serving for this long.
     After(Duration),
+    /// Not by itself: only its end, by a crash or an operator, ends its leadership.
+    Never,
 }
 
 /// Where the strongest reads are served.

@@ -5,7 +5,7 @@
 //! gathered while the last batch was handled are handled together, so that under load one frame
 //! per follower and one write to the log carry many requests.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -30,7 +30,7 @@ use crate::config::{self, Settings};
 use crate::fnv::fnv1a;
 use crate::lock_service::{Kind, LockService};
 use crate::log::{self, Identity, Options, Record, Writer};
-use crate::peer::{Hello, Link, LinkState, Peer, listen};
+use crate::peer::{Directions, Hello, Introductions, Links, Peer, listen};
 use crate::protocol::{
     Core, Effect, Input, LockAsk, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved,
     Token, WallTime,
@@ -48,7 +48,16 @@ pub(crate) struct NodeConfig {
     /// Where clients are told to reach this node.
     pub(crate) client_advertise: std::net::SocketAddr,
     pub(crate) peer_listen: std::net::SocketAddr,
+    /// Where nodes are told to dial this one, if they were told nothing else.
+    pub(crate) peer_advertise: std::net::SocketAddr,
+    /// The other founders; of a node that joins, nodes that it may have to dial.
     pub(crate) peers: Vec<Peer>,
+    /// Whether it waits to be added to a cluster that exists.
+    pub(crate) join: bool,
+    /// Where to dial nodes, whatever anybody else says of them.
+    pub(crate) dial: Vec<Peer>,
+    /// Whether a member may be beyond this machine.
+    pub(crate) allow_remote: bool,
     pub(crate) profile: String,
     pub(crate) settings: Settings,
     /// With `election=lease`: how to speak to the lock service, and where it is.
@@ -77,10 +86,9 @@ async fn serve_locally(config: NodeConfig) -> Result<()> {
 
     let (node, shared) = Node::open(&config)?;
     let inbox = node.inbox.clone();
-    let clients = Arc::clone(&shared.clients);
-    let peers = config.peers.iter().map(|peer| peer.node).collect();
+    let introductions = Arc::clone(&shared.introductions);
     let cluster = cluster_number(&config.cluster);
-    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, peers, inbox, clients));
+    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, inbox, introductions));
     let api = axum::serve(NoDelay(api_listener), api::router(shared));
     info!(
         "{} serves clients at {} with profile {}",
@@ -132,7 +140,7 @@ struct Node {
     written: Marks,
     snapshots: SnapshotFile,
     archive: Archive,
-    links: BTreeMap<NodeId, Link>,
+    links: Links,
     lock_service: Option<Rc<LockService>>,
     shared: Arc<Shared>,
     /// Clients that wait, by the number the core knows them by.
@@ -165,17 +173,20 @@ impl Node {
         );
         let clock = Clock::start()?;
         let (inbox, inputs) = mpsc::channel(INBOX);
-        let (links, link_states) = start_links(config, cluster, &inbox);
-        let peers: Vec<NodeId> = config.peers.iter().map(|peer| peer.node).collect();
+        let introductions = Arc::<Introductions>::default();
+        let links = links(config, cluster, &introductions, &inbox);
+        let founders = config.peers.iter().map(|peer| peer.node);
+        let founders = (!config.join).then(|| founders.collect::<Vec<NodeId>>());
         let settings = config.settings.clone();
         let entropy = entropy()?;
         let recorder = found.map(|found| {
             let folder = config.data_dir.join("recordings");
-            let (nodes, settings) = ((config.id, &peers[..]), (&*config.profile, &settings));
+            let (nodes, settings) =
+                ((config.id, founders.as_deref()), (&*config.profile, &settings));
             Recorder::create(&folder, nodes, settings, entropy, found)
         });
         let recorder = recorder.transpose()?;
-        let core = Core::new(config.id, peers, settings, remembered, entropy, Duration::ZERO);
+        let core = begin(config.id, founders, settings, remembered, entropy);
         let core = Recorded::new(core, recorder);
         let (job_sender, jobs) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
@@ -184,8 +195,9 @@ impl Node {
             profile: config.profile.clone(),
             settings: config.settings.values(),
             plants: config.settings.plants,
-            links: link_states,
-            clients: Arc::default(),
+            links: links.states(),
+            introductions,
+            allow_remote: config.allow_remote,
             flushes: Default::default(),
             archived_before: archive.entries(),
             jobs: job_sender,
@@ -307,9 +319,7 @@ impl Node {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => {
-                    if let Some(link) = self.links.get(&to) {
-                        unsent.extend(link.send(&message));
-                    }
+                    unsent.extend(self.links.send(to, &message));
                 }
                 Effect::Persist { notes, token } => {
                     self.written.note(&notes);
@@ -334,6 +344,7 @@ impl Node {
                     }
                 }
                 Effect::Lock { number, ask } => self.ask_lock_service(number, ask),
+                Effect::Members(members) => self.links.follow(members),
                 Effect::Report(report) => print(&report),
             }
         }
@@ -449,19 +460,34 @@ fn open_log(config: &NodeConfig, identity: Identity, saved: Saved) -> Result<Ope
     Ok(OpenLog { writer, written, remembered, found, flushed })
 }
 
-type Links = (BTreeMap<NodeId, Link>, BTreeMap<NodeId, Arc<LinkState>>);
+fn links(
+    config: &NodeConfig,
+    cluster: u64,
+    introductions: &Arc<Introductions>,
+    inbox: &mpsc::Sender<Input>,
+) -> Links {
+    let hello = Hello::of(cluster, config.id, config.client_advertise, config.peer_advertise);
+    let by_node = |peers: &[Peer]| peers.iter().map(|peer| (peer.node, peer.address)).collect();
+    let directions = Directions {
+        dial: by_node(&config.dial),
+        peers: by_node(&config.peers),
+        introductions: Arc::clone(introductions),
+    };
+    Links::new(hello, directions, inbox.clone())
+}
 
-fn start_links(config: &NodeConfig, cluster: u64, inbox: &mpsc::Sender<Input>) -> Links {
-    let mut links = BTreeMap::new();
-    let mut states = BTreeMap::new();
-    for peer in &config.peers {
-        let state = Arc::<LinkState>::default();
-        let hello = Hello::new(cluster, config.id, peer.node, config.client_advertise);
-        let link = Link::start(hello, *peer, Arc::clone(&state), inbox.clone());
-        links.insert(peer.node, link);
-        states.insert(peer.node, state);
-    }
-    (links, states)
+/// A core at the beginning of a life: of a cluster with these others, or of one that it joins.
+pub(crate) fn begin(
+    me: NodeId,
+    founders: Option<Vec<NodeId>>,
+    settings: Settings,
+    remembered: Remembered,
+    entropy: u64,
+) -> Core {
+    let joins = founders.is_none();
+    let others = founders.unwrap_or_default();
+    let core = Core::new(me, others, settings, remembered, entropy, Duration::ZERO);
+    if joins { core.joining() } else { core }
 }
 
 fn open_lock_service(config: &NodeConfig) -> Result<Option<Rc<LockService>>> {
@@ -522,6 +548,8 @@ fn print(report: &Report) {
         Report::Votes => info!("votes from now on"),
         Report::Learns(node) => info!("{node} is new or has another disk: it learns"),
         Report::Admits(node) => info!("{node} has caught up and counts"),
+        Report::Seats(node) => info!("{node} has caught up and is made a voter"),
+        Report::Removed(index) => warn!("is told that entry {index} has removed it"),
         Report::Damaged(last) => warn!("was sent a damaged snapshot up to {last}: begins again"),
         Report::TooLarge { last, bytes } => {
             warn!("does not accept a snapshot of {bytes} bytes up to {last}: it is too large");

@@ -45,6 +45,18 @@ impl Cluster {
     }
 
     fn start_node(&mut self, node: u16) {
+        let peers = (1..=NODES).filter(|peer| *peer != node);
+        let peer = |peer| format!("n{peer}={}:{}", self.address, 22000 + peer);
+        let peers = peers.flat_map(|one| ["--peer".to_string(), peer(one)]).collect();
+        self.start_with(node, peers);
+    }
+
+    /// A node that knows nobody and waits to be added.
+    fn join_node(&mut self, node: u16) {
+        self.start_with(node, vec!["--join".to_string()]);
+    }
+
+    fn start_with(&mut self, node: u16, others: Vec<String>) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"));
         command
             .args(["--id", &format!("n{node}"), "--cluster", "test"])
@@ -52,16 +64,17 @@ impl Cluster {
             .arg(self.dir.path().join(format!("n{node}")))
             .args(["--client-listen", &format!("{}:{}", self.address, 21000 + node)])
             .args(["--peer-listen", &format!("{}:{}", self.address, 22000 + node)])
-            .args(&self.profile);
-        for peer in (1..=NODES).filter(|peer| *peer != node) {
-            command.args(["--peer", &format!("n{peer}={}:{}", self.address, 22000 + peer)]);
-        }
+            .args(&self.profile)
+            .args(others);
         let log = fs::File::options()
             .append(true)
             .create(true)
             .open(self.dir.path().join(format!("n{node}.log")))
             .expect("a log file");
         let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("a node starts");
+        if self.nodes.len() < node as usize {
+            self.nodes.resize_with(node as usize, || None);
+        }
         self.nodes[node as usize - 1] = Some(child);
     }
 
@@ -429,6 +442,79 @@ fn a_follower_without_its_disk_learns_everything_from_the_same_leader_and_then_c
     });
     for (key, value) in [("before", "1"), ("meanwhile", "2"), ("after", "3")] {
         assert_eq!(cluster.get(wiped, key), Some(value.into()), "{}", cluster.logs());
+    }
+}
+
+/// Asks a node for a change of the members until it is made.
+fn change_members(cluster: &Cluster, node: u16, request: &str, body: &str) {
+    cluster.wait_for(request, || {
+        let (status, answer) = cluster.ask(node, request, body)?;
+        let begun = answer["error"] == "change-in-progress" || answer["definite"] == false;
+        let done = status == 200 || answer["message"].as_str().is_some_and(is_so_already);
+        assert!(done || begun || status >= 500, "{request}: {answer}");
+        done.then_some(())
+    });
+}
+
+/// A change whose answer was lost may have been made.
+fn is_so_already(message: &str) -> bool {
+    message.contains("is a member already") || message.contains("is no member")
+}
+
+fn wait_for_voters(cluster: &Cluster, node: u16, voters: &[&str]) {
+    cluster.wait_for("these voters", || {
+        let status = cluster.status(node)?;
+        let same = status["voters"] == serde_json::json!(voters) && status["leader"].is_string();
+        same.then_some(())
+    });
+}
+
+#[test]
+fn a_node_joins_while_writes_go_on_and_takes_the_place_of_the_leader() {
+    let mut cluster = Cluster::start(&["--set", "snapshot-entries=50"]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    let follower = leader % NODES + 1;
+    cluster.join_node(4);
+    let peer = format!("{{\"node\":\"n4\",\"peer\":\"{}:22004\"}}", cluster.address);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut written = Vec::new();
+            for count in 0.. {
+                if stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    return written;
+                }
+                if cluster.put(follower, &format!("during/{count}"), "1") {
+                    written.push(count);
+                }
+            }
+            written
+        });
+        change_members(&cluster, follower, "POST /members", &peer);
+        wait_for_voters(&cluster, 4, &["n1", "n2", "n3", "n4"]);
+        change_members(&cluster, follower, &format!("DELETE /members/n{leader}"), "");
+        let others = ["n1", "n2", "n3", "n4"].into_iter();
+        let others: Vec<&str> = others.filter(|node| *node != format!("n{leader}")).collect();
+        wait_for_voters(&cluster, 4, &others);
+        wait_for_voters(&cluster, follower, &others);
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        writer.join().expect("the writer ends")
+    });
+    assert!(written.len() > 20, "only {} writes meanwhile", written.len());
+    cluster.wait_for("the removed leader to know", || {
+        let status = cluster.status(leader)?;
+        (status["removed"] == true && status["role"] != "leader").then_some(())
+    });
+    cluster.kill_node(leader);
+    cluster.kill_node(4);
+    cluster.join_node(4);
+    // The members are in the log and the snapshot of the node that came later, too.
+    let third = (1..=NODES).find(|node| *node != leader && *node != follower).expect("a third");
+    cluster.kill_node(third);
+    for count in [written[0], written[written.len() - 1]] {
+        let key = format!("during/{count}");
+        cluster.wait_for("what was acknowledged", || cluster.get(4, &key).filter(|v| *v == "1"));
     }
 }
 

@@ -6,13 +6,17 @@
 
 use std::str::FromStr;
 
-use crate::checker::frontier::{self, Budget, Decision, Refusal};
-use crate::checker::linearizable;
+use crate::checker::frontier::{self, Budget, Decision, Overrun, Refusal};
+use crate::checker::{bank, elle, linearizable, list};
 use crate::history::History;
+use crate::model::counter::Counter;
 use crate::model::key_value::KeyValue;
 use crate::model::multi_register::MultiRegister;
 use crate::model::mutex::Mutex;
+use crate::model::queue::Queue;
+use crate::model::set::Set;
 use crate::model::{CallOf, Model};
+use crate::verdict::{Judgement, Verdict};
 
 /// The models that a history of another tool can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +29,44 @@ pub enum ModelName {
     MultiRegister,
     /// [`crate::model::mutex`].
     Mutex,
+    /// [`linearizable::check_set`], or [`crate::model::set`].
+    Set,
+    /// [`list`] and [`elle`].
+    ListAppend,
+    /// [`bank`].
+    Bank,
+    /// [`crate::model::counter`].
+    Counter,
+    /// [`crate::model::queue`], first in, first out.
+    FifoQueue,
+    /// [`crate::model::queue`], in any order.
+    UnorderedQueue,
 }
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 4] =
-        [ModelName::Register, ModelName::KeyValue, ModelName::MultiRegister, ModelName::Mutex];
+    pub const ALL: [ModelName; 10] = [
+        ModelName::Register,
+        ModelName::KeyValue,
+        ModelName::MultiRegister,
+        ModelName::Mutex,
+        ModelName::Set,
+        ModelName::ListAppend,
+        ModelName::Bank,
+        ModelName::Counter,
+        ModelName::FifoQueue,
+        ModelName::UnorderedQueue,
+    ];
+
+    /// The names that other tools have for some of them.
+    pub const ALIASES: [(&'static str, ModelName); 6] = [
+        ("cas-register", ModelName::Register),
+        ("kv", ModelName::KeyValue),
+        ("rw-register", ModelName::MultiRegister),
+        ("set-full", ModelName::Set),
+        ("append", ModelName::ListAppend),
+        ("queue", ModelName::UnorderedQueue),
+    ];
 
     /// The name.
     pub fn name(self) -> &'static str {
@@ -39,6 +75,12 @@ impl ModelName {
             ModelName::KeyValue => "key-value",
             ModelName::MultiRegister => "multi-register",
             ModelName::Mutex => "mutex",
+            ModelName::Set => "set",
+            ModelName::ListAppend => "list-append",
+            ModelName::Bank => "bank",
+            ModelName::Counter => "counter",
+            ModelName::FifoQueue => "fifo-queue",
+            ModelName::UnorderedQueue => "unordered-queue",
         }
     }
 }
@@ -48,14 +90,12 @@ impl FromStr for ModelName {
 
     /// Takes the names that other tools have for them as well.
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "cas-register" => Ok(ModelName::Register),
-            "kv" => Ok(ModelName::KeyValue),
-            _ => ModelName::ALL.into_iter().find(|model| model.name() == text).ok_or_else(|| {
-                let names = ModelName::ALL.map(ModelName::name).join(", ");
-                format!("expected one of {names}, got \"{text}\"")
-            }),
-        }
+        let own = ModelName::ALL.into_iter().map(|model| (model.name(), model));
+        let mut known = own.chain(ModelName::ALIASES);
+        known.find(|(name, _)| *name == text).map(|(_, model)| model).ok_or_else(|| {
+            let names = ModelName::ALL.map(ModelName::name).join(", ");
+            format!("expected one of {names}, got \"{text}\"")
+        })
     }
 }
 
@@ -70,6 +110,14 @@ pub enum Recording {
     MultiRegister(Calls<MultiRegister>),
     /// A lock.
     Mutex(Calls<Mutex>),
+    /// Sets of which elements come and go.
+    Set(Calls<Set>),
+    /// Counters.
+    Counter(Calls<Counter>),
+    /// A queue, first in, first out.
+    FifoQueue(Calls<Queue>),
+    /// A queue in any order.
+    UnorderedQueue(Calls<Queue>),
 }
 
 /// The calls of a model.
@@ -111,10 +159,19 @@ impl Recording {
     /// The name of the model.
     pub fn model(&self) -> ModelName {
         match self {
-            Recording::Operations(_) => ModelName::Register,
+            Recording::Operations(history) => match history.header.workload.as_str() {
+                "set" => ModelName::Set,
+                "append" => ModelName::ListAppend,
+                "bank" => ModelName::Bank,
+                _ => ModelName::Register,
+            },
             Recording::KeyValue(_) => ModelName::KeyValue,
             Recording::MultiRegister(_) => ModelName::MultiRegister,
             Recording::Mutex(_) => ModelName::Mutex,
+            Recording::Set(_) => ModelName::Set,
+            Recording::Counter(_) => ModelName::Counter,
+            Recording::FifoQueue(_) => ModelName::FifoQueue,
+            Recording::UnorderedQueue(_) => ModelName::UnorderedQueue,
         }
     }
 
@@ -125,17 +182,28 @@ impl Recording {
             Recording::KeyValue(calls) => calls.operations,
             Recording::MultiRegister(calls) => calls.operations,
             Recording::Mutex(calls) => calls.operations,
+            Recording::Set(calls) => calls.operations,
+            Recording::Counter(calls) => calls.operations,
+            Recording::FifoQueue(calls) | Recording::UnorderedQueue(calls) => calls.operations,
         }
     }
 
-    /// Whether an order exists. Of registers that is all that is said here; why not, say the
-    /// checkers of their workload.
+    /// Whether an order exists, of a bank whether every read has the same sum. Of operations of our
+    /// own vocabulary that is all that is said here; why not, says [`Recording::judge`].
     pub fn decide(&self, budget: Budget) -> Decision {
         match self {
-            Recording::Operations(history) => linearizable::decide_registers(history, budget),
+            Recording::Operations(history) if self.model() == ModelName::Register => {
+                linearizable::decide_registers(history, budget)
+            }
+            Recording::Operations(history) => decided(history, self.model(), &self.judged()),
             Recording::KeyValue(it) => frontier::decide(&it.model, &it.calls, budget),
             Recording::MultiRegister(it) => frontier::decide(&it.model, &it.calls, budget),
             Recording::Mutex(it) => frontier::decide(&it.model, &it.calls, budget),
+            Recording::Set(it) => frontier::decide(&it.model, &it.calls, budget),
+            Recording::Counter(it) => frontier::decide(&it.model, &it.calls, budget),
+            Recording::FifoQueue(it) | Recording::UnorderedQueue(it) => {
+                frontier::decide(&it.model, &it.calls, budget)
+            }
         }
     }
 
@@ -150,8 +218,61 @@ impl Recording {
             Recording::KeyValue(it) => Some(it.explain(refusal)),
             Recording::MultiRegister(it) => Some(it.explain(refusal)),
             Recording::Mutex(it) => Some(it.explain(refusal)),
+            Recording::Set(it) => Some(it.explain(refusal)),
+            Recording::Counter(it) => Some(it.explain(refusal)),
+            Recording::FifoQueue(it) | Recording::UnorderedQueue(it) => Some(it.explain(refusal)),
         }
     }
+
+    /// What the checkers of the model say, of operations of our own vocabulary. A tool that recorded
+    /// them asked for no more than these do, so a history of which nothing is known, since nothing was
+    /// answered, is right.
+    pub fn judge(&self, decision: &Decision) -> Vec<Judgement> {
+        let mut judged = match (self, self.model()) {
+            (Recording::Operations(history), ModelName::Register) => {
+                vec![linearizable::check_registers(history)]
+            }
+            _ => self.judged(),
+        };
+        if *decision == Decision::Possible {
+            for judgement in judged.iter_mut().filter(|it| it.verdict == Verdict::Unknown) {
+                judgement.verdict = Verdict::Pass;
+                judgement.summary = "nothing was answered that could be wrong".to_string();
+            }
+        }
+        judged
+    }
+
+    /// The same, where nothing known is unknown.
+    fn judged(&self) -> Vec<Judgement> {
+        let Recording::Operations(history) = self else { return Vec::new() };
+        match self.model() {
+            ModelName::Set => vec![linearizable::check_set(history)],
+            ModelName::ListAppend => vec![list::check(history), elle::check(history)],
+            ModelName::Bank => vec![bank::check(history)],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// A decision of what checkers said. Where they say that nothing is known, nothing was answered that
+/// could be wrong.
+fn decided(history: &History, model: ModelName, judgements: &[Judgement]) -> Decision {
+    let anomalies = judgements.iter().flat_map(|judgement| &judgement.anomalies);
+    if let Some(first) = anomalies.map(|anomaly| anomaly.culprit).min() {
+        let refused = first.0 as usize;
+        return Decision::Impossible(Refusal { refused, since: None, last: Vec::new(), states: 0 });
+    }
+    let why = match model {
+        _ if !history.complete => Some("the history cut off".to_string()),
+        ModelName::ListAppend => list::undecided(history),
+        ModelName::Set => linearizable::undecided_set(history),
+        _ => None,
+    };
+    why.map_or(Decision::Possible, |why| {
+        let to = history.operations.last().map_or(0, |last| last.invoked.seq);
+        Decision::Undecided(Overrun { from: 0, to, why })
+    })
 }
 
 impl<M: Model> Calls<M> {

@@ -88,6 +88,9 @@ impl Witness {
             Recording::KeyValue(it) => of_calls(it, budget)?,
             Recording::MultiRegister(it) => of_calls(it, budget)?,
             Recording::Mutex(it) => of_calls(it, budget)?,
+            Recording::Set(it) => of_calls(it, budget)?,
+            Recording::Counter(it) => of_calls(it, budget)?,
+            Recording::FifoQueue(it) | Recording::UnorderedQueue(it) => of_calls(it, budget)?,
         };
         let model = match recording {
             Recording::Operations(history) => history.header.workload.clone(),

@@ -17,7 +17,6 @@ use splitbrain_reports::record::{Expectation, Opinion, Recheck};
 use splitbrain_reports::text::{self, Checked, Modelled};
 use splitbrain_workloads::checker::brute_force;
 use splitbrain_workloads::checker::frontier::{Budget, Decision};
-use splitbrain_workloads::checker::linearizable;
 use splitbrain_workloads::history::{self, Format, History, Reading};
 use splitbrain_workloads::recording::{ModelName, Recording};
 use splitbrain_workloads::verdict::{Judgement, Verdict};
@@ -38,10 +37,11 @@ pub(super) fn formats() -> PossibleValuesParser {
     PossibleValuesParser::new([AUTO].into_iter().chain(Format::ALL.map(Format::name)))
 }
 
-/// The values of `--model`: ours, and two names that other tools have for them.
+/// The values of `--model`: ours, and the names that other tools have for them.
 pub(super) fn models() -> PossibleValuesParser {
     let ours = ModelName::ALL.map(ModelName::name);
-    PossibleValuesParser::new([AUTO].into_iter().chain(ours).chain(["cas-register", "kv"]))
+    let theirs = ModelName::ALIASES.map(|(name, _)| name);
+    PossibleValuesParser::new([AUTO].into_iter().chain(ours).chain(theirs))
 }
 
 pub(super) fn main(args: &CheckArgs) -> Ended {
@@ -101,9 +101,9 @@ fn one(path: &Path, args: &CheckArgs) -> Ended {
         }
         Recording::Operations(history) => {
             let decision = took.judging(|| recording.decide(Budget::default()));
-            let judgement = took.explaining(|| judgement(history, &decision));
+            let judgements = took.explaining(|| recording.judge(&decision));
             took.tell(args, recording.operations());
-            told(path, args, history, &[judgement], Some(format.name()), &written)
+            told(path, args, history, &judgements, Some(format.name()), &written)
         }
         _ => modelled(path, args, &recording, format, took, &written),
     }
@@ -156,17 +156,6 @@ fn second_opinion(history: &History, shown: Shown<'_>) -> anyhow::Result<Option<
     }
     let opinion = examine::second_opinion(history, shown)?;
     Ok(Some(opinion))
-}
-
-/// The judgement of registers of another tool: its tool asks for an order and for nothing else, so
-/// a history in which nothing was answered is right.
-fn judgement(history: &History, decision: &Decision) -> Judgement {
-    let mut judgement = linearizable::check_registers(history);
-    if judgement.verdict == Verdict::Unknown && *decision == Decision::Possible {
-        judgement.verdict = Verdict::Pass;
-        judgement.summary = "no operation was answered, so any order explains all".to_string();
-    }
-    judgement
 }
 
 /// Judges by a model that has no workload, and prints what came of it.

@@ -375,6 +375,8 @@ enum Format {
     Json,
     /// For CI systems, as XML
     Junit,
+    /// For a page of a CI system or of the docs: one table, expected beside found
+    Markdown,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@
 //! the effect from what all nodes say, never from an action's return value.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use splitbrain_workloads::operation::NodeId;
@@ -14,7 +15,7 @@ use splitbrain_workloads::operation::NodeId;
 use crate::cluster::ExitStatus;
 use crate::cluster::census::Entry;
 use crate::network::link::Link;
-use crate::network::{Dials, LinkEvidence, Shape};
+use crate::network::{Dials, HalfOpen, LinkEvidence, Shape};
 use crate::target::NodeStatus;
 
 /// A cluster, as actions see it.
@@ -61,6 +62,16 @@ pub trait Hands: Send + Sync {
     /// Resets every established connection that uses one of these links.
     async fn reset(&self, links: &[Link]) -> anyhow::Result<()>;
 
+    /// Leaves every established connection over these links half open: the ends of the nodes that
+    /// forget are reset, the others hear nothing until what is returned is dropped.
+    async fn half_open(&self, links: &[Link], who_forgets: &[NodeId]) -> anyhow::Result<HalfOpen>;
+
+    /// From its next start on a node runs this program; `None` for the target's own.
+    async fn install(&self, node: NodeId, program: Option<&Replacement>) -> anyhow::Result<()>;
+
+    /// The program that a node runs now, as the kernel has it; `None` when it runs none.
+    async fn program(&self, node: NodeId) -> Option<Program>;
+
     /// What every node says of itself now; those that do not answer are left out.
     async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus>;
 
@@ -75,6 +86,24 @@ pub trait Hands: Send + Sync {
 
     /// The counters of a link; `None` when there is no such link.
     fn traffic(&self, link: Link) -> Option<LinkEvidence>;
+}
+
+/// Another program for a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replacement {
+    /// The target's own under another path: a copy, in the folder of the run.
+    Copy,
+    /// This file.
+    File(PathBuf),
+}
+
+/// The program of a running process: `/proc/<pid>/exe`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The file it was started from, as the kernel names it.
+    pub path: PathBuf,
+    /// SHA-256 of the file's contents, read through the kernel's link, in hexadecimal.
+    pub sha256: String,
 }
 
 /// What the file system says of a data directory.

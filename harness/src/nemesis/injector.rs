@@ -16,12 +16,13 @@ use splitbrain_workloads::seed::Stream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::selector::minority;
 use super::{Action, Hands, InForce, ROLE_WAIT_AT_MOST, View};
 use crate::run::journal::Journal;
 use crate::run::recorder::{Clock, Recorder};
 use crate::run::roles::{self, Picture};
 use crate::suite::plan::{End, PlannedFault, PlannedRun, Start};
-use crate::suite::schedule::Condition;
+use crate::suite::schedule::{Condition, Follow, Keep};
 
 /// Time between two looks at a condition that counts acknowledged writes. Roles are waited for
 /// without polling; counters have no bell.
@@ -56,7 +57,8 @@ impl Injector {
         let mut tasks = JoinSet::new();
         for fault in plan.faults.iter().cloned() {
             let rng = plan.injection(fault.id);
-            let task = Task { shared: shared.clone(), over: is_over.clone(), fault, rng };
+            let shared = shared.clone();
+            let task = Task { shared, over: is_over.clone(), fault, rng, reserved: Vec::new() };
             tasks.spawn(task.run());
         }
         Injection { tasks, over }
@@ -96,18 +98,18 @@ struct Shared {
 
 impl Shared {
     /// Reserves the victims, so that two faults at the same instant cannot take the same node.
-    fn reserve(&self, action: &dyn Action) -> bool {
+    fn reserve(&self, nodes: &[NodeId]) -> bool {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
-        if action.reserves().iter().any(|node| faulted.contains(node)) {
+        if nodes.iter().any(|node| faulted.contains(node)) {
             return false;
         }
-        faulted.extend(action.reserves());
+        faulted.extend(nodes);
         true
     }
 
-    fn release(&self, action: &dyn Action) {
+    fn release(&self, nodes: &[NodeId]) {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
-        for node in action.reserves() {
+        for node in nodes {
             faulted.remove(node);
         }
     }
@@ -138,6 +140,23 @@ struct Task {
     over: watch::Receiver<bool>,
     fault: PlannedFault,
     rng: Stream,
+    /// The nodes that no other fault may hit at present.
+    reserved: Vec<NodeId>,
+}
+
+/// When a fault came into force, and how many writes had been acknowledged by then.
+struct Since {
+    instant: tokio::time::Instant,
+    baseline: Baseline,
+}
+
+/// Why the time in force came to an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// It is time to heal, or there is nothing more to do.
+    Over,
+    /// Somebody else leads, and the fault is to go after them.
+    Moved,
 }
 
 /// Why a fault does not begin.
@@ -146,7 +165,7 @@ struct Skipped(String);
 impl Task {
     async fn run(mut self) -> anyhow::Result<FaultRecord> {
         let mut record = self.planned();
-        let mut action = match self.wait_and_resolve().await {
+        let action = match self.wait_and_resolve().await {
             Ok(action) => action,
             Err(Skipped(reason)) => {
                 self.report(FaultStep::Skipped { reason: reason.clone() });
@@ -154,8 +173,8 @@ impl Task {
                 return Ok(record);
             }
         };
-        let done = self.carry_out(&mut *action, &mut record).await;
-        self.shared.release(&*action);
+        let done = self.carry_out(action, &mut record).await;
+        self.shared.release(&self.reserved);
         done.map(|()| record)
     }
 
@@ -191,8 +210,8 @@ impl Task {
             Start::When { condition, from, at_most } => {
                 self.sleep_until(from.duration()).await?;
                 let baseline = Baseline { all: 0, by_victims: 0 };
-                let bound = at_most.duration();
-                if !self.holds_within(bound, &condition, &[], &baseline).await? {
+                let deadline = tokio::time::Instant::now() + at_most.duration();
+                if !self.holds_by(deadline, &condition, &[], &baseline).await? {
                     return Err(Skipped(format!("{condition}: not within {at_most}")));
                 }
             }
@@ -200,7 +219,7 @@ impl Task {
         self.resolve().await
     }
 
-    /// Finds the victims; waits, bounded, for a role that nobody plays.
+    /// Finds the victims and reserves them; waits, bounded, for a role that nobody plays.
     async fn resolve(&mut self) -> Result<Box<dyn Action>, Skipped> {
         let deadline = tokio::time::Instant::now() + ROLE_WAIT_AT_MOST;
         loop {
@@ -209,8 +228,16 @@ impl Task {
             {
                 return Err(Skipped(format!("it had not begun before {before}")));
             }
-            let reason = match self.fault.fault.resolve(&self.shared.view(), &mut self.rng) {
-                Ok(action) if self.shared.reserve(&*action) => return Ok(action),
+            let view = self.shared.view();
+            let reason = match self.fault.fault.resolve(&view, &mut self.rng) {
+                Ok(action) if self.fault.keep.is_some_and(|keep| !keeps(keep, &view, &*action)) => {
+                    let under = view.faulted.len();
+                    return Err(Skipped(format!("with {under} under faults no majority is left")));
+                }
+                Ok(action) if self.shared.reserve(action.reserves()) => {
+                    self.reserved = action.reserves().to_vec();
+                    return Ok(action);
+                }
                 // Another fault was faster; the next look sees it.
                 Ok(_) => "another fault took the node".to_string(),
                 Err(skip) if skip.wait => skip.reason,
@@ -231,18 +258,12 @@ impl Task {
 
     async fn carry_out(
         &mut self,
-        action: &mut dyn Action,
+        mut action: Box<dyn Action>,
         record: &mut FaultRecord,
     ) -> anyhow::Result<()> {
         let shared = self.shared.clone();
         let (hands, clock) = (&*shared.injector.hands, shared.injector.clock);
-        record.victims = action.victims().to_vec();
-        record.links = action.links().iter().map(ToString::to_string).collect();
-        record.leaders = {
-            let picture = shared.injector.picture.borrow();
-            let leaders = roles::leaders(&picture).map(|(_, node)| node);
-            leaders.filter(|node| record.victims.contains(node)).collect()
-        };
+        self.aimed(&*action, record);
         let baseline = Baseline {
             all: shared.injector.recorder.acknowledged(None),
             by_victims: shared.acknowledged(action.victims()),
@@ -256,71 +277,140 @@ impl Task {
         action.inject(hands).await?;
         record.in_force = Some(clock.now());
         self.report(FaultStep::InForce);
+        let since = Since { instant: tokio::time::Instant::now(), baseline };
 
-        let (end, is_over) = watch::channel(false);
-        let mut force = InForce::until(is_over);
-        let limit = self.limit();
-        {
-            let mut work = action.sustain(hands, &mut force);
-            let done = tokio::select! {
-                done = &mut work => Some(done),
-                () = self.last(&record.victims, &baseline) => None,
-                () = until(limit) => None,
+        let mut effects = Vec::new();
+        while self.hold(&mut *action, &since).await? == Ended::Moved {
+            action.undo(hands).await?;
+            effects.push(action.effect(hands));
+            self.shared.release(&std::mem::take(&mut self.reserved));
+            action = match self.resolve().await {
+                Ok(next) => next,
+                Err(Skipped(reason)) => {
+                    self.note(format!("goes after nobody: {reason}"));
+                    record.heal_requested = Some(clock.now());
+                    self.report(FaultStep::HealRequested);
+                    return self.healed(record, effects);
+                }
             };
-            end.send_replace(true);
-            match done {
-                Some(done) => done?,
-                None => work.await?,
-            }
+            self.aimed(&*action, record);
+            let whom: Vec<String> = action.victims().iter().map(NodeId::to_string).collect();
+            self.note(format!("goes after the leader, to {}", whom.join(" ")));
+            action.inject(hands).await?;
         }
 
         record.heal_requested = Some(clock.now());
         self.report(FaultStep::HealRequested);
         action.undo(hands).await?;
-        record.healed = Some(clock.now());
-        self.report(FaultStep::Healed);
-        record.effect = action.effect(hands);
-        let (id, kind) = (self.fault.id.0, self.fault.fault.kind());
-        shared.injector.journal.report(Event::Note(match &record.effect {
-            Effect::Seen(evidence) => format!("fault {id} {kind} took effect: {evidence}"),
-            Effect::None(why) | Effect::Skipped(why) => {
-                format!("fault {id} {kind} had no effect: {why}")
-            }
-        }));
-        Ok(())
+        effects.push(action.effect(hands));
+        self.healed(record, effects)
     }
 
-    /// Waits while the fault is in force: for its time, its condition or the end of the load.
-    async fn last(&mut self, victims: &[NodeId], baseline: &Baseline) {
-        match self.fault.end.clone() {
-            End::After(time) => {
-                tokio::select! {
-                    () = tokio::time::sleep(time.duration()) => {}
-                    _ = self.over.wait_for(|over| *over) => {}
-                }
+    /// Adds whom an action hits to the record of its fault.
+    fn aimed(&self, action: &dyn Action, record: &mut FaultRecord) {
+        let hit: BTreeSet<NodeId> =
+            record.victims.iter().chain(action.victims()).copied().collect();
+        record.victims = hit.into_iter().collect();
+        for link in action.links().iter().map(ToString::to_string) {
+            if !record.links.contains(&link) {
+                record.links.push(link);
             }
-            End::Until { condition, at_most } => {
-                // Met, timed out or over: in each case it is time to heal.
-                let bound = at_most.duration();
-                self.holds_within(bound, &condition, victims, baseline).await.ok();
+        }
+        let picture = self.shared.injector.picture.borrow();
+        let leaders = roles::leaders(&picture).map(|(_, node)| node);
+        let hit: BTreeSet<NodeId> =
+            leaders.filter(|node| action.victims().contains(node)).collect();
+        record.leaders = record.leaders.iter().copied().chain(hit).collect();
+    }
+
+    /// Keeps at it until it is time to heal, or until the leader it is to follow is another one.
+    async fn hold(&mut self, action: &mut dyn Action, since: &Since) -> anyhow::Result<Ended> {
+        let shared = self.shared.clone();
+        let hands = &*shared.injector.hands;
+        let (end, is_over) = watch::channel(false);
+        let mut force = InForce::until(is_over);
+        let limit = self.limit();
+        let victims = action.victims().to_vec();
+        let leader_moved = self.leader_moved(&victims);
+        let mut work = action.sustain(hands, &mut force);
+        let (ended, done) = tokio::select! {
+            done = &mut work => (Ended::Over, Some(done)),
+            () = self.last(&victims, since) => (Ended::Over, None),
+            () = until(limit) => (Ended::Over, None),
+            () = leader_moved => (Ended::Moved, None),
+        };
+        end.send_replace(true);
+        match done {
+            Some(done) => done?,
+            None => work.await?,
+        }
+        Ok(ended)
+    }
+
+    /// Waits until a node leads that is no victim; for ever when the fault does not follow.
+    fn leader_moved(&self, victims: &[NodeId]) -> impl Future<Output = ()> + use<> {
+        let (follow, mut picture) = (self.fault.follow, self.shared.injector.picture.clone());
+        let victims = victims.to_vec();
+        async move {
+            let moved = |picture: &Picture| {
+                roles::leader(picture).is_some_and(|leader| !victims.contains(&leader))
+            };
+            match follow {
+                Some(Follow::Leader) if picture.wait_for(moved).await.is_ok() => {}
+                _ => std::future::pending().await,
             }
         }
     }
 
-    /// Whether a condition comes to hold within a bound.
-    async fn holds_within(
-        &mut self,
-        bound: Duration,
+    /// Ends the record of a fault with what was seen of it, wherever it was aimed.
+    fn healed(&self, record: &mut FaultRecord, effects: Vec<Effect>) -> anyhow::Result<()> {
+        record.healed = Some(self.shared.injector.clock.now());
+        self.report(FaultStep::Healed);
+        record.effect = together(effects);
+        self.note(match &record.effect {
+            Effect::Seen(evidence) => format!("took effect: {evidence}"),
+            Effect::None(why) | Effect::Skipped(why) => format!("had no effect: {why}"),
+        });
+        Ok(())
+    }
+
+    fn note(&self, what: String) {
+        let (id, kind) = (self.fault.id.0, self.fault.fault.kind());
+        self.shared.injector.journal.report(Event::Note(format!("fault {id} {kind} {what}")));
+    }
+
+    /// Waits while the fault is in force: for its time, its condition or the end of the load.
+    async fn last(&self, victims: &[NodeId], since: &Since) {
+        match self.fault.end.clone() {
+            End::After(time) => {
+                let mut over = self.over.clone();
+                tokio::select! {
+                    () = tokio::time::sleep_until(since.instant + time.duration()) => {}
+                    _ = over.wait_for(|over| *over) => {}
+                }
+            }
+            End::Until { condition, at_most } => {
+                // Met, timed out or over: in each case it is time to heal.
+                let deadline = since.instant + at_most.duration();
+                self.holds_by(deadline, &condition, victims, &since.baseline).await.ok();
+            }
+        }
+    }
+
+    /// Whether a condition comes to hold by a moment.
+    async fn holds_by(
+        &self,
+        deadline: tokio::time::Instant,
         condition: &Condition,
         victims: &[NodeId],
         baseline: &Baseline,
     ) -> Result<bool, Skipped> {
-        let deadline = tokio::time::Instant::now() + bound;
+        let mut over = self.over.clone();
         while !self.holds(condition, victims, baseline) {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => return Ok(false),
                 () = tokio::time::sleep(LOOK) => {}
-                _ = self.over.wait_for(|over| *over) => return Err(load_over()),
+                _ = over.wait_for(|over| *over) => return Err(load_over()),
             }
         }
         Ok(true)
@@ -362,6 +452,28 @@ impl Task {
     fn report(&self, step: FaultStep) {
         self.shared.injector.journal.report(Event::Fault { fault: self.fault.id, step });
     }
+}
+
+/// Whether an action, beside the faults that are in force, leaves what is to be kept.
+fn keeps(keep: Keep, view: &View, action: &dyn Action) -> bool {
+    match keep {
+        Keep::Majority => {
+            let hit: BTreeSet<&NodeId> = view.faulted.iter().chain(action.victims()).collect();
+            hit.len() <= minority(view.nodes.len())
+        }
+    }
+}
+
+/// What was seen of a fault that was aimed once or more often: every aim must have taken hold.
+fn together(effects: Vec<Effect>) -> Effect {
+    let mut seen = Vec::new();
+    for effect in effects {
+        match effect {
+            Effect::Seen(evidence) => seen.push(evidence),
+            none => return none,
+        }
+    }
+    Effect::Seen(seen.join("; then "))
 }
 
 /// Waits for a moment; for ever where there is none.

@@ -17,6 +17,7 @@
 mod action;
 mod bandwidth;
 mod delay;
+mod half_open;
 mod hands;
 mod injector;
 mod kill;
@@ -29,12 +30,15 @@ mod reset;
 mod rolling_restart;
 mod selector;
 mod slow;
+mod slow_close;
 mod stop;
 #[cfg(test)]
 mod tests;
+mod upgrade;
 mod view;
 mod wipe;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -45,7 +49,8 @@ use splitbrain_workloads::seed::Stream;
 pub use action::{Action, InForce};
 pub use bandwidth::{Bandwidth, BytesPerSecond};
 pub use delay::Delay;
-pub use hands::{DataDirectory, Hands};
+pub use half_open::HalfOpen;
+pub use hands::{DataDirectory, Hands, Program, Replacement};
 pub use injector::{Injection, Injector};
 pub use kill::Kill;
 pub use partition::{Direction, Drawn, Flap, OneWay, Partition, PartitionForm, Scope, Side};
@@ -55,7 +60,9 @@ pub use reset::Reset;
 pub use rolling_restart::RollingRestart;
 pub use selector::Selector;
 pub use slow::Slow;
+pub use slow_close::SlowClose;
 pub use stop::Stop;
+pub use upgrade::Upgrade;
 pub use view::{Skip, View};
 pub use wipe::Wipe;
 
@@ -94,6 +101,11 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
 
     /// Whether clients still hear from the victims while the fault is in force.
     fn victim_serves(&self) -> bool;
+
+    /// Programs that must be there before anything is started.
+    fn programs(&self) -> Vec<&Path> {
+        Vec::new()
+    }
 
     /// Everything that makes no sense for a cluster of so many nodes; empty when all is well.
     fn problems(&self, nodes: u16) -> Vec<Problem>;
@@ -174,9 +186,22 @@ macro_rules! registry {
                 match self { $(AnyFault::$fault(fault) => fault.aimed_at(),)+ }
             }
 
+            /// Whether its victim is the leader, so that it changes with the leadership.
+            pub fn is_aimed_at_the_leader(&self) -> bool {
+                self.aimed_at() == Some(Selector::Leader) || match self {
+                    AnyFault::Partition(partition) => partition.needs_the_leader(),
+                    _ => false,
+                }
+            }
+
             /// [`Fault::victim_serves`].
             pub fn victim_serves(&self) -> bool {
                 match self { $(AnyFault::$fault(fault) => fault.victim_serves(),)+ }
+            }
+
+            /// [`Fault::programs`].
+            pub fn programs(&self) -> Vec<&Path> {
+                match self { $(AnyFault::$fault(fault) => fault.programs(),)+ }
             }
 
             /// [`Fault::problems`].
@@ -232,6 +257,7 @@ registry! {
     Kill,
     Stop,
     RollingRestart,
+    Upgrade,
     Wipe,
     Pause,
     Slow,
@@ -240,4 +266,6 @@ registry! {
     Delay,
     Bandwidth,
     Reset,
+    HalfOpen,
+    SlowClose,
 }

@@ -76,7 +76,7 @@ pub(super) struct Slowing {
 /// one read takes from each of a few connections.
 const UNDER_WAY: f64 = 256.0 * 1024.0;
 
-/// What is to be said of chunks that were slowed for so long; there was at least one.
+/// What is to be said of chunks and ends that were slowed for so long; there was at least one.
 pub(super) type Judge = fn(&Shape, Slowed, Duration) -> Effect;
 
 impl Slowing {
@@ -149,10 +149,12 @@ impl Action for Slowing {
         match &self.seen {
             None => Effect::None("nothing was seen".to_string()),
             Some(Err(why)) => Effect::None(why.clone()),
-            Some(Ok((slowed, passed))) if slowed.chunks == 0 => Effect::None(match *passed {
-                0 => "no byte came over any of the links".to_string(),
-                _ => format!("{passed} bytes passed, none of them late"),
-            }),
+            Some(Ok((slowed, passed))) if slowed.chunks + slowed.ends == 0 => {
+                Effect::None(match *passed {
+                    0 => "no byte came over any of the links".to_string(),
+                    _ => format!("{passed} bytes passed, none of them late"),
+                })
+            }
             Some(Ok((slowed, _))) => (self.judge)(&self.shape, *slowed, self.lasted),
         }
     }

@@ -132,6 +132,53 @@ fn a_bridge_reaches_both_sides_which_do_not_reach_each_other() {
 }
 
 #[test]
+fn groups_are_cut_from_each_other_and_the_largest_one_has_no_victim() {
+    let groups = |groups: serde_json::Value| serde_json::json!({ "groups": groups });
+    let three = groups(serde_json::json!([["n1"], ["n2"], ["n3"]]));
+    assert_eq!(cut(3, three).0, "n1->n2 n1->n3 n2->n1 n2->n3 n3->n1 n3->n2");
+    let pairs = groups(serde_json::json!([["n4", "n1"], ["n2", "n3"], ["n5"]]));
+    let (links, victims) = cut(5, pairs);
+    assert!(!links.contains("n1->n4") && !links.contains("n2->n3"), "{links}");
+    assert_eq!(links.split(' ').count(), 20 - 4);
+    assert_eq!(victims, "n2 n3 n5");
+    for nodes in 2..=9_u16 {
+        for seed in 0..50 {
+            let mut rng = Seed(seed).stream("test");
+            let random = partition(serde_json::json!({ "groups": "random" }));
+            let drawn = random.draw(nodes, &mut rng);
+            assert_eq!(drawn.problems(nodes), []);
+            let action = drawn.resolve(&view(nodes, None), &mut rng).unwrap();
+            assert!(!action.links().is_empty() && !action.victims().is_empty());
+            assert_eq!(drawn.draw(nodes, &mut rng), drawn, "drawing twice changes nothing");
+        }
+    }
+}
+
+#[test]
+fn listed_links_are_cut_and_no_others() {
+    let links = serde_json::json!({ "links": ["n3->n1", "client->n2"] });
+    assert_eq!(cut(3, links), ("n3->n1 client->n2".into(), "n1 n2 n3".into()));
+    let clients_alone = serde_json::json!({ "links": ["n1->client"] });
+    assert_eq!(cut(1, clients_alone), ("n1->client".into(), "n1".into()));
+    let mut sizes = BTreeSet::new();
+    for seed in 0..200 {
+        let mut rng = Seed(seed).stream("test");
+        let random = partition(serde_json::json!({ "links": "random" }));
+        let drawn = random.draw(3, &mut rng);
+        assert_eq!(drawn.problems(3), []);
+        let action = drawn.resolve(&view(3, None), &mut rng).unwrap();
+        assert!(action.links().iter().all(|link| !link.to_string().contains("client")));
+        sizes.insert(action.links().len());
+    }
+    assert_eq!(sizes, (1..=6).collect());
+    for nonsense in ["n1-n2", "n1->", "client->client", "n1->n1", "n0->n1"] {
+        let read = AnyFault::read("partition", serde_json::json!({ "links": [nonsense] }));
+        let error = read.unwrap().unwrap_err().to_string();
+        assert!(error.contains("expected a link such as `n1->n2`"), "{error}");
+    }
+}
+
+#[test]
 fn a_direction_is_half_of_a_cut_of_any_form() {
     let one_way = |form: &str, value: serde_json::Value, direction: &str| {
         let mut keys = serde_json::json!({ "direction": direction });
@@ -239,6 +286,25 @@ fn nonsense_is_refused_with_the_key_where_it_stands() {
             serde_json::json!({ "isolate": "n1", "flap": { "cut": "1ms", "healed": "1s" } }),
             "flap",
         ),
+        ("partition", serde_json::json!({ "groups": [["n1", "n2", "n3"]] }), "groups"),
+        ("partition", serde_json::json!({ "groups": [["n1", "n2"], []] }), "groups"),
+        ("partition", serde_json::json!({ "groups": [["n1"], ["n2"]] }), "groups"),
+        ("partition", serde_json::json!({ "groups": [["n1"], ["n2", "n1", "n3"]] }), "groups"),
+        ("partition", serde_json::json!({ "groups": "redrawn" }), "groups"),
+        ("partition", serde_json::json!({ "links": [] }), "links"),
+        ("partition", serde_json::json!({ "links": ["n1->n2", "n1->n2"] }), "links"),
+        ("partition", serde_json::json!({ "links": ["n1->n4"] }), "links"),
+        ("partition", serde_json::json!({ "links": "random", "scope": "clients" }), "scope"),
+        (
+            "partition",
+            serde_json::json!({ "links": "random", "direction": "inbound" }),
+            "direction",
+        ),
+        ("half-open", serde_json::json!({ "node": "n4" }), "node"),
+        ("slow-close", serde_json::json!({ "node": "n1", "by": "0s" }), "by"),
+        ("upgrade", serde_json::json!({ "node": "n4", "to": "copy" }), "node"),
+        ("upgrade", serde_json::json!({ "node": "n1", "to": "" }), "to"),
+        ("upgrade", serde_json::json!({ "node": "all", "to": "copy", "apart": "4s" }), "apart"),
         ("slow", serde_json::json!({ "node": "n1", "stopped": "1ms", "running": "1s" }), "stopped"),
         ("delay", serde_json::json!({ "node": "n1", "by": "0ms" }), "by"),
         ("delay", serde_json::json!({ "node": "n1", "by": "5ms", "spread": "6ms" }), "spread"),
@@ -346,7 +412,7 @@ fn no_fault_ever_hits_a_faulted_node() {
         let mut view = view(nodes, (leader > 0).then_some(leader));
         view.faulted = NodeId::first(nodes).filter(|_| rng.random_bool(0.3)).collect();
         let who = selectors[rng.random_range(0..selectors.len())];
-        let fault = match rng.random_range(0..13) {
+        let fault = match rng.random_range(0..18) {
             0 => AnyFault::Kill(Kill { node: who.parse().unwrap() }),
             1 => AnyFault::Pause(Pause { node: who.parse().unwrap() }),
             2 => partition(serde_json::json!({ "isolate": who })),
@@ -359,6 +425,11 @@ fn no_fault_ever_hits_a_faulted_node() {
             9 => any("delay", serde_json::json!({ "node": who, "by": "5ms" })),
             10 => any("wipe", serde_json::json!({ "node": who })),
             11 => any("promote", serde_json::json!({ "node": who })),
+            12 => any("half-open", serde_json::json!({ "node": who })),
+            13 => any("slow-close", serde_json::json!({ "node": who, "by": "5ms" })),
+            14 => any("upgrade", serde_json::json!({ "node": who, "to": "copy" })),
+            15 => partition(serde_json::json!({ "groups": "random" })),
+            16 => partition(serde_json::json!({ "links": "random" })),
             _ => partition(serde_json::json!({
                 "one-way": { "node": who, "direction": "inbound" }
             })),

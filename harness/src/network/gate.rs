@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::link::Link;
+use super::link::{Link, Party};
 use super::shape::{Due, Shape, Shaping};
 
 /// What becomes of a new connection over a cut link.
@@ -57,6 +57,10 @@ pub struct LinkEvidence {
     pub dials_turned_away: u64,
     /// Connections over this link, dialled by either end, that a fault has reset.
     pub connections_reset: u64,
+    /// Connections over this link, dialled by either end, that a fault has left half open.
+    pub connections_half_open: u64,
+    /// Bytes that the sender sent into the silence of such a connection.
+    pub into_silence: u64,
     /// What passed while the link was slow.
     pub slowed: Slowed,
 }
@@ -77,6 +81,10 @@ pub struct Slowed {
     pub waited: u64,
     /// How many were handed on before they were due. Anything but zero is a bug.
     pub early: u64,
+    /// Ends of connections that were handed on.
+    pub ends: u64,
+    /// How late all of them together were, in microseconds.
+    pub ends_late: u64,
 }
 
 impl Slowed {
@@ -88,6 +96,8 @@ impl Slowed {
             asked: self.asked.saturating_sub(earlier.asked),
             waited: self.waited.saturating_sub(earlier.waited),
             early: self.early.saturating_sub(earlier.early),
+            ends: self.ends.saturating_sub(earlier.ends),
+            ends_late: self.ends_late.saturating_sub(earlier.ends_late),
         }
     }
 
@@ -99,6 +109,8 @@ impl Slowed {
         self.asked += other.asked;
         self.waited += other.waited;
         self.early += other.early;
+        self.ends += other.ends;
+        self.ends_late += other.ends_late;
     }
 }
 
@@ -114,6 +126,10 @@ impl LinkEvidence {
             dials_refused: self.dials_refused.saturating_sub(earlier.dials_refused),
             dials_turned_away: self.dials_turned_away.saturating_sub(earlier.dials_turned_away),
             connections_reset: self.connections_reset.saturating_sub(earlier.connections_reset),
+            connections_half_open: self
+                .connections_half_open
+                .saturating_sub(earlier.connections_half_open),
+            into_silence: self.into_silence.saturating_sub(earlier.into_silence),
             slowed: self.slowed.since(earlier.slowed),
         }
     }
@@ -141,9 +157,11 @@ pub(crate) struct Gate {
     dials_passed: AtomicU64,
     dials_refused: AtomicU64,
     dials_turned_away: AtomicU64,
-    /// What every connection over this link listens to; a reset replaces it.
-    resets: Mutex<watch::Sender<()>>,
+    /// What every connection over this link listens to; whoever ends them replaces it.
+    endings: Mutex<watch::Sender<Option<Ending>>>,
     connections_reset: AtomicU64,
+    connections_half_open: AtomicU64,
+    into_silence: AtomicU64,
     /// Whether `shaping` holds anything: the only look at it while the link is not slow.
     is_slow: AtomicBool,
     shaping: Mutex<(Shaping, Slowed)>,
@@ -183,8 +201,10 @@ impl Gate {
             dials_passed: AtomicU64::new(0),
             dials_refused: AtomicU64::new(0),
             dials_turned_away: AtomicU64::new(0),
-            resets: Mutex::new(watch::Sender::new(())),
+            endings: Mutex::new(watch::Sender::new(None)),
             connections_reset: AtomicU64::new(0),
+            connections_half_open: AtomicU64::new(0),
+            into_silence: AtomicU64::new(0),
             is_slow: AtomicBool::new(false),
             shaping: Mutex::default(),
         }
@@ -311,6 +331,17 @@ impl Gate {
         self.shaping().0.due(bytes, now)
     }
 
+    /// When the end of a connection that was seen now is to be handed on.
+    pub(super) fn end_due(&self, now: StdInstant) -> Due {
+        self.shaping().0.end_due(now)
+    }
+
+    /// Counts an end of a connection of a slow link that was handed on now.
+    pub(super) fn count_end(&self, seen: StdInstant) {
+        let late = StdInstant::now().saturating_duration_since(seen).as_micros() as u64;
+        self.shaping().1.add(Slowed { ends: 1, ends_late: late, ..Slowed::default() });
+    }
+
     /// Counts a chunk of a slow link that was handed on now.
     pub(super) fn count_slowed(&self, bytes: usize, read: StdInstant, due: Due) {
         let now = StdInstant::now();
@@ -323,6 +354,7 @@ impl Gate {
             asked: micros(due.at),
             waited: u64::from(due.waited),
             early: u64::from(now < due.at),
+            ..Slowed::default()
         });
     }
 
@@ -330,23 +362,31 @@ impl Gate {
         self.shaping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hears of the next reset of this link's connections, by a change or by the loss of the
-    /// sender. To be kept until the connection has ended.
-    pub(crate) fn resets(&self) -> watch::Receiver<()> {
-        self.resets.lock().unwrap_or_else(PoisonError::into_inner).subscribe()
+    /// Hears how a fault ends this link's connections, by a change or by the loss of the sender. To
+    /// be kept until the connection has ended, or is half open.
+    pub(crate) fn endings(&self) -> watch::Receiver<Option<Ending>> {
+        self.endings.lock().unwrap_or_else(PoisonError::into_inner).subscribe()
     }
 
-    /// Tells every connection over this link to end by a reset. The sender that is returned closes
-    /// when all have.
-    pub(crate) fn reset(&self) -> watch::Sender<()> {
-        let mut resets = self.resets.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *resets, watch::Sender::new(()));
-        old.send_replace(());
+    /// Tells every connection over this link to end. The sender that is returned closes when all
+    /// have.
+    pub(crate) fn end(&self, how: Ending) -> watch::Sender<Option<Ending>> {
+        let mut endings = self.endings.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *endings, watch::Sender::new(None));
+        old.send_replace(Some(how));
         old
     }
 
     pub(crate) fn count_reset(&self) {
         self.connections_reset.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn count_half_open(&self) {
+        self.connections_half_open.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn count_into_silence(&self, bytes: usize) {
+        self.into_silence.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     fn open_gate(&self) {
@@ -378,9 +418,26 @@ impl Gate {
             dials_refused: self.dials_refused.load(Ordering::Relaxed),
             dials_turned_away: self.dials_turned_away.load(Ordering::Relaxed),
             connections_reset: self.connections_reset.load(Ordering::SeqCst),
+            connections_half_open: self.connections_half_open.load(Ordering::SeqCst),
+            into_silence: self.into_silence.load(Ordering::Relaxed),
             slowed: self.shaping().1,
         }
     }
+}
+
+/// How a fault ends connections.
+#[derive(Clone, Debug)]
+pub(crate) enum Ending {
+    /// Both ends are reset.
+    Reset,
+    /// The end of one party is reset. The other one hears nothing of it until the fault is healed,
+    /// and is reset then.
+    HalfOpen {
+        /// Who forgets the connection.
+        by: Party,
+        /// Closes with the heal.
+        healed: watch::Receiver<()>,
+    },
 }
 
 /// What became of a connection attempt.

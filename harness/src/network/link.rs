@@ -4,8 +4,11 @@
 //! carries both `n2->n1` and `n1->n2`.
 
 use std::fmt;
+use std::str::FromStr;
 
 use splitbrain_workloads::operation::NodeId;
+
+use crate::scalar::as_text;
 
 /// An end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,3 +64,32 @@ impl fmt::Display for Link {
         write!(f, "{}->{}", self.from, self.to)
     }
 }
+
+impl FromStr for Party {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "client" => Ok(Party::Clients),
+            node => node.parse().map(Party::Node),
+        }
+    }
+}
+
+impl FromStr for Link {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parties = text.split_once("->").and_then(|(from, to)| {
+            Some(Link { from: from.trim().parse().ok()?, to: to.trim().parse().ok()? })
+        });
+        match parties {
+            Some(link) if link.from != link.to => Ok(link),
+            _ => Err(format!(
+                "expected a link such as `n1->n2`, `client->n3` or `n3->client`, got `{text}`"
+            )),
+        }
+    }
+}
+
+as_text!(Link);

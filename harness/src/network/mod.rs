@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use splitbrain_workloads::operation::NodeId;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 pub use gate::{Dials, LinkEvidence, Slowed};
 pub use lane::{Lane, Mark, SinceMark};
@@ -32,7 +32,7 @@ pub use shape::Shape;
 use crate::cluster::RunAddress;
 use crate::cluster::address::AddressError;
 use dialler::Diallers;
-use gate::Gate;
+use gate::{Ending, Gate};
 use link::{Link, Party};
 use proxy::{Entrance, Proxy};
 use pump::Tally;
@@ -86,6 +86,14 @@ pub struct Stranger {
     pub link: String,
     /// What is known of the caller.
     pub caller: String,
+}
+
+/// Connections that are half open until this is dropped.
+#[derive(Debug, Default)]
+#[must_use = "dropping it resets the ends that hear nothing"]
+pub struct HalfOpen {
+    /// None where nothing was done.
+    _heal: Option<watch::Sender<()>>,
 }
 
 /// All links of a run. Cheap to clone.
@@ -271,9 +279,45 @@ impl Network {
     /// # Errors
     /// [`NetworkError::NoLink`], with nothing reset, or [`NetworkError::NotReset`].
     pub async fn reset(&self, links: &[Link]) -> Result<(), NetworkError> {
-        let resets: Vec<_> =
-            self.gates(links)?.iter().map(|gate| (gate.link(), gate.reset())).collect();
-        for (link, ended) in resets {
+        self.end(links, |_| Ending::Reset).await
+    }
+
+    /// Leaves every connection that uses one of these links half open: the end of a node that
+    /// forgets it is reset, and the other end hears nothing, neither the end nor an answer, until
+    /// what is returned is dropped. Then it is reset too. Of two ends that both forget it one is
+    /// kept. New connections are carried as before.
+    ///
+    /// # Errors
+    /// As [`reset`](Network::reset).
+    pub async fn half_open(
+        &self,
+        links: &[Link],
+        who_forgets: &[NodeId],
+    ) -> Result<HalfOpen, NetworkError> {
+        let (heal, healed) = watch::channel(());
+        let forgets = |party: &Party| match party {
+            Party::Node(node) => who_forgets.contains(node),
+            Party::Clients => false,
+        };
+        let ending = |link: Link| {
+            // Both links of a connection must say the same, whichever is heard first.
+            let by = [link.from.min(link.to), link.from.max(link.to)].into_iter().find(forgets);
+            match by {
+                Some(by) => Ending::HalfOpen { by, healed: healed.clone() },
+                None => Ending::Reset,
+            }
+        };
+        self.end(links, ending).await?;
+        Ok(HalfOpen { _heal: Some(heal) })
+    }
+
+    async fn end(&self, links: &[Link], how: impl Fn(Link) -> Ending) -> Result<(), NetworkError> {
+        let endings: Vec<_> = self
+            .gates(links)?
+            .iter()
+            .map(|gate| (gate.link(), gate.end(how(gate.link()))))
+            .collect();
+        for (link, ended) in endings {
             if tokio::time::timeout(IN_FORCE, ended.closed()).await.is_err() {
                 return Err(NetworkError::NotReset { link });
             }

@@ -6,9 +6,11 @@
 
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::socket::{Backlog, Shutdown, listen, shutdown};
 use splitbrain_workloads::operation::NodeId;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
@@ -109,6 +111,29 @@ async fn accept(listener: Option<&TcpListener>) -> io::Result<(TcpStream, Socket
     }
 }
 
+/// Connections that the kernel may complete before we accept them: as many as there may be open.
+const BACKLOG: i32 = CONNECTIONS as i32;
+
+/// Ends a listener and every connection in its queue, which were never accepted and cannot be found
+/// otherwise; its port stays ours.
+///
+/// It is shut down and not closed: closing a descriptor ends the socket only if nobody else holds
+/// the file, and whoever reads `/proc/<pid>/fd`, as [`dialler`](super::dialler) does, holds each
+/// file for a moment. On a busy machine that moment is long enough for a bind of the same port to
+/// find it taken.
+fn silence(listener: TcpListener) -> io::Result<std::net::TcpListener> {
+    // Leaves the runtime, which would believe for ever that there is something to accept.
+    let listener = listener.into_std()?;
+    shutdown(listener.as_raw_fd(), Shutdown::Read)?;
+    Ok(listener)
+}
+
+/// Listens again on a socket that [`silence`] has ended.
+fn listen_again(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listen(&listener, Backlog::new(BACKLOG)?)?;
+    TcpListener::from_std(listener)
+}
+
 /// What the task of a listener knows.
 #[derive(Clone)]
 struct Doorman {
@@ -119,15 +144,13 @@ struct Doorman {
 
 impl Doorman {
     async fn serve(self, listener: TcpListener, mut inbox: mpsc::Receiver<Command>) {
-        let Ok(address) = listener.local_addr() else { return };
         let mut listener = Some(listener);
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
                 command = inbox.recv() => match command {
                     Some(Command::Abandon(done)) => {
-                        let again = self.abandon(address, listener, &mut connections).await;
-                        // A port that was lost may be had again the next time.
+                        let again = self.abandon(listener, &mut connections).await;
                         let (answer, open) = match again {
                             Ok(listener) => (Ok(()), Some(listener)),
                             Err(error) => (Err(error), None),
@@ -137,7 +160,8 @@ impl Doorman {
                         let _ = done.send(answer);
                     }
                     Some(Command::Close(done)) => {
-                        drop(listener);
+                        // Only a socket that does not listen refuses, and there is none.
+                        let _ = listener.map(silence);
                         connections.shutdown().await;
                         let _ = done.send(Ok(()));
                         return;
@@ -163,19 +187,19 @@ impl Doorman {
         }
     }
 
-    /// Closing the listener is what ends connections in the kernel's queue: a connection that was
-    /// never accepted cannot be found otherwise. Canceled connections have ended when `shutdown`
-    /// returns, since their writes never block.
+    /// Canceled connections have ended when `shutdown` returns, since their writes never block.
     async fn abandon(
         &self,
-        address: SocketAddr,
         listener: Option<TcpListener>,
         connections: &mut JoinSet<()>,
     ) -> io::Result<TcpListener> {
-        drop(listener);
+        let listener = listener.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotConnected, "the proxy could not listen again before")
+        })?;
+        let silent = silence(listener);
         connections.shutdown().await;
-        TcpListener::bind(address).await.inspect_err(|error| {
-            tracing::warn!(entrance = self.entrance.name(), %address, %error, "cannot listen again");
+        silent.and_then(listen_again).inspect_err(|error| {
+            tracing::warn!(entrance = self.entrance.name(), %error, "cannot listen again");
         })
     }
 

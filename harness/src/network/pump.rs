@@ -14,8 +14,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{Either, select};
@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::gate::{Dial, Gate};
+use super::gate::{Dial, Ending, Gate};
 use super::shape::Due;
 use super::timer;
 
@@ -68,27 +68,69 @@ pub(crate) struct Way {
     pub(crate) back: Arc<Gate>,
 }
 
-/// Carries one accepted connection to its end, or until a fault resets it. While either link is
+/// Carries one accepted connection to its end, or until a fault ends it. While either link is
 /// cut the acceptor is not dialled, since a handshake needs both. Canceling it resets both ends at
 /// once; what was held, queued or not yet taken by the acceptor's kernel never arrives.
 pub(crate) async fn carry(dialler: TcpStream, upstream: SocketAddr, way: Way, tally: &Tally) {
-    let (mut there, mut back) = (way.there.resets(), way.back.resets());
-    tokio::select! {
+    let (mut there, mut back) = (way.there.endings(), way.back.endings());
+    let acceptor = OnceLock::new();
+    let told = tokio::select! {
         biased;
-        () = carry_to_its_end(&dialler, upstream, &way, tally) => return,
-        _ = there.changed() => {}
-        _ = back.changed() => {}
+        () = carry_to_its_end(&dialler, &acceptor, upstream, &way, tally) => return,
+        _ = there.changed() => there.borrow().clone(),
+        _ = back.changed() => back.borrow().clone(),
+    };
+    // Whichever end is dropped from here on is reset.
+    let acceptor = acceptor.into_inner();
+    for stream in [Some(&dialler), acceptor.as_ref()].into_iter().flatten() {
+        let _ = stream.set_zero_linger();
     }
-    // The acceptor was reset when its end of the connection was dropped just now.
-    let _ = dialler.set_zero_linger();
-    drop(dialler);
-    way.there.count_reset();
-    way.back.count_reset();
-    // Only now: their end tells that this connection has ended and was counted.
+    let Some(Ending::HalfOpen { by, healed }) = told else {
+        drop((dialler, acceptor));
+        way.there.count_reset();
+        way.back.count_reset();
+        // Only now: their end tells that this connection has ended and was counted.
+        drop((there, back));
+        return;
+    };
+    let (gone, silent, sends) = match way.there.link().from == by {
+        true => (Some(dialler), acceptor, &way.back),
+        false => (acceptor, Some(dialler), &way.there),
+    };
+    drop(gone);
+    way.there.count_half_open();
+    way.back.count_half_open();
     drop((there, back));
+    if let Some(silent) = silent {
+        stay_silent(&silent, sends, healed).await;
+    }
 }
 
-async fn carry_to_its_end(dialler: &TcpStream, upstream: SocketAddr, way: &Way, tally: &Tally) {
+/// Keeps one end of a connection whose other end is gone, without a word, until the heal or until
+/// whoever holds it gives up. What it sends leads nowhere.
+async fn stay_silent(stream: &TcpStream, sends: &Gate, mut healed: watch::Receiver<()>) {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        tokio::select! {
+            _ = healed.changed() => return,
+            ready = stream.readable() => if ready.is_err() { return },
+        }
+        match stream.try_read(&mut chunk) {
+            Ok(0) => return,
+            Ok(bytes) => sends.count_into_silence(bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+async fn carry_to_its_end(
+    dialler: &TcpStream,
+    acceptor: &OnceLock<TcpStream>,
+    upstream: SocketAddr,
+    way: &Way,
+    tally: &Tally,
+) {
     let mut held = Vec::new();
     if way.there.is_cut() || way.back.is_cut() {
         let cut = if way.there.is_cut() { &way.there } else { &way.back };
@@ -103,8 +145,8 @@ async fn carry_to_its_end(dialler: &TcpStream, upstream: SocketAddr, way: &Way, 
             Err(_) => return,
         }
     }
-    let acceptor = match timeout(CONNECT, TcpStream::connect(upstream)).await {
-        Ok(Ok(acceptor)) if !is_self_connected(&acceptor) => acceptor,
+    let connected = match timeout(CONNECT, TcpStream::connect(upstream)).await {
+        Ok(Ok(connected)) if !is_self_connected(&connected) => connected,
         Ok(Err(error)) if error.kind() != io::ErrorKind::ConnectionRefused => return,
         Err(_) => return,
         Ok(_) => {
@@ -118,12 +160,13 @@ async fn carry_to_its_end(dialler: &TcpStream, upstream: SocketAddr, way: &Way, 
         }
     };
     way.there.count_dial(Dial::Passed);
+    let acceptor = acceptor.get_or_init(|| connected);
     let mut ends = Ends { dialler, acceptor, graceful: false };
-    if ends.acceptor.set_nodelay(true).is_err() {
+    if acceptor.set_nodelay(true).is_err() {
         return;
     }
-    let there = Pump::new(ends.dialler, &ends.acceptor, &way.there, Some(tally));
-    let back = Pump::new(&ends.acceptor, ends.dialler, &way.back, None);
+    let there = Pump::new(dialler, acceptor, &way.there, Some(tally));
+    let back = Pump::new(acceptor, dialler, &way.back, None);
     let (there, back) = (pin!(there.run(held)), pin!(back.run(Vec::new())));
     let graceful = match select(there, back).await {
         Either::Left((ended, other)) => both_end_well(ended, other).await,
@@ -161,7 +204,7 @@ fn is_self_connected(stream: &TcpStream) -> bool {
 /// that no kernel delivers later what was written before.
 struct Ends<'a> {
     dialler: &'a TcpStream,
-    acceptor: TcpStream,
+    acceptor: &'a TcpStream,
     graceful: bool,
 }
 
@@ -267,20 +310,27 @@ impl<'a> Pump<'a> {
         drop(held);
         let mut chunk = vec![0; CHUNK];
         loop {
-            if self.source.readable().await.is_err() {
-                return self.source_is_gone().await;
-            }
-            match self.source.try_read(&mut chunk) {
+            let read = match self.source.readable().await {
+                Ok(()) => self.source.try_read(&mut chunk),
+                Err(error) => Err(error),
+            };
+            let first = match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                read if self.gate.is_slow() => match read {
+                    Ok(0) => Item::End,
+                    Ok(bytes) => Item::Bytes(chunk[..bytes].to_vec()),
+                    Err(_) => Item::Gone,
+                },
                 Ok(0) => break,
-                Ok(bytes) if self.gate.is_slow() => {
-                    match self.run_slow(chunk[..bytes].to_vec()).await? {
-                        Slow::Over => {}
-                        Slow::End => break,
-                    }
+                Ok(bytes) => {
+                    self.pass(&chunk[..bytes]).await?;
+                    continue;
                 }
-                Ok(bytes) => self.pass(&chunk[..bytes]).await?,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return self.source_is_gone().await,
+            };
+            match self.run_slow(first).await? {
+                Slow::Over => {}
+                Slow::End => break,
             }
         }
         // Half-close: the other direction may go on.
@@ -290,9 +340,9 @@ impl<'a> Pump<'a> {
 
     /// Pumps while the link is slow, each chunk at its time, and until all that was queued meanwhile
     /// has been handed on.
-    async fn run_slow(&mut self, first: Vec<u8>) -> Result<Slow, Gone> {
+    async fn run_slow(&mut self, first: Item) -> Result<Slow, Gone> {
         let mut queue = Queue::default();
-        queue.push(self.gate, Item::Bytes(first));
+        queue.push(self.gate, first);
         let mut blocked = false;
         loop {
             let reads_on = !queue.ends && queue.bytes < HOLD;
@@ -315,8 +365,14 @@ impl<'a> Pump<'a> {
                 }
             }
             match queue.front() {
-                Some(Item::End) => return Ok(Slow::End),
-                Some(Item::Gone) => return self.source_is_gone().await.map(|()| Slow::End),
+                Some(Item::End) => {
+                    queue.count_end(self.gate);
+                    return Ok(Slow::End);
+                }
+                Some(Item::Gone) => {
+                    queue.count_end(self.gate);
+                    return self.source_is_gone().await.map(|()| Slow::End);
+                }
                 Some(Item::Bytes(bytes)) => match self.try_pass(&bytes[queue.from..]) {
                     Some(Ok(written)) => queue.passed(self.gate, written),
                     Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => blocked = true,
@@ -456,9 +512,11 @@ impl Queue {
     /// Adds what was read now. It is due no earlier than what was read before.
     fn push(&mut self, gate: &Gate, item: Item) {
         let now = Instant::now();
-        let bytes = if let Item::Bytes(bytes) = &item { bytes.len() } else { 0 };
+        let (bytes, mut due) = match &item {
+            Item::Bytes(bytes) => (bytes.len(), gate.due(bytes.len(), now)),
+            Item::End | Item::Gone => (0, gate.end_due(now)),
+        };
         self.ends |= bytes == 0;
-        let mut due = gate.due(bytes, now);
         if let Some((_, before, _)) = self.items.back() {
             due.at = due.at.max(before.at);
         }
@@ -479,6 +537,13 @@ impl Queue {
                 *alarm = None;
             }
         })
+    }
+
+    /// Counts the end of the source, which is first in the queue and handed on now.
+    fn count_end(&self, gate: &Gate) {
+        if let Some((seen, _, _)) = self.items.front() {
+            gate.count_end(*seen);
+        }
     }
 
     fn front(&self) -> Option<&Item> {

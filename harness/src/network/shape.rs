@@ -20,6 +20,8 @@ pub struct Shape {
     pub jitter: Duration,
     /// How many bytes pass in a second; `None` for as many as come.
     pub bytes_per_second: Option<u64>,
+    /// How much later than its last byte the end of a connection arrives.
+    pub close: Duration,
     /// Where the chance of the jitter begins.
     pub seed: u64,
 }
@@ -88,6 +90,13 @@ impl Shaping {
         let transmission = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
         self.free = self.free.max(now) + transmission;
         Due { at: self.free + delay, waited }
+    }
+
+    /// When an end of a connection that was seen now is to be handed on.
+    pub(super) fn end_due(&mut self, now: Instant) -> Due {
+        let close: Duration = self.shapes.iter().map(|(shape, _)| shape.close).sum();
+        let Due { at, waited } = self.due(0, now);
+        Due { at: at + close, waited }
     }
 
     fn bandwidth(&self) -> Option<u64> {

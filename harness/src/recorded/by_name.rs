@@ -51,6 +51,12 @@ pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> ByName {
             ));
             fault.fault.clone()
         });
+        if fault.follow.is_some() {
+            notes.push(format!(
+                "fault {} went after the leader and stays on its first victims",
+                fault.id.0
+            ));
+        }
         faults.push(PlannedFault {
             id: fault.id,
             fault: named,
@@ -61,6 +67,9 @@ pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> ByName {
             ),
             // Its observed time in force says it all.
             before: None,
+            // What it was to leave untouched, it left untouched.
+            keep: None,
+            follow: None,
         });
     }
     // Stable, as in every plan.

@@ -20,13 +20,14 @@ use tokio::task::JoinHandle;
 
 use super::directory::RunDirectory;
 use super::journal::Journal;
+use super::series;
 use crate::cluster::ExitStatus;
 use crate::cluster::address::RunAddress;
 use crate::cluster::census::Entry;
 use crate::cluster::process::{Cause, ClusterError, Exit, Owner, Process, ProcessSpec, Processes};
-use crate::nemesis::{DataDirectory, Hands};
+use crate::nemesis::{DataDirectory, Hands, Program, Replacement};
 use crate::network::link::Link;
-use crate::network::{Dials, Lane, LinkEvidence, Network, Shape, Stranger};
+use crate::network::{Dials, HalfOpen, Lane, LinkEvidence, Network, Shape, Stranger};
 use crate::target::{Beside, Companion, Endpoints, NodeStatus, PeerStyle, Target, Wiring};
 
 /// How long a node or companion that was started may take to answer. A healthy one takes milliseconds; a
@@ -61,13 +62,17 @@ pub struct Cluster {
     directory: RunDirectory,
     journal: Arc<Journal>,
     running: Mutex<BTreeMap<NodeId, Arc<Process>>>,
+    /// What nodes run that do not run the target's own program.
+    installed: Mutex<BTreeMap<NodeId, PathBuf>>,
+    hashes: Hashes,
     companion: Mutex<Option<Arc<Process>>>,
     ends: Arc<Mutex<Vec<Exit>>>,
     watcher: JoinHandle<()>,
 }
 
 impl Cluster {
-    /// Lays the links, starts the companion if there is one, and then every node.
+    /// Lays the links, starts the companion if there is one, and then every node. When it fails,
+    /// nothing of it is left.
     ///
     /// # Errors
     ///
@@ -108,17 +113,29 @@ impl Cluster {
             directory,
             journal,
             running: Mutex::default(),
+            installed: Mutex::default(),
+            hashes: Hashes::default(),
             companion: Mutex::default(),
             ends,
             watcher,
         };
-        if let (Some(companion), Some(beside)) = (cluster.target.companion(), companion) {
-            cluster.launch_companion(companion, beside).await?;
+        match cluster.launch_all(&nodes, companion).await {
+            Ok(()) => Ok(cluster),
+            Err(error) => {
+                cluster.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn launch_all(&self, nodes: &[NodeId], companion: Option<Beside>) -> anyhow::Result<()> {
+        if let (Some(companion), Some(beside)) = (self.target.companion(), companion) {
+            self.launch_companion(companion, beside).await?;
         }
         for node in nodes {
-            cluster.launch(node).await?;
+            self.launch(*node).await?;
         }
-        Ok(cluster)
+        Ok(())
     }
 
     /// Its addresses.
@@ -212,7 +229,7 @@ impl Cluster {
         let folder = absolute(&self.directory.node(node))?;
         let spec = ProcessSpec {
             owner: Owner::Node(node),
-            program: self.target.program().to_path_buf(),
+            program: self.program_of(node),
             args: self.target.arguments(node, &self.wiring, &folder.join("data")),
             env: self.target.environment().into_iter().collect(),
             stdout: folder.join("stdout.log"),
@@ -227,6 +244,27 @@ impl Cluster {
         let mut running = self.running.lock().expect("no holder of this lock panics");
         running.insert(node, Arc::new(process));
         Ok(())
+    }
+
+    /// What a node is started as.
+    fn program_of(&self, node: NodeId) -> PathBuf {
+        let installed = self.installed.lock().expect("no holder of this lock panics");
+        installed.get(&node).cloned().unwrap_or_else(|| self.target.program().to_path_buf())
+    }
+
+    /// A copy of the target's program in the folder of the run, made once.
+    fn copy_of_program(&self) -> anyhow::Result<PathBuf> {
+        let folder = absolute(&self.directory.programs())?;
+        let copy = folder.join("copy");
+        if !copy.exists() {
+            let failed = || format!("cannot copy the program to {}", copy.display());
+            std::fs::create_dir_all(&folder).with_context(failed)?;
+            // Under another name first: a copy that is there is whole.
+            let fresh = folder.join("copy.new");
+            std::fs::copy(self.target.program(), &fresh).with_context(failed)?;
+            std::fs::rename(&fresh, &copy).with_context(failed)?;
+        }
+        Ok(copy)
     }
 
     fn data_directory(&self, node: NodeId) -> PathBuf {
@@ -271,6 +309,14 @@ impl Hands for Cluster {
         self.launch(node).await?;
         let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
         while self.target.status(&self.wiring, node, ASK_BOUND).await.is_none() {
+            if let Some(status) = Hands::exit(self, node) {
+                let log = self.directory.node(node).join("stderr.log");
+                bail!(
+                    "{node} ended by itself ({status}) when it was started as {}\n  = help: see {}",
+                    self.program_of(node).display(),
+                    log.display()
+                );
+            }
             if tokio::time::Instant::now() >= deadline {
                 let log = self.directory.node(node).join("stderr.log");
                 bail!(
@@ -372,6 +418,32 @@ impl Hands for Cluster {
         Ok(self.network.reset(links).await?)
     }
 
+    async fn half_open(&self, links: &[Link], who_forgets: &[NodeId]) -> anyhow::Result<HalfOpen> {
+        Ok(self.network.half_open(links, who_forgets).await?)
+    }
+
+    async fn install(&self, node: NodeId, program: Option<&Replacement>) -> anyhow::Result<()> {
+        let program = match program {
+            None => None,
+            Some(Replacement::Copy) => Some(self.copy_of_program()?),
+            // The node has another working directory.
+            Some(Replacement::File(path)) => Some(absolute(path)?),
+        };
+        let mut installed = self.installed.lock().expect("no holder of this lock panics");
+        match program {
+            Some(program) => installed.insert(node, program),
+            None => installed.remove(&node),
+        };
+        Ok(())
+    }
+
+    async fn program(&self, node: NodeId) -> Option<Program> {
+        let pid = Hands::process(self, node)?.pid;
+        let hashes = self.hashes.clone();
+        // Reading a program takes as long as a small fault; others go on meanwhile.
+        tokio::task::spawn_blocking(move || hashes.program(pid)).await.ok()?
+    }
+
     fn process(&self, node: NodeId) -> Option<Entry> {
         let pid = self.running(node).ok()?.pid();
         Entry::of(pid).filter(|entry| !entry.is_dead())
@@ -387,6 +459,35 @@ impl Hands for Cluster {
 
     fn traffic(&self, link: Link) -> Option<LinkEvidence> {
         self.network.evidence(link).ok()
+    }
+}
+
+/// The hashes of programs that were looked at, by file.
+#[derive(Clone, Debug, Default)]
+struct Hashes {
+    known: Arc<Mutex<BTreeMap<FileIdentity, String>>>,
+}
+
+/// Device, inode, and seconds and nanoseconds of the last change.
+type FileIdentity = (u64, u64, i64, i64);
+
+impl Hashes {
+    /// The program of a process. Reads the file once, through the kernel's link to it, which leads
+    /// to the file that runs even if another one has its name by now.
+    fn program(&self, pid: u32) -> Option<Program> {
+        use std::os::unix::fs::MetadataExt;
+        let link = PathBuf::from(format!("/proc/{pid}/exe"));
+        let path = std::fs::read_link(&link).ok()?;
+        let file = std::fs::metadata(&link).ok()?;
+        let key = (file.dev(), file.ino(), file.ctime(), file.ctime_nsec());
+        // Held while it is read: whoever looks at the same file waits instead of reading it too.
+        let mut known = self.known.lock().expect("no holder of this lock panics");
+        let sha256 = match known.get(&key) {
+            Some(sha256) => sha256.clone(),
+            None => series::hash(&link).ok()?,
+        };
+        known.insert(key, sha256.clone());
+        Some(Program { path, sha256 })
     }
 }
 

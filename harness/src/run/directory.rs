@@ -9,6 +9,7 @@
 //!     counterexample.txt  minimal.jsonl          on a failure
 //!     nodes/n1/{stdout.log,stderr.log,data/}
 //!     companion/{stdout.log,stderr.log,data/}    beside a target that needs one
+//!     programs/                                  copies that nodes were upgraded to
 //! ```
 //!
 //! It travels: everything inside is named by relative paths.
@@ -168,14 +169,20 @@ impl RunDirectory {
         self.path.join("companion")
     }
 
-    /// Removes the data of the nodes and of their companion. Logs stay.
+    /// Programs that nodes ran beside the target's own; there is none unless a fault asked for a
+    /// copy.
+    pub fn programs(&self) -> PathBuf {
+        self.path.join("programs")
+    }
+
+    /// Removes the data of the nodes and of their companion, and copies of programs. Logs stay.
     ///
     /// # Errors
     ///
     /// When a folder that exists cannot be removed.
     pub fn remove_data(&self, nodes: u16) -> io::Result<()> {
         let data = NodeId::first(nodes).map(|node| self.data(node));
-        let data = data.chain([self.companion().join("data")]);
+        let data = data.chain([self.companion().join("data"), self.programs()]);
         for data in data.filter(|data| data.exists()) {
             fs::remove_dir_all(data)?;
         }

@@ -64,8 +64,12 @@ impl Targets {
     ///
     /// # Errors
     ///
-    /// [`Unusable`] for the first that cannot be used on this machine.
+    /// [`Unusable`] for the first that cannot be used on this machine, and for a program that a
+    /// fault needs and that cannot be executed.
     pub fn open(runs: &[PlannedRun]) -> Result<Targets, Unusable> {
+        for fault in runs.iter().flat_map(|run| &run.faults) {
+            fault.fault.programs().into_iter().try_for_each(executable)?;
+        }
         let mut ready = BTreeMap::new();
         let mut hashes = BTreeMap::new();
         for run in runs {
@@ -105,6 +109,20 @@ pub fn numbered(plan: &PlannedRun, times: u32, fresh: bool) -> Vec<PlannedRun> {
     (1..=times).map(one).collect()
 }
 
+/// Whether a program could be started.
+fn executable(program: &Path) -> Result<(), Unusable> {
+    use std::os::unix::fs::PermissionsExt;
+    let unusable = |why: String| Unusable {
+        what: format!("cannot upgrade to {}: {why}", program.display()),
+        help: "give the path of an executable file, as seen from here, or `copy`".to_string(),
+    };
+    let file = std::fs::metadata(program).map_err(|error| unusable(error.to_string()))?;
+    if !file.is_file() || file.permissions().mode() & 0o111 == 0 {
+        return Err(unusable("it is not an executable file".to_string()));
+    }
+    Ok(())
+}
+
 fn describe(
     spec: &TargetSpec,
     target: &dyn Target,
@@ -127,7 +145,8 @@ fn describe(
     })
 }
 
-fn hash(program: &Path) -> io::Result<String> {
+/// SHA-256 of a file, in hexadecimal.
+pub(super) fn hash(program: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(program)?, &mut hasher)?;
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())

@@ -36,12 +36,34 @@ pub struct Schedule {
     pub before: Option<Time>,
     /// In a mix: how likely it is, beside the others.
     pub weight: Option<u32>,
+    /// What must be left untouched, or the fault is skipped.
+    pub keep: Option<Keep>,
+    /// Whom it goes after while it is in force.
+    pub follow: Option<Follow>,
+}
+
+/// What a fault must leave untouched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Keep {
+    /// More than half of the nodes, all faults together.
+    Majority,
+}
+
+/// Whom a fault goes after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Follow {
+    /// Whoever leads: when another node does, the fault is healed and aimed anew.
+    Leader,
 }
 
 impl Schedule {
     /// The keys that are the schedule's, whatever the fault.
-    pub const KEYS: [&'static str; 9] =
-        ["at", "every", "jitter", "for", "when", "until", "at_most", "before", "weight"];
+    pub const KEYS: [&'static str; 11] = [
+        "at", "every", "jitter", "for", "when", "until", "at_most", "before", "weight", "keep",
+        "follow",
+    ];
 
     /// Reads the value of one of [`Schedule::KEYS`].
     pub(super) fn read<'de, A: MapAccess<'de>>(
@@ -58,6 +80,8 @@ impl Schedule {
             "until" => self.until = Some(map.next_value()?),
             "before" => self.before = Some(map.next_value()?),
             "weight" => self.weight = Some(map.next_value()?),
+            "keep" => self.keep = Some(map.next_value()?),
+            "follow" => self.follow = Some(map.next_value()?),
             _ => self.at_most = Some(map.next_value()?),
         }
         Ok(())
@@ -80,7 +104,9 @@ impl Schedule {
         entry(map, "until", &self.until)?;
         entry(map, "at_most", &self.at_most)?;
         entry(map, "before", &self.before)?;
-        entry(map, "weight", &self.weight)
+        entry(map, "weight", &self.weight)?;
+        entry(map, "keep", &self.keep)?;
+        entry(map, "follow", &self.follow)
     }
 }
 

@@ -4,14 +4,16 @@ mod rig;
 mod slow;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::os::fd::{AsRawFd, RawFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use splitbrain::network::Dials;
+use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, getsockname, sendmsg};
 use splitbrain::network::link::Link;
+use splitbrain::network::{Dials, Shape};
 
 use crate::rig::*;
 use splitbrain_workloads::operation::NodeId;
@@ -399,6 +401,89 @@ async fn a_connection_in_the_accept_queue_is_abandoned_too() {
     // The clients are still open: it is the lane that has let go of them.
     rig.nobody_connects(N1).await;
     drop(clients);
+}
+
+/// Whoever reads `/proc/<pid>/fd` holds each file for a moment, on a busy machine for a long one.
+/// A descriptor on its way through a socket holds it for as long as this test wants.
+#[tokio::test]
+async fn a_lane_can_be_used_again_while_somebody_holds_its_listener() {
+    let rig = Rig::new().await;
+    let lane = rig.network.client_lane(N1).await.unwrap();
+    let SocketAddr::V4(address) = lane.addr() else { panic!("{}", lane.addr()) };
+    let at = |fd: &RawFd| {
+        getsockname::<SockaddrIn>(*fd).is_ok_and(|bound| SocketAddrV4::from(bound) == address)
+    };
+    let listener = (0..1024).find(at).expect("a lane listens at its address");
+    let (held, _far) = std::os::unix::net::UnixStream::pair().unwrap();
+    let rights = [ControlMessage::ScmRights(&[listener])];
+    let byte = [std::io::IoSlice::new(b"!")];
+    sendmsg::<()>(held.as_raw_fd(), &byte, &rights, MsgFlags::empty(), None).unwrap();
+    lane.abandon().await.unwrap();
+    let mut client = rig.dial(lane.addr()).await;
+    client.write_all(b"again").await.unwrap();
+    expect(&mut rig.accept(N1).await, b"again").await;
+    rig.network.shutdown().await;
+    let refused = TcpStream::connect(lane.addr()).await.unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn of_a_half_open_connection_one_end_is_reset_and_the_other_hears_nothing_until_the_heal() {
+    let rig = Rig::new().await;
+    let (link, back) = (Link::peers(N1, N2), Link::peers(N2, N1));
+    for forgets in [N1, N2] {
+        let (mut dialled, mut accepted) = rig.connect(N1, N2).await;
+        dialled.write_all(b"before").await.unwrap();
+        expect(&mut accepted, b"before").await;
+        let before = (rig.evidence(link), rig.evidence(back));
+        let silence = rig.network.half_open(&[link, back], &[forgets]).await.unwrap();
+        let (gone, silent) = match forgets == N1 {
+            true => (&mut dialled, &mut accepted),
+            false => (&mut accepted, &mut dialled),
+        };
+        assert_eq!(rest(gone).await, b"");
+        expect_nothing(silent).await;
+        silent.write_all(b"is anybody there?").await.unwrap();
+        let sends = if forgets == N1 { back } else { link };
+        let earlier = if forgets == N1 { before.1 } else { before.0 };
+        rig.until(sends, |seen| seen.since(earlier).into_silence == 17).await;
+        expect_nothing(silent).await;
+        // Whoever forgot can dial again.
+        let (mut again, mut there) = rig.connect(N1, N2).await;
+        again.write_all(b"again").await.unwrap();
+        expect(&mut there, b"again").await;
+        drop(silence);
+        let mut byte = [0];
+        let ended = within(silent.read(&mut byte)).await;
+        assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(rig.evidence(link).since(before.0).connections_half_open, 1);
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_connection_is_late_and_its_bytes_are_not() {
+    let rig = Rig::new().await;
+    let link = Link::peers(N1, N2);
+    let late = Duration::from_millis(300);
+    let slow = Shape { close: late, ..Shape::default() };
+    for resets in [false, true] {
+        let (mut dialled, mut accepted) = rig.connect(N1, N2).await;
+        rig.network.shape(&[link], slow).unwrap();
+        let began = std::time::Instant::now();
+        dialled.write_all(b"at once").await.unwrap();
+        expect(&mut accepted, b"at once").await;
+        let passed = began.elapsed();
+        if resets {
+            dialled.set_zero_linger().unwrap();
+        }
+        let ends = std::time::Instant::now();
+        drop(dialled);
+        assert_eq!(rest(&mut accepted).await, b"");
+        assert!(ends.elapsed() >= late, "the end came after {:?}", ends.elapsed());
+        assert!(passed < late, "bytes took {passed:?}");
+        rig.network.unshape(&[link], slow).unwrap();
+    }
+    assert_eq!(rig.evidence(link).slowed.ends, 2);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::redirect::LeaderAddress;
-use crate::peer::ClientAddresses;
+use crate::peer::Introductions;
 use crate::protocol::{Failure, FailureKind, NodeId};
 use crate::state::{LOCKS_MAX, RESULTS_BYTES_MAX, Refusal, VALUE_BYTES_MAX};
 
@@ -67,9 +67,10 @@ impl ApiError {
 
 impl ApiError {
     /// The core said no, and perhaps who should be asked instead.
-    pub(super) fn failed(failure: Failure, clients: &ClientAddresses) -> Self {
+    pub(super) fn failed(failure: Failure, introductions: &Introductions) -> Self {
         let address = failure.leader.and_then(|leader| {
-            clients.lock().unwrap_or_else(PoisonError::into_inner).get(&leader).copied()
+            let known = introductions.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(&leader).map(|introduction| introduction.clients)
         });
         let status = match failure.kind {
             FailureKind::NotLeader if address.is_some() => StatusCode::TEMPORARY_REDIRECT,
@@ -77,6 +78,9 @@ impl ApiError {
             FailureKind::ForwardLost => StatusCode::BAD_GATEWAY,
             FailureKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             FailureKind::PositionLost => StatusCode::GONE,
+            FailureKind::ConfigurationRefused | FailureKind::ChangeInProgress => {
+                StatusCode::CONFLICT
+            }
             FailureKind::NoLeader
             | FailureKind::LeadershipLost
             | FailureKind::NotEnoughReplicas
@@ -164,7 +168,7 @@ impl IntoResponse for ApiError {
 /// A path that does not exist.
 pub(super) async fn no_such_page() -> ApiError {
     let message = "expected /kv, /compare-and-set, /increment, /append, /transaction, /statement, \
-                   /lock, /resource, /promote, /status, /metrics or /health"
+                   /lock, /resource, /members, /promote, /status, /metrics or /health"
         .to_string();
     ApiError {
         status: StatusCode::NOT_FOUND,

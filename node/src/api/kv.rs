@@ -143,7 +143,7 @@ pub(super) async fn read(
 }
 
 /// Hands a request to the core and waits for its outcome, or for the deadline.
-async fn ask(shared: &Shared, headers: &HeaderMap, request: Request) -> Answered {
+pub(super) async fn ask(shared: &Shared, headers: &HeaderMap, request: Request) -> Answered {
     let patience = patience(headers)?;
     let is_write = request.is_write();
     let _place = Place::take(shared)?;
@@ -153,7 +153,7 @@ async fn ask(shared: &Shared, headers: &HeaderMap, request: Request) -> Answered
     }
     match timeout(patience, answer).await {
         Ok(Ok(Outcome::Done { answer, source })) => Ok(Json(Body::new(answer, source)?)),
-        Ok(Ok(Outcome::Failed(failure))) => Err(ApiError::failed(failure, &shared.clients)),
+        Ok(Ok(Outcome::Failed(failure))) => Err(ApiError::failed(failure, &shared.introductions)),
         Ok(Err(_)) => Err(ApiError::stopping(is_write)),
         Err(_) => Err(ApiError::timeout(is_write)),
     }

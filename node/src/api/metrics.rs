@@ -1,8 +1,8 @@
 //! `GET /metrics`: counters and gauges as Prometheus text (exposition format 0.0.4).
 
 use std::fmt::Write;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -113,9 +113,10 @@ fn links(text: &mut String, shared: &Shared) {
             link.dropped.load(Relaxed)
         }),
     ];
+    let links = shared.links.lock().unwrap_or_else(PoisonError::into_inner);
     for (name, kind, help, read) in columns {
         header(text, name, kind, help);
-        for (peer, link) in &shared.links {
+        for (peer, link) in &*links {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "splitbrain_{name}{{peer=\"{peer}\"}} {}", read(link));
         }

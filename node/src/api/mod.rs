@@ -1,4 +1,4 @@
-//! HTTP/1.1 with JSON for clients: keys, locks, status, metrics. `docs/http-api.md` describes it.
+//! HTTP/1.1 with JSON for clients: keys, locks, members, status, metrics. `docs/http-api.md` describes it.
 //!
 //! The API decides nothing. It checks what a client sent, hands it to the core, waits for the
 //! outcome or the deadline, and says of every failure whether it is definite.
@@ -8,12 +8,12 @@ mod consistency;
 mod error;
 mod kv;
 mod lock;
+mod members;
 mod metrics;
 mod operations;
 mod redirect;
 mod status;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,12 +21,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::peer::{ClientAddresses, LinkState};
-use crate::protocol::{NodeId, Outcome, Plants, Request, View};
+use crate::peer::{Introductions, LinkStates};
+use crate::protocol::{Outcome, Plants, Request, View};
 
 /// Most requests of clients that this node works on at a time. Beyond it they are turned away,
 /// definitely not done, instead of waiting in memory for a deadline.
@@ -60,13 +60,15 @@ pub(crate) struct Shared {
     /// What is broken in it on purpose.
     pub(crate) plants: Plants,
     /// The links from this node.
-    pub(crate) links: BTreeMap<NodeId, Arc<LinkState>>,
+    pub(crate) links: LinkStates,
     /// Batches that the log reported to be on disk.
     pub(crate) flushes: AtomicU64,
     /// Entries archived in `lost+found` before this process started.
     pub(crate) archived_before: u64,
-    /// Where clients reach the other nodes.
-    pub(crate) clients: Arc<ClientAddresses>,
+    /// Where the other nodes say that they can be reached.
+    pub(crate) introductions: Arc<Introductions>,
+    /// Whether a member may be beyond this machine.
+    pub(crate) allow_remote: bool,
     /// Where requests go.
     pub(crate) jobs: mpsc::UnboundedSender<Job>,
     /// Requests that are being worked on.
@@ -96,6 +98,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             get(lock::look).post(lock::acquire).put(lock::renew).delete(lock::release),
         )
         .route("/resource/{*name}", get(lock::read_resource).put(lock::write_resource))
+        .route("/members", get(members::look).post(members::add))
+        .route("/members/{node}", delete(members::remove))
         .route("/promote", post(kv::promote))
         .route("/health", get(async || "ok\n"))
         .route("/status", get(status::status))

@@ -8,6 +8,7 @@ use axum::extract::State;
 use serde_json::{Value, json};
 
 use super::Shared;
+use crate::protocol::NodeId;
 
 /// See `docs/http-api.md` for every field.
 pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
@@ -39,6 +40,11 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "plants": shared.plants.rows().map(|row| row.name).collect::<Vec<_>>(),
         "role": view.role.name(),
         "voter": view.voter,
+        "configuration": view.configuration,
+        "members": names(&mut view.members.members().map(|(node, _)| node)),
+        "voters": names(&mut view.members.voters()),
+        "learners": names(&mut view.members.learner().into_iter()),
+        "removed": view.removed,
         "epoch": view.epoch,
         "leader": view.leader.map(|leader| leader.to_string()),
         "upstream": view.upstream.map(|upstream| upstream.to_string()),
@@ -70,6 +76,10 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "followers": followers,
         "truncated": shared.archived_before + view.counters.truncated,
     }))
+}
+
+fn names(nodes: &mut dyn Iterator<Item = NodeId>) -> Vec<String> {
+    nodes.map(|node| node.to_string()).collect()
 }
 
 fn millis(span: Duration) -> u64 {

@@ -69,6 +69,62 @@ impl Settings {
         Ok(())
     }
 
+    /// Refuses to change the members of a running cluster of so many voters into these where the
+    /// settings do not keep what they promise meanwhile.
+    ///
+    /// # Errors
+    /// [`ConfigError::Nonsense`] or [`ConfigError::Cluster`] with the first that was found.
+    pub fn check_change(&self, before: usize, after: &[u16]) -> Result<(), ConfigError> {
+        let shown = |name: &str| {
+            let value = Switch::named(name).map(|switch| switch.get(self)).unwrap_or_default();
+            format!("{name}={value}")
+        };
+        if !self.majority {
+            return Err(ConfigError::Nonsense {
+                what: shown("majority"),
+                why: "a majority agrees on who is a member, and here leaders need none",
+                help: "start the nodes again with other --peer lists, or set majority=on",
+            });
+        }
+        if after.is_empty() {
+            return Err(ConfigError::Nonsense {
+                what: "members".to_string(),
+                why: "nobody would be left",
+                help: "add another node first",
+            });
+        }
+        self.check_cluster(after)?;
+        // A majority of the next configuration meets every majority of this one, and nothing
+        // smaller. Whoever promises nothing beyond the leader's disk has nothing to lose by that.
+        let (count, most) = (after.len(), before.max(after.len()));
+        let (name, acknowledge) = match self.replication {
+            Replication::Isr if !self.unclean_election => {
+                ("min-in-sync", usize::from(self.min_in_sync))
+            }
+            Replication::SemiSync if self.fallback == Fallback::Never => {
+                ("replicas", usize::from(self.replicas) + 1)
+            }
+            Replication::Sync => match &self.standbys {
+                Standbys::Named(named) => ("standbys", named.len()),
+                Standbys::All => ("standbys", count),
+            },
+            _ => return Ok(()),
+        };
+        if acknowledge <= most / 2 {
+            return Err(ConfigError::Cluster {
+                what: shown(name),
+                expected: format!(
+                    "at least {} nodes, leader included, to acknowledge every write, since \
+                     {before} voters become {count} and an election among those need not meet \
+                     fewer",
+                    most / 2 + 1
+                ),
+                help: "raise it, or set replication=quorum",
+            });
+        }
+        Ok(())
+    }
+
     /// Every combination that is refused: whether it is given, which switches, why, what to do.
     fn nonsense(&self) -> [(bool, &'static [&'static str], &'static str, &'static str); 29] {
         let raft = self.election == Election::Raft;

@@ -265,9 +265,13 @@ mod tests {
     use super::*;
 
     fn anomalies(profile: &str, overrides: &[&str]) -> BTreeSet<&'static str> {
+        anomalies_among(3, profile, overrides)
+    }
+
+    fn anomalies_among(nodes: u16, profile: &str, overrides: &[&str]) -> BTreeSet<&'static str> {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
         let settings = Settings::resolve(profile, &overrides).expect("the settings make sense");
-        predict(&settings, 3).into_iter().map(|prediction| prediction.anomaly).collect()
+        predict(&settings, nodes).into_iter().map(|prediction| prediction.anomaly).collect()
     }
 
     #[test]
@@ -348,8 +352,10 @@ mod tests {
         let overrides: Vec<String> = braces(line, "set")
             .map(|set| set.split(", ").map(|pair| pair.trim().replacen(": ", "=", 1)).collect())
             .unwrap_or_default();
+        let nodes = line.split_once("nodes: ").map_or("3", |(_, rest)| &rest[..1]);
+        let nodes = nodes.parse().expect("a number");
         let settings = Settings::resolve(profile, &overrides).expect("the settings make sense");
-        let predicted = predict(&settings, 3).into_iter();
+        let predicted = predict(&settings, nodes).into_iter();
         predicted.map(|prediction| (prediction.anomaly, prediction.without_faults)).collect()
     }
 }

@@ -22,10 +22,10 @@ use crate::protocol::{Message, NodeId};
 pub(crate) const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// Largest payload of a frame from somebody who has not said hello.
-pub(super) const HELLO_BYTES_MAX: usize = 64;
+pub(super) const HELLO_BYTES_MAX: usize = 128;
 
 /// The version of frames and messages. Nodes of different versions do not talk.
-pub(crate) const PROTOCOL_VERSION: u16 = 8;
+pub(crate) const PROTOCOL_VERSION: u16 = 9;
 
 const MAGIC: [u8; 8] = *b"SPLITNET";
 const HEADER_BYTES: usize = 8;
@@ -43,12 +43,20 @@ pub(crate) struct Hello {
     pub(crate) to: NodeId,
     /// Where clients reach who dials, for those that are told to ask it.
     pub(crate) clients: SocketAddr,
+    /// Where nodes reach who dials, for those that must dial back and were told no other way.
+    pub(crate) peers: SocketAddr,
 }
 
 impl Hello {
-    /// What `from` says to `to`.
-    pub(crate) fn new(cluster: u64, from: NodeId, to: NodeId, clients: SocketAddr) -> Self {
-        Hello { magic: MAGIC, version: PROTOCOL_VERSION, cluster, from, to, clients }
+    /// What a node says of itself; to whom it says it is still open.
+    pub(crate) fn of(cluster: u64, from: NodeId, clients: SocketAddr, peers: SocketAddr) -> Self {
+        let to = NodeId::default();
+        Hello { magic: MAGIC, version: PROTOCOL_VERSION, cluster, from, to, clients, peers }
+    }
+
+    /// The same, said to a node.
+    pub(super) fn said_to(self, to: NodeId) -> Self {
+        Hello { to, ..self }
     }
 
     /// Whether the dialler belongs here.
@@ -96,9 +104,6 @@ pub(crate) enum FrameError {
     /// Somebody else was meant.
     #[error("hello: this is {me}, but the dialler meant {got}; help: check its --peer addresses")]
     Addressee { me: NodeId, got: NodeId },
-    /// The dialler is no peer of this node.
-    #[error("hello: {got} is no peer of this node; help: check --peer and --id")]
-    Unknown { got: NodeId },
 }
 
 /// The frame of a hello or a message.
@@ -194,8 +199,9 @@ mod tests {
     #[test]
     fn a_hello_for_somebody_else_is_refused() {
         let clients = SocketAddr::from(([0xff; 16], 7001));
-        let hello = Hello::new(7, NodeId(1), NodeId(2), clients);
-        let longest = Hello::new(u64::MAX, NodeId(u16::MAX), NodeId(u16::MAX), clients);
+        let hello = Hello { to: NodeId(2), ..Hello::of(7, NodeId(1), clients, clients) };
+        let last = NodeId(u16::MAX);
+        let longest = Hello { to: last, ..Hello::of(u64::MAX, last, clients, clients) };
         assert!(encode(&longest).len() - HEADER_BYTES <= HELLO_BYTES_MAX);
         assert!(hello.check(7, NodeId(2)).is_ok());
         assert!(matches!(hello.check(8, NodeId(2)), Err(FrameError::Cluster { .. })));

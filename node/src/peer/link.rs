@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,6 +49,10 @@ struct Shared {
     outbox: Mutex<Outbox>,
     wake: Notify,
     state: Arc<LinkState>,
+    /// Whether the connection that it has, or tries to make, is its last.
+    retired: AtomicBool,
+    /// Whether that is over.
+    ended: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -69,10 +74,31 @@ struct Frame {
 impl Link {
     /// Starts the task that keeps a connection to the peer and sends what is queued.
     pub(crate) fn start(hello: Hello, peer: Peer, state: Arc<LinkState>, inbox: Inbox) -> Self {
-        let shared = Shared { outbox: Mutex::default(), wake: Notify::new(), state };
+        let shared = Shared {
+            outbox: Mutex::default(),
+            wake: Notify::new(),
+            state,
+            retired: AtomicBool::default(),
+            ended: AtomicBool::default(),
+        };
         let link = Link { shared: Arc::new(shared) };
         tokio::spawn(link.clone().keep_connected(hello, peer, inbox));
         link
+    }
+
+    /// Lets the connection that it has, or tries to make, be its last.
+    pub(crate) fn retire(&self) {
+        self.shared.retired.store(true, Relaxed);
+    }
+
+    /// Whether it was told to retire.
+    pub(crate) fn has_retired(&self) -> bool {
+        self.shared.retired.load(Relaxed)
+    }
+
+    /// Whether it has retired and its last connection has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.ended.load(Relaxed)
     }
 
     /// Queues a message. Returns the forwards that were dropped, unsent, on this occasion.
@@ -119,6 +145,9 @@ impl Link {
                 if !report(&inbox, peer.node, unsent).await {
                     return;
                 }
+            }
+            if self.has_retired() {
+                return self.shared.ended.store(true, Relaxed);
             }
             sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF_LAST);

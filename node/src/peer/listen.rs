@@ -15,7 +15,7 @@ use tracing::warn;
 use super::frame::{
     FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Hello, decode_hello, decode_message, read,
 };
-use super::{ClientAddresses, Inbox};
+use super::{Inbox, Introduction, Introductions};
 use crate::protocol::{Input, NodeId};
 
 /// Who dials must say hello within this time, so that silent strangers cost nothing for long.
@@ -35,9 +35,8 @@ pub(crate) async fn listen(
     listener: TcpListener,
     cluster: u64,
     me: NodeId,
-    peers: Vec<NodeId>,
     inbox: Inbox,
-    clients: Arc<ClientAddresses>,
+    introductions: Arc<Introductions>,
 ) {
     let open: Open = Rc::default();
     let mut connections = JoinSet::new();
@@ -58,31 +57,31 @@ pub(crate) async fn listen(
             warn!("refused a connection: expected at most {CONNECTIONS_MAX} at a time");
             continue;
         }
-        let (peers, inbox, open) = (peers.clone(), inbox.clone(), Rc::clone(&open));
-        let clients = Arc::clone(&clients);
+        let (inbox, open) = (inbox.clone(), Rc::clone(&open));
+        let introductions = Arc::clone(&introductions);
         connections.spawn_local(async move {
             let mut stream = BufReader::with_capacity(READ_BYTES, stream);
-            if let Some(hello) = welcome(&mut stream, cluster, me, &peers).await {
-                note(&clients, &hello);
+            if let Some(hello) = welcome(&mut stream, cluster, me).await {
+                note(&introductions, &hello);
                 receive(&mut stream, hello.from, inbox, open).await;
             }
         });
     }
 }
 
-fn note(clients: &ClientAddresses, hello: &Hello) {
-    let mut known = clients.lock().unwrap_or_else(PoisonError::into_inner);
-    known.insert(hello.from, hello.clients);
+fn note(introductions: &Introductions, hello: &Hello) {
+    let mut known = introductions.lock().unwrap_or_else(PoisonError::into_inner);
+    let Hello { clients, peers, .. } = *hello;
+    // Numbers are few, but a stranger may make some up.
+    if known.len() < CONNECTIONS_MAX || known.contains_key(&hello.from) {
+        known.insert(hello.from, Introduction { clients, peers });
+    }
 }
 
-/// The hello of a peer; strangers have none.
-async fn welcome(
-    stream: &mut BufReader<TcpStream>,
-    cluster: u64,
-    me: NodeId,
-    peers: &[NodeId],
-) -> Option<Hello> {
-    match timeout(HELLO_WITHIN, greet(stream, cluster, me, peers)).await {
+/// The hello of a node of this cluster; strangers have none. Whether it is a member is the core's
+/// business, since this node may not have heard yet that it is.
+async fn welcome(stream: &mut BufReader<TcpStream>, cluster: u64, me: NodeId) -> Option<Hello> {
+    match timeout(HELLO_WITHIN, greet(stream, cluster, me)).await {
         Ok(Ok(hello)) => Some(hello),
         // Somebody connected and left; a proxy does so whose other side is gone.
         Ok(Err(FrameError::Io(_))) | Err(_) => None,
@@ -115,15 +114,11 @@ async fn greet(
     stream: &mut BufReader<TcpStream>,
     cluster: u64,
     me: NodeId,
-    peers: &[NodeId],
 ) -> Result<Hello, FrameError> {
     let mut payload = Vec::new();
     read(stream, &mut payload, HELLO_BYTES_MAX).await?;
     let hello: Hello = decode_hello(&payload)?;
     hello.check(cluster, me)?;
-    if !peers.contains(&hello.from) {
-        return Err(FrameError::Unknown { got: hello.from });
-    }
     Ok(hello)
 }
 

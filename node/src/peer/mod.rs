@@ -7,6 +7,7 @@
 
 mod frame;
 mod link;
+mod links;
 mod listen;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 pub(crate) use frame::Hello;
 pub(crate) use link::Link;
+pub(crate) use links::{Directions, LinkStates, Links};
 pub(crate) use listen::listen;
 
 use crate::protocol::{Input, NodeId};
@@ -42,8 +44,17 @@ pub(crate) struct LinkState {
     pub(crate) dropped: AtomicU64,
 }
 
-/// Where clients reach other nodes, as far as those have said so.
-pub(crate) type ClientAddresses = Mutex<BTreeMap<NodeId, SocketAddr>>;
+/// Where another node says that it can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Introduction {
+    /// By clients.
+    pub(crate) clients: SocketAddr,
+    /// By nodes.
+    pub(crate) peers: SocketAddr,
+}
+
+/// What the nodes that have dialled this one have said of themselves.
+pub(crate) type Introductions = Mutex<BTreeMap<NodeId, Introduction>>;
 
 /// Where links put what they received or noticed. The runtime hands it to the core.
 pub(crate) type Inbox = tokio::sync::mpsc::Sender<Input>;

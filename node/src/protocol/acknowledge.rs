@@ -39,6 +39,7 @@ impl Core {
     /// committed and acknowledged.
     pub(super) fn acknowledge(&mut self) {
         self.admit_learners();
+        self.seat_learner();
         self.review_semi_sync();
         self.advance();
     }
@@ -85,7 +86,7 @@ impl Core {
         match self.settings.replication {
             _ if self.plant(Plant::AcknowledgeBeforeReplication) => self.durable,
             // The leader's own disk is one of the majority, not a condition.
-            Replication::Quorum => reached_by(self.majority(), self.durable, followers),
+            Replication::Quorum => reached_by(self.majority(), self.own(self.durable), followers),
             Replication::Async => self.durable,
             Replication::SemiSync if leader.goes_alone => self.durable,
             Replication::SemiSync => {
@@ -93,7 +94,8 @@ impl Core {
                 self.durable.min(reached_by(replicas, 0, followers))
             }
             Replication::Sync => {
-                let standbys = leader.followers.iter().filter(|(node, _)| self.is_standby(**node));
+                let voters = leader.followers.iter().filter(|(_, progress)| progress.voter);
+                let standbys = voters.filter(|(node, _)| self.is_standby(**node));
                 let confirmed = standbys.map(|(_, progress)| progress.confirmed(level));
                 confirmed.fold(self.durable, u64::min)
             }

@@ -127,6 +127,7 @@ impl Core {
                 None => {}
             }
             self.entries.push(entry.clone());
+            self.configure_by(&entry);
             self.barrier.write(Note::Entry(entry));
             self.counters.appended += 1;
         }
@@ -140,6 +141,9 @@ impl Core {
         let committed = self.committed;
         let cut = self.entries.cut_after(index);
         let count = cut.len() as u64;
+        if cut.iter().any(|entry| entry.change.is_configuration()) {
+            self.configure_by_log();
+        }
         self.counters.truncated += count;
         self.report(Report::Truncated {
             after: index,

@@ -36,10 +36,12 @@ impl Core {
     /// Called when a follower has answered a round.
     pub(super) fn review_contact(&mut self) {
         let (majority, knows_committed) = (self.majority(), self.knows_committed());
+        let counts = self.configured.votes;
         let Role::Leader(leader) = &mut self.role else { return };
         let Some((round, began)) = leader.contact.asked else { return };
         let rounds = leader.followers.values().map(Progress::confirmed_round);
-        if reached_by(majority, leader.round, rounds) >= round {
+        let own = if counts { leader.round } else { 0 };
+        if reached_by(majority, own, rounds) >= round {
             leader.contact.asked = None;
             leader.contact.confirmed = Some(began);
             // What was acknowledged before the round began is committed here: each follower can
@@ -54,7 +56,7 @@ impl Core {
     /// needs nobody but itself is confirmed at all times.
     pub(super) fn confirmed_at(&self) -> Option<Now> {
         match &self.role {
-            Role::Leader(_) if self.peers.is_empty() => Some(self.now),
+            Role::Leader(_) if self.configured.votes && self.majority() == 1 => Some(self.now),
             Role::Leader(leader) => leader.contact.confirmed,
             _ => None,
         }

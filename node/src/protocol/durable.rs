@@ -16,7 +16,7 @@ use super::membership::Member;
 use super::snapshot::Snapshot;
 
 /// The version byte of every record's payload.
-pub const RECORD_VERSION: u8 = 7;
+pub const RECORD_VERSION: u8 = 8;
 
 /// What must survive a crash besides entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

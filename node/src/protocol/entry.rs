@@ -106,6 +106,11 @@ impl Encoded {
         Encoded(Arc::from(postcard::to_allocvec(change).expect("a change encodes")))
     }
 
+    /// Whether it names the members of the cluster, without decoding it.
+    pub(super) fn is_configuration(&self) -> bool {
+        Change::is_configuration(&self.0)
+    }
+
     /// The change.
     ///
     /// # Panics

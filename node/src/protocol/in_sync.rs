@@ -82,9 +82,9 @@ impl Core {
         let clean =
             self.settings.replication == Replication::Isr && !self.settings.unclean_election;
         if self.plant(Plant::ElectByHalf) {
-            self.peers.len().div_ceil(2)
+            (self.configured.voters - 1).div_ceil(2)
         } else if clean {
-            let nodes = self.peers.len() + 1;
+            let nodes = self.configured.voters;
             self.majority().max(nodes + 1 - smallest.min(nodes))
         } else {
             self.majority()

@@ -85,7 +85,9 @@ pub(super) struct Progress {
     pub(super) transfer: Option<Transfer>,
     /// How entries reach it.
     pub(super) feed: Feed,
-    /// Whether it counts.
+    /// Whether the configuration gives it a vote.
+    pub(super) voter: bool,
+    /// Which of its disks speaks, and whether that counts.
     pub(super) membership: Known,
 }
 
@@ -108,6 +110,7 @@ impl Progress {
             probing: true,
             transfer: None,
             feed: Feed::default(),
+            voter: false,
             membership: Known::default(),
         }
     }
@@ -147,13 +150,17 @@ impl Core {
         self.promote_log(claim);
         let next = self.entries.last_index() + 1;
         // Most likely a follower has what the leader has.
-        let progress =
-            Progress { in_sync: true, probing: false, ..Progress::unknown(next, self.now) };
+        let progress = |node: &NodeId| {
+            let voter = self.configured.is_voter(*node);
+            let fresh = Progress::unknown(next, self.now);
+            Progress { voter, in_sync: voter, probing: false, ..fresh }
+        };
+        let followers = self.peers.iter().map(|peer| (*peer, progress(peer))).collect();
         self.write_hard(HardState { claim, ..self.hard });
         self.role = Role::Leader(Box::new(Leader {
             claim,
             epoch_start: next - 1,
-            followers: self.peers.iter().map(|peer| (*peer, progress.clone())).collect(),
+            followers,
             round: 0,
             heartbeat_at: self.now,
             arrange_at: self.now,
@@ -242,6 +249,7 @@ impl Core {
         let id = EntryId { claim, index: self.entries.last_index() + 1 };
         let entry = Entry { id, written: self.wall, change: Encoded::new(change) };
         self.entries.push(entry.clone());
+        self.configure_by(&entry);
         self.barrier.write(Note::Entry(entry));
         self.counters.appended += 1;
         id
@@ -265,6 +273,7 @@ impl Core {
         }
         self.watch_semi_sync();
         self.serve_reads();
+        self.leave_office();
     }
 
     /// Followers learn of a commit with the next message. When a writer waits for them to apply
@@ -317,7 +326,7 @@ impl Core {
         }
         let since = self.now.saturating_sub(self.settings.election_timeout_max());
         let heard = leader.voters().filter(|voter| voter.heard >= since).count();
-        heard + 1 < self.majority()
+        heard + usize::from(self.configured.votes) < self.majority()
     }
 
     /// Whether a message was meant for the leadership this node is in now. Everything else is a
@@ -346,7 +355,9 @@ impl Core {
 
     /// What counts as election traffic, for the metrics.
     pub(super) fn ask_everyone(&mut self, message: &Message) {
-        self.counters.election_messages += self.peers.len() as u64;
-        self.broadcast(message);
+        for voter in self.other_voters() {
+            self.counters.election_messages += 1;
+            self.send(voter, message.clone());
+        }
     }
 }

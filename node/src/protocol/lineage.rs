@@ -41,6 +41,14 @@ impl Lineage {
         lineage
     }
 
+    /// The identity of the entry at an index, if the log is as long as that; `None` before the first
+    /// and where it is not known.
+    pub(super) fn id_at(&self, index: u64) -> Option<EntryId> {
+        let begun = self.0.partition_point(|first| first.index <= index);
+        let claim = self.0[begun.checked_sub(1)?].claim;
+        (index > 0).then_some(EntryId { claim, index })
+    }
+
     /// Whether the log held or holds exactly this entry, if it is as long as that.
     pub fn contains(&self, id: EntryId) -> bool {
         let begun = self.0.partition_point(|first| first.index <= id.index);

@@ -1,4 +1,5 @@
-//! Who counts and who only learns: founders, learners, admission.
+//! Whose disk counts and whose only learns: founders, learners, admission. Which nodes are the
+//! cluster at all is the business of `configuration.rs`.
 //!
 //! A *voter* votes, may stand for election, and its confirmations count. A *learner* is sent the
 //! log and applies it, and counts for nothing. Nodes that come to a cluster, or come back to it
@@ -126,9 +127,14 @@ pub(super) struct Known {
 }
 
 impl Progress {
-    /// Whether what the follower confirms counts.
+    /// Whether what the follower confirms counts: it is a voter, and has not lost what it held.
     pub(super) fn votes(&self) -> bool {
-        self.membership.mark.is_none()
+        self.voter && self.membership.mark.is_none()
+    }
+
+    /// Whether its disk is one that votes, and says so itself.
+    pub(super) fn disk_votes(&self) -> bool {
+        self.membership.mark.is_none() && self.membership.speaker.is_some_and(|one| one.votes)
     }
 
     /// The last round that the follower answered in a way that counts.
@@ -145,7 +151,7 @@ impl Leader {
 }
 
 impl Core {
-    /// Whether this node votes and may lead.
+    /// Whether this node votes: its disk is one that does.
     pub(super) fn votes(&self) -> bool {
         self.membership.votes
     }
@@ -273,6 +279,7 @@ impl Core {
         matches!(
             message,
             Message::Append { .. }
+                | Message::Removed { .. }
                 | Message::Snapshot { .. }
                 | Message::Admitted { .. }
                 | Message::Placed { .. }
@@ -334,6 +341,7 @@ impl Core {
         *progress = Progress {
             membership: Known { speaker: Some(speaker), replaced: !same, mark: Some(mark) },
             heard: progress.heard,
+            voter: progress.voter,
             ..Progress::unknown(mark, now)
         };
         self.append(&Command::Noop.into());
@@ -343,11 +351,15 @@ impl Core {
     /// Called whenever something was confirmed: learners that have caught up count from now on.
     pub(super) fn admit_learners(&mut self) {
         let Role::Leader(leader) = &self.role else { return };
-        if leader.followers.values().all(Progress::votes) {
+        if leader.followers.values().all(|progress| progress.membership.mark.is_none()) {
             return;
         }
         let held = if self.settings.majority {
-            reached_by(self.majority(), self.durable, leader.voters().map(|voter| voter.matched))
+            reached_by(
+                self.majority(),
+                self.own(self.durable),
+                leader.voters().map(|voter| voter.matched),
+            )
         } else {
             self.durable
         };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::ConfigurationChange;
 use super::durable::Ballot;
 use super::entry::{Claim, Encoded, Entry, EntryId, NodeId};
 use super::membership::Incarnation;
@@ -216,6 +217,8 @@ pub enum Message {
         epoch: u64,
         /// The ballot.
         ballot: Ballot,
+        /// The entry that the configuration came with by which the sender counts.
+        configuration: EntryId,
     },
     /// Answer to [`Message::Prepare`], sent when the promise is on disk (phase 1b).
     Promise {
@@ -282,6 +285,16 @@ pub enum Message {
         /// The disk.
         incarnation: Incarnation,
     },
+    /// The sender led and has been removed: the receiver should stand.
+    Succeed {
+        /// As whom it led.
+        claim: Claim,
+    },
+    /// The receiver is no member of a configuration that is committed.
+    Removed {
+        /// The entry that the configuration came with.
+        index: u64,
+    },
     /// The receiver's place in the leader's chain. Sent with `topology=chain`.
     Placed {
         /// As whom it speaks. The leader is the sender.
@@ -340,6 +353,8 @@ pub enum Request {
     ReadLocal(Query),
     /// Let the asked node lead: an operator wants it.
     Promote,
+    /// Change which nodes are the cluster.
+    Configure(ConfigurationChange),
     /// Look at a state that holds all that was acknowledged up to so long ago.
     ReadBounded {
         /// What is looked for.
@@ -359,7 +374,7 @@ pub enum Request {
 impl Request {
     /// Whether it may change the state. One that may not is always definite when it fails.
     pub fn is_write(&self) -> bool {
-        matches!(self, Request::Write(_))
+        matches!(self, Request::Write(_) | Request::Configure(_))
     }
 }
 
@@ -503,6 +518,10 @@ pub enum FailureKind {
     TooStale,
     /// Another entry stands in the place of the one that the client wants to see.
     PositionLost,
+    /// A change of the members that cannot be made.
+    ConfigurationRefused,
+    /// An earlier change of the members is under way.
+    ChangeInProgress,
 }
 
 impl FailureKind {
@@ -519,6 +538,8 @@ impl FailureKind {
             FailureKind::Learner => "learner",
             FailureKind::TooStale => "too-stale",
             FailureKind::PositionLost => "position-lost",
+            FailureKind::ConfigurationRefused => "configuration-refused",
+            FailureKind::ChangeInProgress => "change-in-progress",
         }
     }
 }

@@ -20,7 +20,8 @@
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
 //! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
-//! | who counts, and who only learns: founders, learners, admission | `membership.rs` |
+//! | which nodes are the cluster, and how that changes | `configuration.rs` |
+//! | whose disk counts, and whose only learns: founders, learners, admission | `membership.rs` |
 //! | when a follower applies, and what a winner does with the rest: `apply-delay`, `promote-by` | `relay.rs` |
 //! | which way entries travel: `topology` | `topology.rs` |
 //! | what waits for the disk | `barrier.rs` |
@@ -59,6 +60,7 @@
 mod acknowledge;
 mod barrier;
 mod catch_up;
+mod configuration;
 mod contact;
 #[cfg(test)]
 mod differential;
@@ -105,6 +107,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
 
 pub use barrier::Token;
+pub use configuration::{ConfigurationChange, MEMBERS_MAX};
 pub use durable::{
     Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
 };
@@ -126,8 +129,9 @@ pub use view::{Counters, FollowerView, LeaseView, View};
 pub use wall_time::WallTime;
 
 use crate::config::Settings;
-use crate::state::{Answer, State};
+use crate::state::{Answer, Configuration, State};
 use barrier::{Barrier, Held};
+use configuration::Configured;
 use election::lease::Lease;
 use election::ring::{Passing, Round};
 use election::{Candidate, Suspicion};
@@ -250,6 +254,8 @@ pub enum Effect {
         /// What to ask.
         ask: LockAsk,
     },
+    /// These are the members from here on, as far as this node knows: links go to them.
+    Members(Arc<Configuration>),
     /// Something worth a line in the log for people.
     Report(Report),
 }
@@ -324,6 +330,10 @@ pub enum Report {
     Learns(NodeId),
     /// A learner has caught up and counts.
     Admits(NodeId),
+    /// A new member has caught up and is made a voter.
+    Seats(NodeId),
+    /// It was told that a committed configuration, which came with this entry, lacks it.
+    Removed(u64),
     /// A snapshot that it was sent is not what it should be.
     Damaged(EntryId),
     /// A snapshot that it was offered has more bytes than it accepts.
@@ -339,7 +349,13 @@ pub enum Report {
 #[derive(Debug)]
 pub struct Core {
     me: NodeId,
+    /// The other members.
     peers: Vec<NodeId>,
+    /// The configuration that counts, and the one that counts if the log names none.
+    configured: Configured,
+    founders: Arc<Configuration>,
+    /// Whether it was told that it has been removed, and has heard no leader since.
+    removed: bool,
     settings: Settings,
     random: Xoshiro256PlusPlus,
     /// The randomness that statements see. It moves no time-out.
@@ -391,11 +407,12 @@ enum Role {
 }
 
 impl Core {
-    /// A node that remembers what its log says, as a follower of nobody. `entropy` seeds the
+    /// A node that remembers what its log says, as a follower of nobody. `founders` are the other
+    /// nodes of the cluster, unless its log names the members. `entropy` seeds the
     /// randomness of its timeouts and of statements. Everything in `remembered` must be on disk.
     pub fn new(
         me: NodeId,
-        peers: Vec<NodeId>,
+        founders: Vec<NodeId>,
         settings: Settings,
         remembered: Remembered,
         entropy: u64,
@@ -404,9 +421,14 @@ impl Core {
         let plants = settings.plants;
         let first_forward = if plants.has(Plant::ReuseRequestNumber) { 0 } else { entropy };
         let blank = remembered.hard == HardState::default() && remembered.last_index() == 0;
+        let founders = Configuration::of_founders(founders.into_iter().chain([me]));
+        let founders = Arc::new(founders);
         let mut core = Core {
             me,
-            peers,
+            peers: Vec::new(),
+            configured: Configured::new(Arc::clone(&founders), EntryId::ORIGIN, me),
+            founders,
+            removed: false,
             settings,
             random: Xoshiro256PlusPlus::seed_from_u64(entropy),
             dice: Xoshiro256PlusPlus::seed_from_u64(entropy.rotate_left(32)),
@@ -436,6 +458,7 @@ impl Core {
             effects: Vec::new(),
             counters: Counters::default(),
         };
+        core.configure_by_log();
         core.restart_suspicion();
         if core.plant(Plant::ApplyTwice) {
             core.apply_log_uncounted();
@@ -483,7 +506,7 @@ impl Core {
     }
 
     fn receive(&mut self, from: NodeId, message: Message) {
-        if !self.peers.contains(&from) {
+        if from == self.me || self.is_disturbed_by(from, &message) {
             return;
         }
         if !self.votes() && !Self::concerns_learners(&message) {
@@ -506,7 +529,9 @@ impl Core {
             }
             Message::RoundTaken { origin, ask } => self.on_round_taken(origin, ask),
             Message::Nominate { epoch } => self.on_nominate(epoch),
-            Message::Prepare { epoch, ballot } => self.on_prepare(from, epoch, ballot),
+            Message::Prepare { epoch, ballot, configuration } => {
+                self.on_prepare(from, (epoch, ballot), configuration);
+            }
             Message::Promise { epoch, ballot, last, accepted } => {
                 self.on_promise(from, (epoch, ballot), (last, accepted));
             }
@@ -555,6 +580,8 @@ impl Core {
             Message::Relayed { claim, prev, entries, committed } => {
                 self.on_relayed(from, claim, prev, entries, committed);
             }
+            Message::Succeed { claim } => self.on_succeed(from, claim),
+            Message::Removed { index } => self.on_removed(index),
             // A signature under a signature is nobody's.
             Message::As { .. } => {}
         }
@@ -611,19 +638,13 @@ impl Core {
         self.effects.push(Effect::Send { to, message });
     }
 
-    fn broadcast(&mut self, message: &Message) {
-        for at in 0..self.peers.len() {
-            self.send(self.peers[at], message.clone());
-        }
-    }
-
     fn report(&mut self, report: Report) {
         self.effects.push(Effect::Report(report));
     }
 
-    /// How many nodes are a majority of the cluster.
+    /// How many voters are a majority of the cluster.
     fn majority(&self) -> usize {
-        self.peers.len().div_ceil(2) + 1
+        self.configured.majority()
     }
 
     fn role_name(&self) -> RoleName {

@@ -34,6 +34,10 @@ pub enum Plant {
     VoteTwice,
     /// Half of the cluster is taken for a majority of votes.
     ElectByHalf,
+    /// A change of the members is begun before the last one is settled, whoever is left.
+    ChangeTwiceAtOnce,
+    /// A new leader changes the members before it has committed an entry of its own.
+    ChangeBeforeOwnCommit,
     /// Logs are compared by length alone, so that a long stale one beats a short fresh one.
     LongerLogWins,
     /// A follower obeys whoever speaks last, also a leader of an earlier epoch.
@@ -84,7 +88,7 @@ pub struct Planted {
 
 /// Every plant: first those of acknowledgement and commit, then of elections, of followers, of
 /// reads, of requests, of snapshots and of the log.
-pub const PLANTS: [Planted; 23] = [
+pub const PLANTS: [Planted; 25] = [
     Planted {
         plant: Plant::AcknowledgeBeforeFsync,
         name: "acknowledge-before-fsync",
@@ -142,6 +146,21 @@ pub const PLANTS: [Planted; 23] = [
         name: "elect-by-half",
         meaning: "half of the cluster is taken for a majority of votes",
         place: "protocol/in_sync.rs, votes_needed",
+        anomaly: "lost-write",
+    },
+    Planted {
+        plant: Plant::ChangeTwiceAtOnce,
+        name: "change-twice-at-once",
+        meaning: "a change of the members is begun before the last one is settled, whoever is left",
+        place: "protocol/configuration.rs, next_configuration",
+        anomaly: "lost-write",
+    },
+    Planted {
+        plant: Plant::ChangeBeforeOwnCommit,
+        name: "change-before-own-commit",
+        meaning: "a new leader changes the members before it has committed an entry of its own \
+                  (raft-dev, 10 July 2015)",
+        place: "protocol/configuration.rs, is_settled",
         anomaly: "lost-write",
     },
     Planted {

@@ -70,13 +70,14 @@ impl Core {
 
     /// Called when a follower has answered a round: serves the reads that a majority has confirmed.
     pub(super) fn confirm_reads(&mut self) {
-        let majority = self.majority();
+        let (majority, counts) = (self.majority(), self.configured.votes);
         let Role::Leader(leader) = &mut self.role else { return };
         if leader.reads.confirming.is_empty() {
             return;
         }
+        let own = if counts { leader.round } else { 0 };
         let rounds = leader.followers.values().map(Progress::confirmed_round);
-        let confirmed = reached_by(majority, leader.round, rounds);
+        let confirmed = reached_by(majority, own, rounds);
         let served = leader.reads.confirming.partition_point(|(round, _)| *round <= confirmed);
         // Everything committed when a read arrived is applied: the two move together.
         let reads: Vec<_> = leader.reads.confirming.drain(..served).collect();

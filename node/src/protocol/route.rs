@@ -50,7 +50,7 @@ impl Core {
                 self.settings.reads == Reads::Any || self.plant(Plant::StaleFollowerRead)
             }
             Request::ReadBounded { max_staleness_ms, .. } => self.is_fresh(*max_staleness_ms),
-            Request::Write(_) => false,
+            Request::Write(_) | Request::Configure(_) => false,
         };
         if here || matches!(self.role, Role::Leader(_)) {
             self.carry_out(origin, request, deadline);
@@ -113,6 +113,7 @@ impl Core {
                 self.read_after(origin, query, after, deadline);
             }
             Request::Promote => self.promote(origin),
+            Request::Configure(change) => self.change_configuration(origin, change),
         }
     }
 

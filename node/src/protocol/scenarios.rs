@@ -3,6 +3,8 @@
 
 mod acknowledge;
 mod carried;
+mod configuration;
+mod demote;
 mod elections;
 mod lease;
 mod membership;
@@ -71,7 +73,10 @@ impl Bench {
                 Effect::Reply { id, outcome } => drop(self.replies.insert(id, outcome)),
                 Effect::Save { number, .. } => self.unsaved.push_back((node, number)),
                 Effect::Lock { number, ask } => self.locks.push((node, number, ask)),
-                Effect::Archive { .. } | Effect::Purge { .. } | Effect::Report(_) => {}
+                Effect::Archive { .. }
+                | Effect::Purge { .. }
+                | Effect::Members(_)
+                | Effect::Report(_) => {}
             }
         }
     }

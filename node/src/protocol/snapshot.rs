@@ -31,7 +31,7 @@ const IMAGE_BYTES_MAX: u64 = 1 << 30;
 const SNAPSHOT_BYTES: u64 = 8 << 20;
 
 /// The version byte of an image.
-const IMAGE_VERSION: u8 = 4;
+const IMAGE_VERSION: u8 = 5;
 
 /// The state machine after an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -452,6 +452,7 @@ impl Core {
         self.durable = 0;
         self.snapshots.base = Arc::clone(&snapshot);
         self.snapshots.newest = snapshot;
+        self.configure_by_log();
         self.counters.snapshots_installed += 1;
         self.report(Report::Installed(last));
         self.purge_upto(last.index);

@@ -1,8 +1,10 @@
 //! What a node tells of itself: positions, roles and counters, for `/status`, `/metrics` and tests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Acknowledgement, Claim, Core, EntryId, Lineage, NodeId, Role, RoleName};
+use crate::state::Configuration;
 
 /// Counts since the node started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,8 +48,14 @@ pub struct View {
     pub node: NodeId,
     /// What it is.
     pub role: RoleName,
-    /// Whether it votes; a learner does not.
+    /// Whether it votes and may lead; a learner does not, and nobody who is no member.
     pub voter: bool,
+    /// The members of the cluster as this node knows them.
+    pub members: Arc<Configuration>,
+    /// The index of the entry that they came with; 0 is the founders.
+    pub configuration: u64,
+    /// Whether it is no member any more.
+    pub removed: bool,
     /// The epoch it is in.
     pub epoch: u64,
     /// Whom it takes for the leader.
@@ -145,7 +153,10 @@ impl Core {
         View {
             node: self.me,
             role: self.role_name(),
-            voter: self.votes(),
+            voter: self.is_voter(),
+            members: Arc::clone(&self.configured.members),
+            configuration: self.configured.index,
+            removed: self.is_removed(),
             epoch: self.epoch(),
             leader: self.leader(),
             upstream: self.upstream(),

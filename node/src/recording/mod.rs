@@ -31,7 +31,7 @@ use crate::config::Settings;
 use crate::protocol::{Core, Effect, Input, NodeId, Note, Now, Saved};
 
 const MAGIC: &[u8; 8] = b"SPLITREC";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A node records no more than this, in bytes: a disk that is full of evidence stops the node.
 const RECORDING_BYTES_MAX: u64 = 4 << 30;
@@ -43,7 +43,8 @@ const RECORDINGS_MAX: u32 = 9999;
 #[derive(Debug, Serialize, Deserialize)]
 struct Start {
     me: NodeId,
-    peers: Vec<NodeId>,
+    /// The other founders; `None` of a node that joins.
+    founders: Option<Vec<NodeId>>,
     /// The profile, and every switch with its value.
     profile: String,
     switches: Vec<(String, String)>,
@@ -150,7 +151,7 @@ impl Recorder {
     /// When the folder cannot be written, or holds too many recordings.
     pub(crate) fn create(
         folder: &Path,
-        (me, peers): (NodeId, &[NodeId]),
+        (me, founders): (NodeId, Option<&[NodeId]>),
         (profile, settings): (&str, &Settings),
         entropy: u64,
         found: Found,
@@ -168,7 +169,7 @@ impl Recorder {
         let switches = settings.values().into_iter();
         let start = Start {
             me,
-            peers: peers.to_vec(),
+            founders: founders.map(<[NodeId]>::to_vec),
             profile: profile.to_string(),
             switches: switches
                 .map(|(name, value)| (name, value.as_str().unwrap_or_default().to_string()))
@@ -259,6 +260,7 @@ fn encode(effects: &[Effect]) -> Vec<u8> {
                 plain(7, &|to| postcard::to_extend(&format!("{report:?}"), to))
             }
             Effect::Lock { number, ask } => plain(8, &|to| postcard::to_extend(&(number, ask), to)),
+            Effect::Members(members) => plain(9, &|to| postcard::to_extend(members, to)),
         });
     }
     bytes

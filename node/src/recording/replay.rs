@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use super::{Batch, Start, body, encode, frame};
 use crate::config::Settings;
 use crate::protocol::{Core, Input, Note, Now, Remembered, Saved, Snapshot};
+use crate::runtime::begin;
 
 /// What was fed again, and came to the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,7 +102,7 @@ fn core(start: Start) -> Result<Core> {
         .map(|(at, (kind, payload))| Note::decode(at, *kind, payload))
         .collect();
     let remembered = Remembered::replay(saved, start.purged, notes?)?;
-    Ok(Core::new(start.me, start.peers, settings, remembered, start.entropy, Now::ZERO))
+    Ok(begin(start.me, start.founders, settings, remembered, start.entropy))
 }
 
 #[cfg(test)]
@@ -119,7 +120,8 @@ mod tests {
         let settings = settings.expect("the settings make sense");
         let found = Found::new(&Saved::default(), false, &[]);
         let me = NodeId(1);
-        let recorder = Recorder::create(folder, (me, &[]), ("raft", &settings), entropy, found);
+        let recorder =
+            Recorder::create(folder, (me, Some(&[])), ("raft", &settings), entropy, found);
         let core = Core::new(me, vec![], settings, Remembered::default(), entropy, Now::ZERO);
         let mut node = Recorded::new(core, Some(recorder.expect("a folder")));
         for id in 0..40 {
@@ -173,7 +175,7 @@ mod tests {
         let mut file = recorded(folder.path(), 7);
         file[8] = 9;
         let error = replay_bytes(&file).expect_err("another version").to_string();
-        assert!(error.contains("expected version 1 of a recording, got 9"), "{error}");
+        assert!(error.contains("expected version 2 of a recording, got 9"), "{error}");
         let error = replay_bytes(b"SPLITLOG....").expect_err("a log").to_string();
         assert!(error.contains("SPLITREC"), "{error}");
     }

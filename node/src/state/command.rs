@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::lock::{LeaseView, LockAct, LockCommand};
 use super::resource::ResourceWrite;
 use super::statement::{Row, Statement};
@@ -107,6 +108,21 @@ pub enum Command {
         /// What it writes.
         row: Row,
     },
+    /// Says which nodes are the cluster. The core obeys it as soon as it is in the log, and only a
+    /// leader makes it, never a client's write.
+    // The last one: `CONFIGURATION_TAG` is its place.
+    Configuration(Configuration),
+}
+
+/// The first byte of a [`Change`] that names the members of the cluster, so that a log can be
+/// searched for those without every entry being decoded.
+const CONFIGURATION_TAG: u8 = 11;
+
+impl Change {
+    /// Whether an encoded change names the members of the cluster.
+    pub(crate) fn is_configuration(encoded: &[u8]) -> bool {
+        encoded.first() == Some(&CONFIGURATION_TAG)
+    }
 }
 
 impl Command {
@@ -232,7 +248,7 @@ pub enum Query {
 /// What the state machine answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
-    /// To [`Command::Put`] and [`Command::Noop`].
+    /// To [`Command::Put`], [`Command::Noop`] and [`Command::Configuration`].
     Written,
     /// To [`Command::CompareAndSet`].
     Compared {
@@ -335,5 +351,33 @@ impl Answer {
             | Answer::Appended { .. }
             | Answer::Refused(_) => 0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_names_the_members_is_told_by_its_first_byte() {
+        let encoded = |command: Command| {
+            postcard::to_allocvec(&Change::from(command)).expect("a change encodes")
+        };
+        let configuration = encoded(Command::Configuration(Configuration::default()));
+        assert!(Change::is_configuration(&configuration));
+        let row = Command::Row {
+            statement: "set k = now()".parse().expect("a statement"),
+            row: "set k = now()"
+                .parse::<Statement>()
+                .expect("a statement")
+                .row(&mut super::super::Surroundings { now: 1, dice: &mut dice() }),
+        };
+        for other in [Command::Noop, Command::Delete { key: "k".into() }, row] {
+            assert!(!Change::is_configuration(&encoded(other)));
+        }
+    }
+
+    fn dice() -> rand_xoshiro::Xoshiro256PlusPlus {
+        rand_xoshiro::rand_core::SeedableRng::seed_from_u64(0)
     }
 }

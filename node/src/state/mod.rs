@@ -1,5 +1,6 @@
 //! The state machine: an ordered map from key to value, changed by commands in log order, beside it
-//! locks and protected resources, and the idempotency keys of the changes that were carried out.
+//! locks and protected resources, the idempotency keys of the changes that were carried out, and
+//! which nodes are the cluster.
 //!
 //! It is deterministic and pure: every node that applies the same entries holds the same map. The
 //! one exception is on purpose, a statement that was logged as such (`statement.rs`), which looks
@@ -7,6 +8,7 @@
 //! (`protocol/snapshot.rs`); values are shared, so a clone costs a few dozen bytes per key.
 
 mod command;
+mod configuration;
 mod idempotency;
 mod lock;
 mod operation;
@@ -25,6 +27,7 @@ pub use command::{
     LIST_ENTRIES_MAX, Operation, Query, RESULTS_BYTES_MAX, Refusal, Relation, TRANSACTION_MAX,
     Transaction, VALUE_BYTES_MAX,
 };
+pub use configuration::{Configuration, Seat};
 pub use idempotency::{IDEMPOTENCY_BYTES, IDEMPOTENCY_ENTRIES};
 pub use lock::{
     LOCKS_MAX, Lease, LeaseView, LockAct, LockCommand, NAME_BYTES_MAX, TTL_MAX, TTL_MIN,
@@ -44,6 +47,8 @@ pub struct State {
     locks: Locks,
     resources: Resources,
     idempotency: Idempotency,
+    /// Which nodes are the cluster, and which entry said so; `None` if none has.
+    configuration: Option<(u64, Arc<Configuration>)>,
     applied: u64,
 }
 
@@ -51,6 +56,12 @@ impl State {
     /// The index of the last entry that was applied.
     pub fn applied(&self) -> u64 {
         self.applied
+    }
+
+    /// Which nodes are the cluster as far as was applied, and the index of the entry that said so;
+    /// `None` if no entry has, so that it is still the founders.
+    pub(crate) fn configuration(&self) -> Option<(u64, Arc<Configuration>)> {
+        self.configuration.clone()
     }
 
     /// How many keys there are.
@@ -100,6 +111,10 @@ impl State {
         match command {
             Command::Lock(command) => self.locks.carry_out(index, command),
             Command::Resource(write) => self.resources.write(write),
+            Command::Configuration(configuration) => {
+                self.configuration = Some((index, Arc::new(configuration)));
+                Answer::Written
+            }
             command => carry_out(&mut self.values, command, surroundings),
         }
     }

@@ -49,7 +49,9 @@ pub(super) fn carry_out(
         Command::Transaction(transaction) => {
             transact(values, transaction).unwrap_or_else(Answer::Refused)
         }
-        Command::Lock(_) | Command::Resource(_) => unreachable!("they have maps of their own"),
+        Command::Lock(_) | Command::Resource(_) | Command::Configuration(_) => {
+            unreachable!("they have places of their own")
+        }
         Command::Statement(statement) => {
             let row = statement.row(surroundings);
             write(values, statement.key, row)

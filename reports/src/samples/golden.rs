@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use splitbrain_workloads::history::{Micros, OperationId};
+use splitbrain_workloads::history::{Micros, OperationId, Operations};
 
 use super::suites::{self, Sample};
 use crate::measure::regression::{self, Tolerance};
@@ -113,7 +113,7 @@ fn records_that_make_no_sense_are_printed_and_not_a_panic() {
     assert!(text.contains("COUNTEREXAMPLE"));
 
     for detail in details.values_mut() {
-        detail.history.operations.clear();
+        detail.history.operations = Operations::default();
         detail.events.clear();
     }
     let run = &mut suite.runs[0];

@@ -9,7 +9,7 @@ mod suites;
 use std::collections::BTreeMap;
 
 use splitbrain_workloads::history::{
-    FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Stamp,
+    FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Operations, Stamp,
 };
 use splitbrain_workloads::operation::{
     ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Value,
@@ -165,6 +165,7 @@ impl Tape {
         for (place, operation) in operations.iter_mut().enumerate() {
             operation.id = OperationId(place as u32);
         }
+        let operations = Operations::new(operations).expect("a sample is in order");
         History { header: self.header.clone(), operations, complete: true }
     }
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use splitbrain_workloads::history::{
-    FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Stamp,
+    FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Operations, Stamp,
 };
 use splitbrain_workloads::operation::{
     ClientId, Consistency, Key, Op, Outcome, Reason, Reply, Value,
@@ -177,5 +177,6 @@ pub(crate) fn history(shape: Shape) -> History {
     generate(shape, |operation| operations.push(operation));
     operations.sort_by_key(|operation| operation.id);
     let header = Header { history: FORMAT_VERSION, workload: "register".to_string(), nodes: 0 };
+    let operations = Operations::new(operations).expect("a generated history is in order");
     History { header, operations, complete: true }
 }

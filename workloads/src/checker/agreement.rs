@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
+use super::unjudged;
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, NodeId, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -20,6 +21,9 @@ const NAME: &str = "agreement";
 ///
 /// `unknown` without local reads, and when a node did not answer for some key.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let mut keys: BTreeMap<(&str, bool), BTreeMap<NodeId, OperationId>> = BTreeMap::new();
     let mut nodes = BTreeSet::new();
     for operation in history.operations.iter().filter(|it| it.is_final && it.op.is_local()) {

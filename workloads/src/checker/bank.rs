@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
+use super::unjudged;
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Op, Reply, Step, StepReply};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -15,6 +16,9 @@ const NAME: &str = "bank";
 
 /// Adds up every read of all accounts. `unknown` without one, or if nobody tried to open accounts.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let opening = history.operations.iter().find_map(opened);
     let Some((opening, total, accounts)) = opening else {
         return Judgement::unknown(NAME, "nobody opened accounts: their sum is not known");

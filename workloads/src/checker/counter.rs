@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
+use super::unjudged;
 use super::versions::{NEVER, Place, begin, end};
 use crate::history::{History, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply};
@@ -26,6 +27,9 @@ const NAME: &str = "counter";
 /// Judges all counters of a history. Complete for increments by one; with others `unknown`, as
 /// which of them made up a sum is then a puzzle (subset sum) and not a question of order.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let mut counters: BTreeMap<&str, Counter> = BTreeMap::new();
     for operation in history.operations.iter().filter(|operation| !operation.op.is_local()) {
         let counter = counters.entry(operation.op.key().as_str()).or_default();

@@ -14,6 +14,7 @@ use super::plants::{Plant, plant};
 use super::testing::{Model, file, random};
 use super::{brute_force, replay};
 use crate::checker::frontier::Budget;
+use crate::history::fuzz::parser_case;
 use crate::seed::{Seed, Stream};
 use crate::verdict::Verdict;
 
@@ -125,7 +126,8 @@ fn a_batch_of_random_histories_is_judged_as_every_order_judges_it() {
     let record = std::env::var("SPLITBRAIN_FUZZ_RECORD").expect("SPLITBRAIN_FUZZ_RECORD=FILE");
     let words: Vec<&str> = told.split_whitespace().collect();
     let [model, seed, cases] = words[..] else { panic!("expected a model, a seed and a number") };
-    let (name, case) = *MODELS.iter().find(|(name, _)| *name == model).expect("a known model");
+    let mut known = MODELS.into_iter().chain([("parsers", parser_case as Case)]);
+    let (name, case) = known.find(|(name, _)| *name == model).expect("a known model");
     let (seed, cases) = (seed.parse().expect("a seed"), cases.parse().expect("a number"));
     let impossible = run(name, seed, cases, case).unwrap_or_else(|why| panic!("{why}"));
     let line = format!("{name} {seed} {cases} {impossible}\n");

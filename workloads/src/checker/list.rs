@@ -18,6 +18,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
+use super::unjudged;
 use super::versions::{NEVER, Place, begin, end};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Step, StepReply, Value};
@@ -28,6 +29,9 @@ const NAME: &str = "list";
 /// Judges all lists of a history. Complete: it passes exactly the histories of which each key alone
 /// is linearizable. `unknown` if an element was appended by two different requests.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let lists = match lists(history) {
         Ok(lists) => lists,
         Err(why) => return Judgement::unknown(NAME, why),
@@ -63,6 +67,11 @@ pub fn check(history: &History) -> Judgement {
         ("reads".to_string(), reads),
     ]);
     judgement
+}
+
+/// Why nothing can be said of the lists of a history, if so.
+pub fn undecided(history: &History) -> Option<String> {
+    lists(history).err()
 }
 
 /// Everything about one key.
@@ -137,7 +146,9 @@ impl<'h> List<'h> {
 pub(super) fn lists(history: &History) -> Result<Vec<List<'_>>, String> {
     let mut index: FxHashMap<&str, usize> = FxHashMap::default();
     let mut lists: Vec<List<'_>> = Vec::new();
+    let mut deleted: FxHashSet<&str> = FxHashSet::default();
     for operation in history.operations.iter().filter(|operation| !operation.op.is_local()) {
+        deleted.extend(deletes(operation).map(Key::as_str));
         for (key, access) in accesses(operation) {
             let place = *index.entry(key.as_str()).or_insert_with(|| {
                 let (added, reads) = (FxHashMap::default(), Vec::new());
@@ -155,7 +166,29 @@ pub(super) fn lists(history: &History) -> Result<Vec<List<'_>>, String> {
             }
         }
     }
-    Ok(lists)
+    match deleted.into_iter().find(|key| index.contains_key(key)) {
+        Some(key) => Err(format!("{key} is a list that was deleted: undecided")),
+        None => Ok(lists),
+    }
+}
+
+/// What an operation deletes, or may have deleted.
+fn deletes(operation: &Operation) -> impl Iterator<Item = &Key> {
+    let mut op = &operation.op;
+    while let Op::Once { op: inner, .. } = op {
+        op = inner;
+    }
+    let happened = !matches!(operation.outcome, Outcome::Fail(_));
+    let whole = if let Op::Delete { key } = op { Some(key) } else { None };
+    let steps = match op {
+        Op::Transaction(transaction) => [&transaction.then[..], &transaction.otherwise[..]],
+        _ => [&[][..], &[][..]],
+    };
+    let in_steps = steps.into_iter().flatten().filter_map(|step| match step {
+        Step::Delete(key) => Some(key),
+        _ => None,
+    });
+    whole.into_iter().chain(in_steps).filter(move |_| happened)
 }
 
 /// What an operation did to a list, or may have done.

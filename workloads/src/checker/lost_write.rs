@@ -24,7 +24,7 @@ use super::linearizable::{Touch, close};
 use super::versions::{
     NEVER, Parent, Place, VersionId, Versions, begin, beyond_registers, by_key, end,
 };
-use super::{list, story};
+use super::{list, story, unjudged};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -71,6 +71,9 @@ pub fn applies_to(workload: &str) -> bool {
 /// Judges registers. `unknown` if a key with acknowledged writes has no final read, or one that
 /// cannot be explained, or deletes or repeated values.
 pub fn check_registers(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     if let Some(why) = beyond_registers(history) {
         return Judgement::unknown(NAME, why);
     }
@@ -80,11 +83,17 @@ pub fn check_registers(history: &History) -> Judgement {
 
 /// Judges a set. `unknown` if no final list was answered.
 pub fn check_set(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     Outcomes::of_set(history).judge(|candidate| tell_element(history, candidate))
 }
 
 /// Judges lists. `unknown` if a list with acknowledged appends has no final read.
 pub fn check_lists(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     Outcomes::of_lists(history).judge(|candidate| tell_element(history, candidate))
 }
 

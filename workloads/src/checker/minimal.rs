@@ -13,7 +13,7 @@ use rustc_hash::FxHashSet;
 
 use super::agreement::only_in;
 use super::{Checker, run};
-use crate::history::{History, Operation, OperationId};
+use crate::history::{History, Operation, OperationId, Operations};
 use crate::operation::{Op, Outcome, Reply, Step, StepReply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Verdict};
 
@@ -69,6 +69,7 @@ fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<V
             operation
         })
         .collect();
+    let operations = Operations::in_order(operations);
     History { header: history.header.clone(), operations, complete: true }
 }
 

@@ -67,20 +67,27 @@ fn run(checker: &Checker, history: &History) -> Judgement {
     guarded(checker.name, history, checker.check)
 }
 
-/// Judges what can be judged at all.
-fn guarded(name: &str, history: &History, check: impl Fn(&History) -> Judgement) -> Judgement {
+/// Why a history cannot be judged at all, if so. Every checker asks first, so that one that is called
+/// by itself passes no half of a history either.
+fn unjudged(name: &str, history: &History) -> Option<Judgement> {
     let count = history.operations.len();
     if !history.complete {
-        return Judgement::unknown(
+        return Some(Judgement::unknown(
             name,
             format!(
                 "the history is cut off after {count} operations: its trailer is missing or \
                  counts other than its events"
             ),
-        );
+        ));
     }
-    if count == 0 {
-        return Judgement::unknown(name, "the history is empty: it holds no operation");
+    let empty = "the history is empty: it holds no operation";
+    (count == 0).then(|| Judgement::unknown(name, empty))
+}
+
+/// Judges what can be judged at all, and survives a checker that does not.
+fn guarded(name: &str, history: &History, check: impl Fn(&History) -> Judgement) -> Judgement {
+    if let Some(unknown) = unjudged(name, history) {
+        return unknown;
     }
     catch_unwind(AssertUnwindSafe(|| check(history))).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -103,3 +110,5 @@ pub(crate) mod testing;
 mod tests;
 #[cfg(test)]
 mod tests_models;
+#[cfg(test)]
+mod tests_strangers;

@@ -18,7 +18,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{guarded, linearizable, sessions, staleness};
-use crate::history::{History, Micros, Operation, OperationId};
+use crate::history::{History, Micros, Operation, OperationId, Operations};
 use crate::operation::Op;
 use crate::verdict::{AnomalyKind, Judgement, Verdict};
 use crate::workload;
@@ -263,6 +263,7 @@ fn moved(history: &History, bound: Option<Micros>) -> (History, Vec<OperationId>
         operations.push(operation);
     }
     let header = history.header.clone();
+    let operations = Operations::in_order(operations);
     (History { header, operations, complete: history.complete }, ids)
 }
 

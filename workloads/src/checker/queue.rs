@@ -24,6 +24,7 @@ use rustc_hash::FxHashMap;
 
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
+use super::unjudged;
 use super::versions::{NEVER, Place, begin, end};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
@@ -34,6 +35,9 @@ const NAME: &str = "queue";
 /// Judges all queues of a history. Complete where every dequeue was answered; `unknown` of elements
 /// that were added twice and of a queue that was read before its end.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let mut queues: BTreeMap<&Key, Queue> = BTreeMap::new();
     for operation in history.operations.iter().filter(|operation| !operation.op.is_local()) {
         let queue = queues.entry(operation.op.key()).or_default();

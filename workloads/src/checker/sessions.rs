@@ -17,15 +17,19 @@ use rustc_hash::FxHashMap;
 
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
-use crate::history::{History, OperationId};
+use super::unjudged;
+use crate::history::{History, Operation, OperationId};
 use crate::operation::{ClientId, Key, Op, Outcome, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 const NAME: &str = "sessions";
 
-/// Judges every session. Complete for these three promises; `unknown` if two clients wrote one key or
-/// a value was written twice.
+/// Judges every session. Complete for these three promises; `unknown` if two clients wrote one key, a
+/// value was written twice or a client had two operations open at once.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let written = match Written::of(history) {
         Ok(written) => written,
         Err(why) => return Judgement::unknown(NAME, why),
@@ -173,6 +177,23 @@ fn push(findings: &mut Findings<Proof>, kind: AnomalyKind, culprit: OperationId,
     findings.push(Candidate { kind, culprit, rank, proof });
 }
 
+/// Whether each session did one thing after the other, as it must for anything to be before or after.
+fn one_by_one(history: &History) -> Result<(), String> {
+    let mut ends: FxHashMap<ClientId, Option<u64>> = FxHashMap::default();
+    // The local reads at the end are no session.
+    let is_session = |it: &&Operation| !(it.is_final && it.op.is_local());
+    for operation in history.operations.iter().filter(is_session) {
+        let before = ends.insert(operation.client, operation.ended());
+        if before.is_some_and(|end| end.is_none_or(|end| end > operation.invoked.seq)) {
+            let client = operation.client;
+            return Err(format!(
+                "{client} has two operations open at once, so neither is before the other: undecided"
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// What every session wrote, in its order. Places count from one; zero is before all.
 struct Written {
     writers: FxHashMap<Key, ClientId>,
@@ -191,6 +212,7 @@ impl Written {
             all: FxHashMap::default(),
             by_key: FxHashMap::default(),
         };
+        one_by_one(history)?;
         for operation in &history.operations {
             let (key, value) = match &operation.op {
                 Op::Read { .. } => continue,

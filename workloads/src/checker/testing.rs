@@ -3,7 +3,8 @@
 use rand::RngExt;
 
 use crate::history::{
-    FORMAT_VERSION, Header, History, MISMATCH, Micros, Operation, OperationId, Stamp, jsonl,
+    FORMAT_VERSION, Header, History, MISMATCH, Micros, Operation, OperationId, Operations, Stamp,
+    jsonl,
 };
 use crate::operation::{
     ClientId, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, RequestKey, Step,
@@ -59,6 +60,7 @@ pub(crate) fn history(workload: &str, lines: &str) -> History {
             completed.seq = seq(completed.at);
         }
     }
+    let operations = Operations::in_order(operations);
     History { header: header(workload), operations, complete: true }
 }
 
@@ -304,27 +306,27 @@ pub(crate) fn random(random: &mut Stream, model: Model) -> History {
         Model::Registers { .. } | Model::Repeats { .. } => "register",
         Model::Set => "set",
     };
-    let mut history = History { header: header(workload), operations, complete: true };
     if random.random_range(0..2) == 0 {
-        append_final_reads(random, &mut store, &mut history, seq, model);
+        append_final_reads(random, &mut store, &mut operations, seq, model);
     }
     // Values that repeat forgive more.
     let edits = if matches!(model, Model::Repeats { .. }) { 5 } else { 3 };
     for _ in 0..random.random_range(0..edits) {
         match random.random_range(0..2) {
-            0 => move_event(random, &mut history),
-            _ => alter_answer(random, &mut history, &store),
+            0 => move_event(random, &mut operations),
+            _ => alter_answer(random, &mut operations, &store),
         }
     }
     if matches!(model, Model::Repeats { .. }) {
-        silence_refusals(random, &mut history);
+        silence_refusals(random, &mut operations);
     }
-    history
+    let operations = Operations::in_order(operations);
+    History { header: header(workload), operations, complete: true }
 }
 
 /// Lets some refused compare-and-sets keep to themselves what they saw.
-fn silence_refusals(random: &mut Stream, history: &mut History) {
-    for operation in &mut history.operations {
+fn silence_refusals(random: &mut Stream, operations: &mut [Operation]) {
+    for operation in operations {
         let refused = matches!(operation.reply(), Some(Reply::Compared { swapped: false, .. }));
         if refused && random.random_range(0..2) == 0 {
             operation.outcome = Outcome::Fail(Reason::new(MISMATCH));
@@ -440,7 +442,7 @@ impl Store {
 fn append_final_reads(
     random: &mut Stream,
     store: &mut Store,
-    history: &mut History,
+    operations: &mut Vec<Operation>,
     mut seq: u64,
     model: Model,
 ) {
@@ -452,9 +454,9 @@ fn append_final_reads(
         }
     };
     for op in ops {
-        let id = OperationId(history.operations.len() as u32);
+        let id = OperationId(operations.len() as u32);
         let reply = store.answer(random, &op);
-        history.operations.push(Operation {
+        operations.push(Operation {
             id,
             client: ClientId(id.0),
             node: None,
@@ -469,14 +471,14 @@ fn append_final_reads(
 }
 
 /// Moves one event to another place in the order, and numbers all anew.
-fn move_event(random: &mut Stream, history: &mut History) {
+fn move_event(random: &mut Stream, operations: &mut [Operation]) {
     let mut events: Vec<(usize, bool)> = Vec::new();
-    for (index, operation) in history.operations.iter().enumerate() {
+    for (index, operation) in operations.iter().enumerate() {
         events.push((index, false));
         events.extend(operation.completed.map(|_| (index, true)));
     }
     events.sort_by_key(|(index, is_end)| {
-        let operation = &history.operations[*index];
+        let operation = &operations[*index];
         if *is_end { operation.completed.unwrap().seq } else { operation.invoked.seq }
     });
     let from = random.random_range(0..events.len());
@@ -491,22 +493,22 @@ fn move_event(random: &mut Stream, history: &mut History) {
     for (seq, (index, is_end)) in events.into_iter().enumerate() {
         let stamp = Stamp { seq: seq as u64, at: Micros(seq as u64 * 1000) };
         if is_end {
-            history.operations[index].completed = Some(stamp);
+            operations[index].completed = Some(stamp);
         } else {
-            history.operations[index].invoked = stamp;
+            operations[index].invoked = stamp;
         }
     }
-    history.operations.sort_by_key(|operation| operation.invoked.seq);
-    for (index, operation) in history.operations.iter_mut().enumerate() {
+    operations.sort_by_key(|operation| operation.invoked.seq);
+    for (index, operation) in operations.iter_mut().enumerate() {
         operation.id = OperationId(index as u32);
     }
 }
 
 /// Alters what one operation saw.
-fn alter_answer(random: &mut Stream, history: &mut History, store: &Store) {
-    let index = random.random_range(0..history.operations.len());
+fn alter_answer(random: &mut Stream, operations: &mut [Operation], store: &Store) {
+    let index = random.random_range(0..operations.len());
     let other = store.any_value(random);
-    match &mut history.operations[index].outcome {
+    match &mut operations[index].outcome {
         Outcome::Ok(Reply::Read(seen)) => *seen = other,
         Outcome::Ok(Reply::Compared { swapped, observed }) => match random.random_range(0..3) {
             0 => *swapped = !*swapped,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::lost_write::lost_writes;
 use super::testing::{self, Model, file, random};
 use super::{Checker, brute_force, minimal, run};
-use crate::history::{History, Micros, Operation, OperationId, Stamp, jsonl};
+use crate::history::{History, Micros, Operation, OperationId, Operations, Stamp, jsonl};
 use crate::seed::Seed;
 use crate::verdict::{AnomalyKind, Judgement, Verdict};
 use crate::workload::{WorkloadSpec, judge};
@@ -124,7 +124,11 @@ fn right_history(count: usize) -> History {
         };
         // Takes effect at one place and lasts around it, into that of its neighbors. The final
         // reads come when all is quiet.
-        let at = |place: usize| Stamp { seq: place as u64, at: Micros(place as u64) };
+        // Of one place the beginning comes first.
+        let at = |place: usize, is_end: bool| Stamp {
+            seq: 2 * place as u64 + u64::from(is_end),
+            at: Micros(place as u64),
+        };
         let spread = if is_final { 2 } else { 3 + i % 10 };
         let middle = 20 + 10 * i + if is_final { 100 } else { 0 };
         let outcome = Outcome::Ok(reply);
@@ -135,15 +139,12 @@ fn right_history(count: usize) -> History {
             node: Some(NodeId(1 + (i % 3) as u16)),
             op,
             is_final,
-            invoked: at(middle - spread),
-            completed: Some(at(middle + spread)),
+            invoked: at(middle - spread, false),
+            completed: Some(at(middle + spread, true)),
             outcome,
         });
     }
-    operations.sort_by_key(|operation| operation.invoked.seq);
-    for (index, operation) in operations.iter_mut().enumerate() {
-        operation.id = OperationId(index as u32);
-    }
+    let operations = Operations::new(operations).unwrap();
     History { header: testing::header("register"), operations, complete: true }
 }
 
@@ -175,8 +176,10 @@ fn one_altered_read_is_named_whichever_read_it_is() {
             })
             .collect();
         let altered = |value: Value| {
-            let mut altered = history.clone();
-            altered.operations[read].outcome = Outcome::Ok(Reply::Read(Some(value)));
+            let mut operations = history.operations.clone().into_vec();
+            operations[read].outcome = Outcome::Ok(Reply::Read(Some(value)));
+            let altered =
+                History { operations: Operations::new(operations).unwrap(), ..history.clone() };
             judge(&altered).remove(0)
         };
         let phantom = altered(Value(1 << 40));

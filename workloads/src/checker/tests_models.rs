@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use super::brute_force;
 use super::testing::{file, header};
-use crate::history::{History, Micros, Operation, OperationId, Stamp};
+use crate::history::{History, Micros, Operation, OperationId, Operations, Stamp};
 use crate::operation::{
     ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Step, StepReply, Transaction,
     Value,
@@ -73,15 +73,12 @@ fn random(random: &mut Stream, model: Model) -> History {
         let index = random.random_range(0..operations.len());
         alter(random, &mut operations[index]);
     }
-    operations.sort_by_key(|operation| operation.invoked.seq);
-    for (index, operation) in operations.iter_mut().enumerate() {
-        operation.id = OperationId(index as u32);
-    }
     let workload = match model {
         Model::Counter => "counter",
         Model::Queue => "queue",
         Model::List | Model::Transactions => "append",
     };
+    let operations = Operations::new(operations).unwrap();
     History { header: header(workload), operations, complete: true }
 }
 

@@ -1,5 +1,6 @@
 //! A reader of EDN, the notation in which Clojure's tools write data: one form after the other, from
-//! a stream, with the line and column of whatever is wrong.
+//! a stream, with the line and column of whatever is wrong. JSON is read as well, as it is nearly a part
+//! of EDN: a colon is space there, as commas are in both, and `null` is nil.
 //!
 //! It reads what histories of other tools are made of, keeps nothing but the form at hand, and knows
 //! no operations; [`super::events`] makes events of the forms. A tag is read and dropped, `#_` drops
@@ -37,8 +38,13 @@ impl Edn {
     /// The value of a keyword in a map.
     pub(super) fn get(&self, keyword: &str) -> Option<&Edn> {
         let Edn::Map(entries) = self else { return None };
-        let is_it = |(key, _): &&(Edn, Edn)| matches!(key, Edn::Keyword(name) if name == keyword);
+        let is_it = |(key, _): &&(Edn, Edn)| key.is_named(keyword);
         entries.iter().find(is_it).map(|(_, value)| value)
+    }
+
+    /// Whether it is a name of a step or kind, which is a keyword, and in JSON a string.
+    pub(super) fn is_named(&self, name: &str) -> bool {
+        matches!(self, Edn::Keyword(word) | Edn::Text(word) if word == name)
     }
 }
 
@@ -80,6 +86,13 @@ fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     f.write_char('"')
 }
 
+/// In which of the two notations forms are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Notation {
+    Edn,
+    Json,
+}
+
 /// Where a form begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -98,6 +111,7 @@ impl Place {
 /// Reads the forms of a file, or those of the one vector or list that the file is.
 pub(super) struct Forms<R> {
     input: R,
+    notation: Notation,
     at: Place,
     /// Bytes left for the form at hand.
     room: u64,
@@ -111,9 +125,17 @@ pub(super) struct Forms<R> {
 }
 
 impl<R: BufRead> Forms<R> {
-    pub(super) fn new(input: R) -> Self {
-        let at = Place { line: 1, column: 1 };
-        Forms { input, at, room: FORM_MAX, closing: None, began: false, depth: 0, hash: false }
+    pub(super) fn new(input: R, notation: Notation) -> Self {
+        Forms {
+            input,
+            notation,
+            at: Place { line: 1, column: 1 },
+            room: FORM_MAX,
+            closing: None,
+            began: false,
+            depth: 0,
+            hash: false,
+        }
     }
 
     /// Whether the forms stand in one vector or list. Known once the first was read.
@@ -225,6 +247,15 @@ impl<R: BufRead> Forms<R> {
         self.bump()?;
         match self.peek()? {
             Some(b'{') => Ok(Edn::Sequence(self.forms(b'}')?)),
+            // A map of keywords of one namespace; and ##Inf, ##NaN.
+            Some(b':') => {
+                self.word()?;
+                self.form()
+            }
+            Some(b'#') => {
+                self.bump()?;
+                self.word()
+            }
             Some(byte) if byte.is_ascii_alphabetic() => {
                 self.word()?;
                 self.form()
@@ -273,6 +304,7 @@ impl<R: BufRead> Forms<R> {
             b'f' => '\u{c}',
             b'\\' => '\\',
             b'"' => '"',
+            b'/' if self.notation == Notation::Json => '/',
             b'u' => {
                 let mut code = 0;
                 for _ in 0..4 {
@@ -293,7 +325,7 @@ impl<R: BufRead> Forms<R> {
         while let Some(byte) = self.peek()? {
             // A character may be one of the bytes that otherwise end a word.
             let is_character = bytes == b"\\";
-            if !is_character && (is_space(byte) || b"[](){}\";".contains(&byte)) {
+            if !is_character && (self.is_space(byte) || b"[](){}\";".contains(&byte)) {
                 break;
             }
             bytes.push(byte);
@@ -304,6 +336,7 @@ impl<R: BufRead> Forms<R> {
         let number = word.strip_suffix('N').unwrap_or(&word);
         Ok(match word.as_str() {
             "nil" => Edn::Nil,
+            "null" if self.notation == Notation::Json => Edn::Nil,
             "true" => Edn::Bool(true),
             "false" => Edn::Bool(false),
             _ => match (number.parse(), word.strip_prefix(':')) {
@@ -334,10 +367,16 @@ impl<R: BufRead> Forms<R> {
                     self.bump()?;
                     self.form()?;
                 }
-                Some(byte) if is_space(byte) => self.bump()?,
+                Some(byte) if self.is_space(byte) => self.bump()?,
                 other => return Ok(other),
             }
         }
+    }
+
+    fn is_space(&self, byte: u8) -> bool {
+        byte.is_ascii_whitespace()
+            || byte == b','
+            || byte == b':' && self.notation == Notation::Json
     }
 
     fn peek(&mut self) -> Result<Option<u8>, HistoryError> {
@@ -367,16 +406,12 @@ impl<R: BufRead> Forms<R> {
     }
 }
 
-fn is_space(byte: u8) -> bool {
-    byte.is_ascii_whitespace() || byte == b','
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<String>, String> {
-        let mut forms = Forms::new(text.as_bytes());
+        let mut forms = Forms::new(text.as_bytes(), Notation::Edn);
         let mut all = Vec::new();
         while let Some((place, form)) = forms.next().map_err(|error| error.to_string())? {
             all.push(format!("{}:{} {form}", place.line, place.column));
@@ -399,7 +434,7 @@ mod tests {
         let text = "a\"\\\n\t\r\u{1}\u{85}\u{e9}'";
         let written = Edn::Text(text.to_string()).to_string();
         assert_eq!(
-            Forms::new(written.as_bytes()).next().unwrap().map(|(_, form)| form),
+            Forms::new(written.as_bytes(), Notation::Edn).next().unwrap().map(|(_, form)| form),
             Some(Edn::Text(text.to_string()))
         );
     }

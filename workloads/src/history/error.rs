@@ -12,11 +12,13 @@ pub enum HistoryError {
     #[error("the history is empty: expected at least a header line; nothing was recorded")]
     Empty,
     /// The file ends inside its first line.
-    #[error("line 1: the history is cut off inside its header; nothing in it can be judged")]
+    #[error(
+        "line 1, column 1: the history is cut off inside its header; nothing in it can be judged"
+    )]
     HeaderCutOff,
     /// It was written in a format that this build does not know.
     #[error(
-        "line 1: expected a history of version {FORMAT_VERSION}, got version {found}; help: use \
+        "line 1, column 1: expected a history of version {FORMAT_VERSION}, got version {found}; help: use \
          the release of splitbrain that wrote it"
     )]
     Version {
@@ -25,7 +27,7 @@ pub enum HistoryError {
     },
     /// The first line belongs to no format that can be read.
     #[error(
-        "line 1: this is no history: expected a header such as \
+        "line 1, column 1: this is no history: expected a header such as \
          {{\"history\":{FORMAT_VERSION},\"workload\":\"register\",\"nodes\":3}}, a line of \
          jepsen.util, or EDN, got {found}"
     )]
@@ -34,12 +36,12 @@ pub enum HistoryError {
         found: String,
     },
     /// One line is wrong.
-    #[error("{}: {what}", place(*line, *column))]
+    #[error("line {line}, column {column}: {what}")]
     Malformed {
         /// Counted from one.
         line: u64,
-        /// In bytes, counted from one, where one byte can be blamed.
-        column: Option<u64>,
+        /// In bytes, counted from one.
+        column: u64,
         /// What is wrong with it.
         what: String,
     },
@@ -58,18 +60,7 @@ pub enum HistoryError {
 }
 
 impl HistoryError {
-    pub(super) fn at(line: u64, what: String) -> Self {
-        HistoryError::Malformed { line, column: None, what }
-    }
-
     pub(super) fn at_column(line: u64, column: usize, what: String) -> Self {
-        HistoryError::Malformed { line, column: Some(column as u64), what }
-    }
-}
-
-fn place(line: u64, column: Option<u64>) -> String {
-    match column {
-        Some(column) => format!("line {line}, column {column}"),
-        None => format!("line {line}"),
+        HistoryError::Malformed { line, column: column as u64, what }
     }
 }

@@ -8,14 +8,20 @@
 //! ```
 //!
 //! An event without `:time` of line 12 stands at 12 milliseconds, so that it can be found.
-//! A process that is no number, such as `:nemesis`, is no client, and its events are skipped.
+//! A process that is no number, such as `:nemesis`, is no client, and its events are skipped. Events
+//! without `:process` are all of one client; without `:f`, steps in their value make them
+//! transactions. `:index`, where there is one, must grow from event to event: it says that nobody put
+//! them in another order.
+//!
+//! Histories of transactions are also written as completions alone, as in Elle's own examples. Nothing is
+//! then known of when each began, so all count as open from the beginning on.
 
 use std::io::BufRead;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Micros;
-use super::edn::{Edn, Forms, Place};
+use super::edn::{Edn, Forms, Notation, Place};
 use super::error::HistoryError;
 use crate::operation::ClientId;
 
@@ -55,8 +61,11 @@ pub(super) enum End {
 }
 
 /// Reads all events, of which none need be a client's. Says also whether they stood in one vector or list.
-pub(super) fn read(input: impl BufRead) -> Result<(Vec<Told>, bool), HistoryError> {
-    let mut forms = Forms::new(input);
+pub(super) fn read(
+    input: impl BufRead,
+    notation: Notation,
+) -> Result<(Vec<Told>, bool), HistoryError> {
+    let mut forms = Forms::new(input, notation);
     let mut events = Events::default();
     let mut is_empty = true;
     while let Some((place, form)) = forms.next()? {
@@ -66,7 +75,7 @@ pub(super) fn read(input: impl BufRead) -> Result<(Vec<Told>, bool), HistoryErro
     if is_empty {
         return Err(HistoryError::NoEvent);
     }
-    Ok((events.told, forms.are_enclosed()))
+    Ok((events.finish(), forms.are_enclosed()))
 }
 
 #[derive(Default)]
@@ -79,7 +88,13 @@ struct Events {
     /// Clients of processes that have no number of a client, counted down from the largest.
     renamed: u32,
     last: u64,
+    /// The last `:index`, and whether the history is one of completions alone.
+    index: Option<i64>,
+    are_completions: bool,
 }
+
+/// The process of events that name none.
+const UNNAMED: i64 = i64::MIN;
 
 impl Events {
     fn take(&mut self, place: Place, event: &Edn) -> Result<(), HistoryError> {
@@ -90,24 +105,31 @@ impl Events {
                 shortened(event)
             )));
         }
-        let process = match field(place, event, "process")? {
-            Edn::Int(process) => *process,
-            Edn::Keyword(_) | Edn::Text(_) | Edn::Symbol(_) => return Ok(()),
-            other => {
+        self.in_order(place, event)?;
+        let process = match event.get("process") {
+            None | Some(Edn::Nil) => UNNAMED,
+            Some(Edn::Int(process)) => *process,
+            Some(Edn::Keyword(_) | Edn::Text(_) | Edn::Symbol(_)) => return Ok(()),
+            Some(other) => {
                 let got = shortened(other);
                 return Err(place.wrong(format!("expected a number as :process, got {got}")));
             }
         };
         let name = |field: &str, value: &Edn| match value {
-            Edn::Keyword(name) => Ok(name.clone()),
+            Edn::Keyword(name) | Edn::Text(name) => Ok(name.clone()),
             other => {
                 let got = shortened(other);
                 Err(place.wrong(format!("expected a keyword as :{field}, got {got}")))
             }
         };
         let kind = name("type", field(place, event, "type")?)?;
-        let function = name("f", field(place, event, "f")?)?;
         let value = event.get("value").cloned().unwrap_or(Edn::Nil);
+        let are_steps = matches!(&value, Edn::Sequence(steps)
+            if steps.iter().all(|step| matches!(step, Edn::Sequence(_))));
+        let function = match event.get("f") {
+            None | Some(Edn::Nil) if are_steps => "txn".to_string(),
+            _ => name("f", field(place, event, "f")?)?,
+        };
         // The order of lines is the order of events; two on one line need a place each.
         self.last = place.line.max(self.last + 1);
         let at = match event.get("time") {
@@ -116,6 +138,10 @@ impl Events {
         };
         let end = match kind.as_str() {
             "invoke" => {
+                if self.are_completions {
+                    let what = "expected completions alone, as before, got an invocation";
+                    return Err(place.wrong(what.to_string()));
+                }
                 let key = event.get("key").cloned();
                 return self.invoke(
                     process,
@@ -142,8 +168,20 @@ impl Events {
                 )));
             }
         };
+        if self.told.is_empty() && function == "txn" {
+            self.are_completions = true;
+        }
+        if self.are_completions {
+            if function != "txn" {
+                let what = "expected transactions alone in a history of completions";
+                return Err(place.wrong(format!("{what}, got :{function}")));
+            }
+            let asked = event.get("value").cloned().unwrap_or(Edn::Nil);
+            return self.completed(place, function, end, asked, at);
+        }
         let Some(index) = self.open.remove(&process) else {
-            return Err(place.wrong(format!("process {process} has no operation open")));
+            let what = format!("{} has no operation open", shown(process));
+            return Err(place.wrong(what));
         };
         let told = &mut self.told[index];
         if told.function != function {
@@ -162,13 +200,69 @@ impl Events {
         Ok(())
     }
 
-    fn invoke(&mut self, process: i64, told: Told) -> Result<(), HistoryError> {
-        if self.told.len() == OPERATIONS_MAX {
-            return Err(told.place.wrong(format!("more than {OPERATIONS_MAX} operations")));
+    /// Whether an event stands behind those of smaller indices.
+    fn in_order(&mut self, place: Place, event: &Edn) -> Result<(), HistoryError> {
+        let Some(Edn::Int(index)) = event.get("index") else { return Ok(()) };
+        match self.index.replace(*index) {
+            Some(last) if last >= *index => Err(place.wrong(format!(
+                "expected an :index above {last}, that of the event before, got {index}: events are \
+                 missing, doubled or out of their order"
+            ))),
+            _ => Ok(()),
         }
+    }
+
+    /// Takes a transaction that was never said to have begun.
+    fn completed(
+        &mut self,
+        place: Place,
+        function: String,
+        end: End,
+        asked: Edn,
+        at: Micros,
+    ) -> Result<(), HistoryError> {
+        let client = ClientId(self.number(place)?);
+        let ended = matches!(end, End::Ok(_) | End::Fail).then_some(self.last);
+        self.told.push(Told {
+            client,
+            place,
+            function,
+            key: None,
+            asked,
+            end,
+            began: u64::from(client.0),
+            ended,
+            invoked_at: Micros(0),
+            completed_at: at,
+        });
+        Ok(())
+    }
+
+    /// What was told, each event with a place of its own.
+    fn finish(mut self) -> Vec<Told> {
+        if self.are_completions {
+            // All began before any ended.
+            let began = self.told.len() as u64;
+            for told in &mut self.told {
+                told.ended = told.ended.map(|ended| ended + began);
+            }
+        }
+        self.told
+    }
+
+    /// The number of the next operation.
+    fn number(&self, place: Place) -> Result<u32, HistoryError> {
+        match u32::try_from(self.told.len()) {
+            Ok(number) if self.told.len() < OPERATIONS_MAX => Ok(number),
+            _ => Err(place.wrong(format!("more than {OPERATIONS_MAX} operations"))),
+        }
+    }
+
+    fn invoke(&mut self, process: i64, told: Told) -> Result<(), HistoryError> {
+        self.number(told.place)?;
         if let Some(open) = self.open.insert(process, self.told.len()) {
             let line = self.told[open].place.line;
-            let what = format!("process {process} has had an operation open since line {line}");
+            let what = format!("{} has had an operation open since line {line}", shown(process));
             return Err(told.place.wrong(what));
         }
         let client = match (self.clients.get(&process), u32::try_from(process)) {
@@ -190,6 +284,13 @@ fn field<'e>(place: Place, event: &'e Edn, name: &str) -> Result<&'e Edn, Histor
     event.get(name).ok_or_else(|| {
         place.wrong(format!("expected an event with :{name}, got {}", shortened(event)))
     })
+}
+
+fn shown(process: i64) -> String {
+    match process {
+        UNNAMED => "the one process of events without :process".to_string(),
+        number => format!("process {number}"),
+    }
 }
 
 /// A form for a message.

@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 
 use super::error::HistoryError;
 use super::foreign::KEY;
-use super::{FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Stamp};
+use super::{FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Operations, Stamp};
 use crate::operation::{ClientId, Consistency, Key, Op, Outcome, Reason, Reply, Value};
 
 /// The reason of a compare-and-set that was refused without saying what the key held. It had no
@@ -38,8 +38,8 @@ const LINE_MAX: u64 = 4096;
 /// earlier one, with its number.
 pub fn read(mut input: impl BufRead) -> Result<History, HistoryError> {
     let header = Header { history: FORMAT_VERSION, workload: "register".to_string(), nodes: 0 };
-    let history = History { header, operations: Vec::new(), complete: true };
-    let mut log = Log { history, open: FxHashMap::default(), key: Key::new(KEY), line: 0 };
+    let mut log =
+        Log { operations: Vec::new(), open: FxHashMap::default(), key: Key::new(KEY), line: 0 };
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
@@ -49,7 +49,8 @@ pub fn read(mut input: impl BufRead) -> Result<History, HistoryError> {
         }
         log.line += 1;
         if bytes.len() as u64 > LINE_MAX {
-            return Err(log.wrong(format!("the line is longer than {LINE_MAX} bytes")));
+            let what = format!("the line is longer than {LINE_MAX} bytes");
+            return Err(HistoryError::at_column(log.line, LINE_MAX as usize + 1, what));
         }
         let text = std::str::from_utf8(&bytes)
             .map_err(|error| {
@@ -58,17 +59,17 @@ pub fn read(mut input: impl BufRead) -> Result<History, HistoryError> {
             })?
             .trim_end();
         if !text.is_empty() {
-            log.take(text)?;
+            log.take(text).map_err(|fault| fault.at(log.line, text))?;
         }
     }
-    if log.history.operations.is_empty() {
+    if log.operations.is_empty() {
         return Err(HistoryError::Empty);
     }
-    Ok(log.history)
+    Ok(History { header, operations: Operations::in_order(log.operations), complete: true })
 }
 
 struct Log {
-    history: History,
+    operations: Vec<Operation>,
     /// The open operation of each process; `None` once it ended `:info`.
     open: FxHashMap<ClientId, Option<OperationId>>,
     key: Key,
@@ -76,25 +77,25 @@ struct Log {
 }
 
 impl Log {
-    fn take(&mut self, text: &str) -> Result<(), HistoryError> {
+    fn take(&mut self, text: &str) -> Result<(), Fault> {
         let Some(rest) = text.strip_prefix(LINE_START) else {
-            return Err(self.wrong(format!("expected a line that begins with \"{LINE_START}\"")));
+            return fault("", format!("expected a line that begins with \"{LINE_START}\""));
         };
         let words: Vec<&str> = rest.split_whitespace().collect();
         let [process, kind, function, arguments @ ..] = words.as_slice() else {
-            return Err(self.wrong(format!(
-                "expected a process, a type, an operation and a value, got \"{rest}\""
-            )));
+            let what =
+                format!("expected a process, a type, an operation and a value, got \"{rest}\"");
+            return fault(rest, what);
         };
         let Ok(client) = process.parse().map(ClientId) else {
-            return Err(self.wrong(format!("expected the number of a process, got \"{process}\"")));
+            return fault(process, format!("expected the number of a process, got \"{process}\""));
         };
         let stamp = Stamp { seq: self.line, at: Micros(self.line * 1000) };
         match *kind {
             ":invoke" => self.invoke(stamp, client, function, arguments),
             ":ok" | ":fail" | ":info" => self.complete(stamp, client, kind, function, arguments),
             other => {
-                Err(self.wrong(format!("expected :invoke, :ok, :fail or :info, got \"{other}\"")))
+                fault(other, format!("expected :invoke, :ok, :fail or :info, got \"{other}\""))
             }
         }
     }
@@ -105,22 +106,22 @@ impl Log {
         client: ClientId,
         function: &str,
         arguments: &[&str],
-    ) -> Result<(), HistoryError> {
+    ) -> Result<(), Fault> {
         let op = self.operation(function, arguments)?;
-        let Ok(number) = u32::try_from(self.history.operations.len()) else {
-            return Err(self.wrong(format!("more than {} operations", u32::MAX)));
+        let Ok(number) = u32::try_from(self.operations.len()) else {
+            return fault(function, format!("more than {} operations", u32::MAX));
         };
         let id = OperationId(number);
         match self.open.insert(client, Some(id)) {
             None => {}
             Some(Some(_)) => {
-                return Err(self.wrong(format!("process {} has an operation open", client.0)));
+                return fault(":invoke", format!("process {} has an operation open", client.0));
             }
             Some(None) => {
-                return Err(self.wrong(format!("process {} goes on after :info", client.0)));
+                return fault(":invoke", format!("process {} goes on after :info", client.0));
             }
         }
-        self.history.operations.push(Operation {
+        self.operations.push(Operation {
             id,
             client,
             node: None,
@@ -140,11 +141,11 @@ impl Log {
         kind: &str,
         function: &str,
         arguments: &[&str],
-    ) -> Result<(), HistoryError> {
+    ) -> Result<(), Fault> {
         let Some(Some(id)) = self.open.get(&client).copied() else {
-            return Err(self.wrong(format!("process {} has no operation open", client.0)));
+            return fault(kind, format!("process {} has no operation open", client.0));
         };
-        let op = self.history.operations[id.0 as usize].op.clone();
+        let op = self.operations[id.0 as usize].op.clone();
         let timed_out = arguments == [":timed-out"];
         let outcome = match (kind, &op) {
             (":ok", Op::Read { .. }) if function == ":read" => {
@@ -163,7 +164,7 @@ impl Log {
             (":info", _) => Outcome::Info(Reason::new("timed-out")),
             _ => {
                 let what = format!("\"{kind} {function}\" does not complete \"{op}\"");
-                return Err(self.wrong(what));
+                return fault(kind, what);
             }
         };
         if matches!(outcome, Outcome::Info(_)) {
@@ -171,46 +172,66 @@ impl Log {
         } else {
             self.open.remove(&client);
         }
-        let operation = &mut self.history.operations[id.0 as usize];
+        let operation = &mut self.operations[id.0 as usize];
         operation.completed = Some(stamp);
         operation.outcome = outcome;
         Ok(())
     }
 
-    fn operation(&self, function: &str, arguments: &[&str]) -> Result<Op, HistoryError> {
+    fn operation(&self, function: &str, arguments: &[&str]) -> Result<Op, Fault> {
         let key = self.key.clone();
         match (function, arguments) {
             (":read", _) => Ok(Op::Read { key, consistency: Consistency::Linearizable }),
             (":write", [value]) => match self.value(Some(*value))? {
                 Some(value) => Ok(Op::Write { key, value }),
-                None => Err(self.wrong("expected a value to write, got nil".to_string())),
+                None => fault("nil", "expected a value to write, got nil".to_string()),
             },
             (":cas", [from, to]) => {
                 let expect = self.value(from.strip_prefix('['))?;
                 match self.value(to.strip_suffix(']'))? {
                     Some(value) => Ok(Op::CompareAndSet { key, expect, value }),
-                    None => Err(self.wrong("expected a value to set, got nil".to_string())),
+                    None => fault(to, "expected a value to set, got nil".to_string()),
                 }
             }
-            _ => Err(self.wrong(format!(
-                "expected \":read nil\", \":write 1\" or \":cas [1 2]\", got \"{function} {}\"",
-                arguments.join(" ")
-            ))),
+            _ => fault(
+                function,
+                format!(
+                    "expected \":read nil\", \":write 1\" or \":cas [1 2]\", got \"{function} {}\"",
+                    arguments.join(" ")
+                ),
+            ),
         }
     }
 
-    fn value(&self, text: Option<&str>) -> Result<Option<Value>, HistoryError> {
+    fn value(&self, text: Option<&str>) -> Result<Option<Value>, Fault> {
         match text.map(|text| (text, text.parse())) {
             Some(("nil", _)) => Ok(None),
             Some((_, Ok(number))) => Ok(Some(Value(number))),
-            _ => Err(self.wrong(format!(
-                "expected a whole number or nil, got \"{}\"",
-                text.unwrap_or_default()
-            ))),
+            _ => {
+                let text = text.unwrap_or_default();
+                fault(text, format!("expected a whole number or nil, got \"{text}\""))
+            }
         }
     }
+}
 
-    fn wrong(&self, what: String) -> HistoryError {
-        HistoryError::at(self.line, what)
+/// What is wrong with a line, and the word that shows it.
+struct Fault {
+    word: String,
+    what: String,
+}
+
+impl Fault {
+    fn at(self, line: u64, text: &str) -> HistoryError {
+        let rest = text.strip_prefix(LINE_START).map_or(0, |_| LINE_START.len());
+        let column = match self.word.is_empty() {
+            true => 0,
+            false => text[rest..].find(&self.word).map_or(rest, |at| rest + at),
+        };
+        HistoryError::at_column(line, column + 1, self.what)
     }
+}
+
+fn fault<T>(word: &str, what: String) -> Result<T, Fault> {
+    Err(Fault { word: word.to_string(), what })
 }

@@ -11,15 +11,14 @@ use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::error::HistoryError;
-use super::{FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Stamp};
+use super::{
+    FORMAT_VERSION, Header, History, Micros, Operation, OperationId, Operations, SEQ_MAX, Stamp,
+};
 use crate::operation::{ClientId, NodeId, Op, Outcome, Reason, Reply};
 
 /// The longest line that is read. A list of a million elements is about half of it; a longer line
 /// is a broken file, and must not take the memory of the reader with it.
 pub const LINE_MAX: usize = 16 << 20;
-
-/// The largest sequence number: checkers need a place behind all events.
-const SEQ_MAX: u64 = u64::MAX >> 1;
 
 /// Writes a history, event by event.
 pub struct Writer<W: Write> {
@@ -137,7 +136,7 @@ pub fn read(mut input: impl BufRead) -> Result<History, HistoryError> {
         }
         reading.line = number;
         match parse::<AnyLine>(&bytes, number) {
-            Ok(event) => reading.take(event)?,
+            Ok(event) => reading.take(event).map_err(|fault| fault.at(number, &bytes))?,
             // The writer writes whole lines, so a last line without its end was cut off.
             Err(_) if line == Line::Half => return Ok(reading.end()),
             Err(error) => return Err(error),
@@ -170,8 +169,9 @@ fn read_line(
             bytes.pop();
             Ok(Line::Whole)
         }
-        Some(_) if count as u64 == limit => Err(HistoryError::at(
+        Some(_) if count as u64 == limit => Err(HistoryError::at_column(
             number,
+            LINE_MAX + 1,
             format!("the line is longer than {LINE_MAX} bytes, twice a list of a million elements"),
         )),
         Some(_) => Ok(Line::Half),
@@ -190,9 +190,30 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], number: u64) -> Result<T, Hist
     })
 }
 
+/// What is wrong with an event that can be read, and the field that shows it.
+struct Fault {
+    field: &'static str,
+    what: String,
+}
+
+impl Fault {
+    fn at(self, line: u64, bytes: &[u8]) -> HistoryError {
+        let name = format!("\"{}\":", self.field);
+        let column = bytes.windows(name.len()).position(|it| it == name.as_bytes());
+        // A field that is missing is missed where its event begins.
+        HistoryError::at_column(line, column.unwrap_or(0) + 1, self.what)
+    }
+}
+
+fn fault<T>(field: &'static str, what: String) -> Result<T, Fault> {
+    Err(Fault { field, what })
+}
+
 /// A history as far as it is read.
 struct Reading {
-    history: History,
+    header: Header,
+    operations: Vec<Operation>,
+    complete: bool,
     clients: FxHashMap<ClientId, ClientState>,
     line: u64,
     events: u64,
@@ -220,35 +241,42 @@ impl Reading {
             return Err(HistoryError::Version { found: version.history });
         }
         let header: Header = parse(bytes, 1)?;
-        let history = History { header, operations: Vec::new(), complete: false };
-        let clients = FxHashMap::default();
-        Ok(Reading { history, clients, line: 1, events: 0, last_seq: None, trailer: None })
+        Ok(Reading {
+            header,
+            operations: Vec::new(),
+            complete: false,
+            clients: FxHashMap::default(),
+            line: 1,
+            events: 0,
+            last_seq: None,
+            trailer: None,
+        })
     }
 
-    fn take(&mut self, line: AnyLine) -> Result<(), HistoryError> {
+    fn take(&mut self, line: AnyLine) -> Result<(), Fault> {
         if let Some(trailer) = self.trailer {
-            return Err(self.wrong(format!("expected nothing after the trailer of line {trailer}")));
+            return fault("seq", format!("expected nothing after the trailer of line {trailer}"));
         }
         let AnyLine { seq, us, client, node, is_final, invoke, ok, fail, info, end } = line;
         if let Some(end) = end {
             let alone = seq.is_none() && us.is_none() && client.is_none();
             if !alone || invoke.is_some() || ok.is_some() || fail.is_some() || info.is_some() {
-                return Err(self.wrong("a trailer holds \"end\" alone".to_string()));
+                return fault("end", "a trailer holds \"end\" alone".to_string());
             }
             self.trailer = Some(self.line);
-            self.history.complete = end.events == self.events;
+            self.complete = end.events == self.events;
             return Ok(());
         }
         let (Some(seq), Some(at), Some(client)) = (seq, us, client) else {
-            return Err(self.wrong("expected \"seq\", \"us\" and \"client\"".to_string()));
+            return fault("", "expected \"seq\", \"us\" and \"client\"".to_string());
         };
         if let Some(last) = self.last_seq.filter(|last| *last >= seq) {
-            return Err(
-                self.wrong(format!("expected a \"seq\" above {last}, the one before, got {seq}"))
-            );
+            let what = format!("expected a \"seq\" above {last}, the one before, got {seq}");
+            return fault("seq", what);
         }
         if seq > SEQ_MAX {
-            return Err(self.wrong(format!("expected a \"seq\" of at most {SEQ_MAX}, got {seq}")));
+            let what = format!("expected a \"seq\" of at most {SEQ_MAX}, got {seq}");
+            return fault("seq", what);
         }
         self.last_seq = Some(seq);
         self.events += 1;
@@ -258,9 +286,10 @@ impl Reading {
             (None, Some(reply), None, None) => self.complete(stamp, client, Outcome::Ok(reply)),
             (None, None, Some(why), None) => self.complete(stamp, client, Outcome::Fail(why)),
             (None, None, None, Some(why)) => self.complete(stamp, client, Outcome::Info(why)),
-            _ => Err(self.wrong(
+            _ => fault(
+                "",
                 "expected exactly one of \"invoke\", \"ok\", \"fail\" and \"info\"".to_string(),
-            )),
+            ),
         }
     }
 
@@ -271,28 +300,29 @@ impl Reading {
         node: Option<NodeId>,
         is_final: bool,
         op: Op,
-    ) -> Result<(), HistoryError> {
+    ) -> Result<(), Fault> {
         match self.clients.get(&client) {
             None | Some(ClientState::Idle) => {}
             Some(ClientState::Open(_, line)) => {
-                return Err(self.wrong(format!(
-                    "client {client} invokes an operation while its operation of line {line} is \
-                     open"
-                )));
+                let what = format!(
+                    "client {client} invokes an operation while its operation of line {line} is open"
+                );
+                return fault("client", what);
             }
             Some(ClientState::Gone(line)) => {
-                return Err(self.wrong(format!(
-                    "client {client} goes on although its operation ended \"info\" in line \
-                     {line} and may still be open; help: go on under a new client number"
-                )));
+                let what = format!(
+                    "client {client} goes on although its operation ended \"info\" in line {line} and \
+                     may still be open; help: go on under a new client number"
+                );
+                return fault("client", what);
             }
         }
-        let Ok(number) = u32::try_from(self.history.operations.len()) else {
-            return Err(self.wrong(format!("more than {} operations", u32::MAX)));
+        let Ok(number) = u32::try_from(self.operations.len()) else {
+            return fault("invoke", format!("more than {} operations", u32::MAX));
         };
         let id = OperationId(number);
         self.clients.insert(client, ClientState::Open(id, self.line));
-        self.history.operations.push(Operation {
+        self.operations.push(Operation {
             id,
             client,
             node,
@@ -305,23 +335,17 @@ impl Reading {
         Ok(())
     }
 
-    fn complete(
-        &mut self,
-        stamp: Stamp,
-        client: ClientId,
-        outcome: Outcome,
-    ) -> Result<(), HistoryError> {
+    fn complete(&mut self, stamp: Stamp, client: ClientId, outcome: Outcome) -> Result<(), Fault> {
         let Some(ClientState::Open(id, _)) = self.clients.get(&client) else {
-            return Err(
-                self.wrong(format!("client {client} completes an operation, but has none open"))
-            );
+            let what = format!("client {client} completes an operation, but has none open");
+            return fault("client", what);
         };
-        let operation = &mut self.history.operations[id.0 as usize];
+        let operation = &mut self.operations[id.0 as usize];
         if let Outcome::Ok(reply) = &outcome
             && !operation.op.is_answered_by(reply)
         {
             let what = format!("the reply does not answer \"{}\"", operation.op);
-            return Err(self.wrong(what));
+            return fault("ok", what);
         }
         operation.completed = Some(stamp);
         let after = match outcome {
@@ -334,11 +358,8 @@ impl Reading {
     }
 
     fn end(self) -> History {
-        self.history
-    }
-
-    fn wrong(&self, what: String) -> HistoryError {
-        HistoryError::at(self.line, what)
+        let Reading { header, operations, complete, .. } = self;
+        History { header, operations: Operations::in_order(operations), complete }
     }
 }
 

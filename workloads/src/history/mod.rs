@@ -23,13 +23,16 @@ mod foreign;
 pub mod jepsen_edn;
 pub mod jepsen_log;
 pub mod jsonl;
+mod operations;
 
 use std::io::BufRead;
 
 use serde::{Deserialize, Serialize};
 
+use edn::Notation;
 pub use error::HistoryError;
 pub use jepsen_log::MISMATCH;
+pub use operations::{Disorder, Operations, SEQ_MAX};
 
 use crate::operation::{ClientId, NodeId, Op, Outcome, Reply};
 use crate::recording::{ModelName, Recording};
@@ -124,7 +127,7 @@ pub struct History {
     /// What the file says of itself.
     pub header: Header,
     /// By order of invocation; `operations[i].id == i`.
-    pub operations: Vec<Operation>,
+    pub operations: Operations,
     /// Whether the trailer was there and its count right. A checker must not pass a history that
     /// is cut off.
     pub complete: bool,
@@ -150,6 +153,8 @@ pub enum Format {
     JepsenLog,
     /// The events of a Jepsen run, one after the other.
     JepsenEdn,
+    /// The same in JSON, in an array or one after the other, as `elle-cli` reads them.
+    JepsenJson,
     /// The events of a history of Knossos, in one vector or list.
     Knossos,
     /// The events of a map of strings, as Porcupine's examples have them.
@@ -158,8 +163,14 @@ pub enum Format {
 
 impl Format {
     /// Every format.
-    pub const ALL: [Format; 5] =
-        [Format::Jsonl, Format::JepsenLog, Format::JepsenEdn, Format::Knossos, Format::PorcupineKv];
+    pub const ALL: [Format; 6] = [
+        Format::Jsonl,
+        Format::JepsenLog,
+        Format::JepsenEdn,
+        Format::JepsenJson,
+        Format::Knossos,
+        Format::PorcupineKv,
+    ];
 
     /// The kebab-case name.
     pub fn name(self) -> &'static str {
@@ -167,6 +178,7 @@ impl Format {
             Format::Jsonl => "jsonl",
             Format::JepsenLog => "jepsen-log",
             Format::JepsenEdn => "jepsen-edn",
+            Format::JepsenJson => "jepsen-json",
             Format::Knossos => "knossos",
             Format::PorcupineKv => "porcupine-kv",
         }
@@ -195,53 +207,93 @@ pub fn open(
     as_said: &Reading,
 ) -> Result<(Recording, Format), HistoryError> {
     let Reading { format, model, initial } = as_said;
+    if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+        input.consume(BYTE_ORDER_MARK.len());
+    }
     let sniffed = match format {
         Some(format) => *format,
         None => sniff(input.fill_buf()?)?,
     };
-    let registers = |history: History| match model {
-        None | Some(ModelName::Register) => Ok(Recording::Operations(history)),
-        Some(other) => Err(HistoryError::Unfit {
-            what: format!(
-                "a {} history is one of registers, not of a {}",
-                sniffed.name(),
-                other.name()
-            ),
-        }),
+    let as_told = |history: History| {
+        let recording = Recording::Operations(history);
+        match model {
+            Some(said) if *said != recording.model() => Err(HistoryError::Unfit {
+                what: format!(
+                    "this {} history is one of a {}, not of a {}",
+                    sniffed.name(),
+                    recording.model().name(),
+                    said.name()
+                ),
+            }),
+            _ => Ok(recording),
+        }
     };
     match sniffed {
         Format::Jsonl if initial.is_some() => Err(HistoryError::Unfit {
             what: "a jsonl history begins with every key absent: expected no initial value".into(),
         }),
-        Format::Jsonl => Ok((registers(jsonl::read(input)?)?, sniffed)),
+        Format::Jsonl => Ok((as_told(jsonl::read(input)?)?, sniffed)),
         Format::JepsenLog => {
             let initial = foreign::initial_value(initial.as_deref())?;
             let history = jepsen_log::read(input)?;
-            Ok((registers(foreign::with_initial(history, initial))?, sniffed))
+            Ok((as_told(foreign::with_initial(history, initial))?, sniffed))
+        }
+        Format::JepsenJson => {
+            foreign::read(input, Notation::Json, *format, *model, initial.as_deref())
         }
         Format::JepsenEdn | Format::Knossos | Format::PorcupineKv => {
-            foreign::read(input, *format, *model, initial.as_deref())
+            foreign::read(input, Notation::Edn, *format, *model, initial.as_deref())
         }
     }
 }
 
+/// What an editor may write before everything else.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The format by the first bytes. Of the EDN formats the reader finds out which.
 fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
     let text = start.trim_ascii_start();
+    let inside = text.get(1..).unwrap_or_default().trim_ascii_start();
+    let is_object = |text: &[u8]| {
+        text.first() == Some(&b'{')
+            && text.get(1..).unwrap_or_default().trim_ascii_start().starts_with(b"\"")
+    };
+    let line = || {
+        let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        format!("{:?}", String::from_utf8_lossy(&line[..line.len().min(40)]))
+    };
     match text.first() {
         None if start.is_empty() => Err(HistoryError::Empty),
-        Some(b'{') if text[1..].trim_ascii_start().starts_with(b"\"") => Ok(Format::Jsonl),
+        Some(b'{') if is_object(text) => {
+            // The header of ours is one line that names its version first.
+            let is_event = [&b"\"process\""[..], b"\"type\""];
+            let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+            let holds = |name: &&[u8]| line.windows(name.len()).any(|it| it == *name);
+            match inside.starts_with(b"\"history\"") || !is_event.iter().any(holds) {
+                true => Ok(Format::Jsonl),
+                false => Ok(Format::JepsenJson),
+            }
+        }
+        Some(b'[') if is_object(inside) => Ok(Format::JepsenJson),
         Some(b'{' | b'[' | b'(' | b';' | b'#') => Ok(Format::JepsenEdn),
         _ if text.starts_with(b"INFO") => Ok(Format::JepsenLog),
-        _ => {
-            let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-            let line = String::from_utf8_lossy(&line[..line.len().min(40)]).into_owned();
-            Err(HistoryError::UnknownFormat { found: format!("{line:?}") })
+        _ if start.starts_with(b"\x1f\x8b") => {
+            Err(HistoryError::UnknownFormat { found: "a gzip file; unpack it first".to_string() })
         }
+        _ if start.iter().take(64).any(|byte| *byte < b'\t' || *byte > 0xf7) => {
+            let found = "binary data; a history.fressian or test.jepsen of Jepsen must be written as EDN \
+                         first";
+            Err(HistoryError::UnknownFormat { found: found.to_string() })
+        }
+        _ => Err(HistoryError::UnknownFormat { found: line() }),
     }
 }
 
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+pub(crate) mod fuzz;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_foreign;

@@ -10,7 +10,7 @@ use crate::verdict::Verdict;
 use crate::workload::judge;
 
 /// A file with every kind of operation and outcome.
-const FILE: &str = r#"{"history":1,"workload":"register","nodes":3}
+pub(super) const FILE: &str = r#"{"history":1,"workload":"register","nodes":3}
 {"seq":0,"us":1520,"client":3,"node":"n1","invoke":{"write":{"key":"r3","value":7}}}
 {"seq":1,"us":1900,"client":3,"ok":"written"}
 {"seq":2,"us":2000,"client":4,"node":"n2","invoke":{"read":{"key":"r3"}}}
@@ -149,23 +149,23 @@ fn contradictions_are_told_with_their_line() {
         read(&mut "<html>\n".as_bytes()).unwrap_err().to_string(),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    line 2: client c1 completes an operation, but has none open
-    line 3: client c1 invokes an operation while its operation of line 2 is open
-    line 4: client c1 goes on although its operation ended "info" in line 3 and may still be open; help: go on under a new client number
-    line 3: expected a "seq" above 5, the one before, got 5
-    line 3: the reply does not answer "read r"
+    line 2, column 17: client c1 completes an operation, but has none open
+    line 3, column 17: client c1 invokes an operation while its operation of line 2 is open
+    line 4, column 17: client c1 goes on although its operation ended "info" in line 3 and may still be open; help: go on under a new client number
+    line 3, column 2: expected a "seq" above 5, the one before, got 5
+    line 3, column 28: the reply does not answer "read r"
     line 2, column 65: unknown field `colour`, expected one of `seq`, `us`, `client`, `node`, `final`, `invoke`, `ok`, `fail`, `info`, `end`
     line 2, column 43: unknown variant `reed`, expected one of `read`, `write`, `compare-and-set`, `delete`, `list`, `increment`, `append`, `read-list`, `enqueue`, `dequeue`, `read-queue`, `acquire`, `renew`, `release`, `write-guarded`, `read-guarded`, `transaction`, `once`
     line 2, column 38: expected a node such as "n1", got "x1"
-    line 2: expected exactly one of "invoke", "ok", "fail" and "info"
-    line 2: expected "seq", "us" and "client"
-    line 3: expected nothing after the trailer of line 2
+    line 2, column 1: expected exactly one of "invoke", "ok", "fail" and "info"
+    line 2, column 1: expected "seq", "us" and "client"
+    line 3, column 1: expected nothing after the trailer of line 2
     line 2, column 2: expected ident
-    line 1: expected a history of version 1, got version 9; help: use the release of splitbrain that wrote it
+    line 1, column 1: expected a history of version 1, got version 9; help: use the release of splitbrain that wrote it
     line 1, column 43: unknown field `x`, expected one of `history`, `workload`, `nodes`
     line 2, column 6: expected UTF-8
     line 1, column 1: expected an event with :f, got {:process 1, :type :invoke}
-    line 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got "<html>"
+    line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got "<html>"
     "#);
 }
 
@@ -174,7 +174,7 @@ fn a_line_without_end_is_refused_before_it_is_held() {
     let mut text = b"{\"history\":1,\"workload\":\"set\",\"nodes\":3}\n".to_vec();
     text.resize(jsonl::LINE_MAX * 2, b' ');
     let error = jsonl::read(&text[..]).unwrap_err().to_string();
-    assert!(error.starts_with("line 2: the line is longer than 16777216 bytes"), "{error}");
+    assert!(error.contains("the line is longer than 16777216 bytes"), "{error}");
 }
 
 #[test]
@@ -199,11 +199,19 @@ fn a_jepsen_log_is_read_as_one_register() {
     "#);
     let wrong = log.replace(":cas\t[3 4]", ":cas\t[3 x]");
     let error = read(&mut wrong.as_bytes()).unwrap_err().to_string();
-    assert_eq!(error, "line 2: expected a whole number or nil, got \"x\"");
+    assert_eq!(error, "line 2, column 39: expected a whole number or nil, got \"x\"");
 }
 
+/// The text log of an early Jepsen run.
+pub(super) const LOG: &str = "INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\
+     INFO  jepsen.util - 1\t:invoke\t:write\t3\n\
+     INFO  jepsen.util - 1\t:ok\t:write\t3\n\
+     INFO  jepsen.util - 0\t:ok\t:read\t3\n\
+     INFO  jepsen.util - 4\t:invoke\t:cas\t[3 0]\n\
+     INFO  jepsen.util - 4\t:fail\t:cas\t[3 0]\n";
+
 /// Small files of other tools, of every model.
-const FOREIGN: [&str; 5] = [
+pub(super) const FOREIGN: [&str; 5] = [
     "; a register\n[{:process 0, :type :invoke, :f :write, :value 1}\n \
      {:process -1, :type :invoke, :f :cas, :value [1 2], :time 1000}\n \
      {:process :nemesis, :type :info, :f :start}\n \
@@ -326,7 +334,7 @@ fn what_is_said_of_a_file_holds_and_what_does_not_fit_is_refused() {
     insta::assert_snapshot!(errors.join("\n"), @r#"
     expected a whole number or "nil" initially, got "x"
     line 1, column 1: expected acquire or release, the functions of a lock, got :read
-    line 1: expected a line that begins with "INFO  jepsen.util - "
+    line 1, column 1: expected a line that begins with "INFO  jepsen.util - "
     line 1, column 2: key must be a string
     a jsonl history begins with every key absent: expected no initial value
     "#);
@@ -361,7 +369,7 @@ fn contradictions_of_events_are_told_with_line_and_column() {
     line 2, column 1: expected :invoke, :ok, :fail or :info as :type, got :maybe
     line 1, column 1: expected whole numbers or nil as the values of a register, got :write "x"
     line 1, column 1: expected two values, [from to], got :cas 3
-    line 1, column 1: expected a function of a known model (read, write, cas; get, put, append; txn; acquire, release), got :frobnicate
+    line 1, column 1: expected a function of a known model (read, write, cas; get, put, append; txn; acquire, release; add, remove; transfer; enqueue, dequeue, drain), got :frobnicate
     line 1, column 1: expected an event with :key, got :put
     line 1, column 1: expected a number as :process, got [1]
     the history is empty: expected at least one event; nothing was recorded

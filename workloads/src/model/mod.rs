@@ -46,10 +46,13 @@
 //! assert!(matches!(decision, Decision::Impossible(refusal) if refusal.refused == 3));
 //! ```
 
+pub mod counter;
 pub mod key_value;
 pub mod multi_register;
 pub mod mutex;
+pub mod queue;
 pub mod register;
+pub mod set;
 
 use std::fmt;
 use std::hash::Hash;

@@ -1,83 +1,145 @@
-//! Nodes that are listed, or drawn by chance: once, or anew for each cut.
+//! What a partition cuts, listed or drawn by chance: once, or anew for each cut.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use splitbrain_workloads::operation::NodeId;
 
-/// Some nodes in an order, written `random`, `redrawn` or as a list.
+use crate::network::link::Link;
+
+/// Nodes in an order, groups of nodes or links, written `random`, `redrawn` or as a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Drawn {
+pub enum Drawn<T = NodeId> {
     /// By chance, when the plan is made.
     Random,
     /// By chance, anew for each cut of a partition that flaps.
     Redrawn,
     /// These.
-    Listed(Vec<NodeId>),
+    Listed(Vec<T>),
 }
 
-const EXPECTED: &str = "`random`, `redrawn` or a list of nodes such as `[n1, n2]`";
+/// What a list may hold.
+pub trait Member: Sized + Serialize {
+    /// What may be written, for messages.
+    const EXPECTED: &'static str;
+    /// What stands between two of them in words.
+    const BETWEEN: &'static str;
 
-impl fmt::Display for Drawn {
+    /// Reads one so that an error stands at its place.
+    ///
+    /// # Errors
+    ///
+    /// Those of the deserializer.
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error>;
+
+    /// The same in words.
+    fn words(&self) -> String;
+}
+
+impl Member for NodeId {
+    const EXPECTED: &'static str = "`random`, `redrawn` or a list of nodes such as `[n1, n2]`";
+    const BETWEEN: &'static str = "+";
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<NodeId, D::Error> {
+        crate::scalar::read(deserializer)
+    }
+
+    fn words(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Member for Vec<NodeId> {
+    const EXPECTED: &'static str =
+        "`random`, `redrawn` or a list of groups such as `[[n1, n2], [n3]]`";
+    const BETWEEN: &'static str = " | ";
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<NodeId>, D::Error> {
+        let group = Vec::<One<NodeId>>::deserialize(deserializer)?;
+        Ok(group.into_iter().map(|One(node)| node).collect())
+    }
+
+    fn words(&self) -> String {
+        let names: Vec<String> = self.iter().map(NodeId::to_string).collect();
+        names.join(NodeId::BETWEEN)
+    }
+}
+
+impl Member for Link {
+    const EXPECTED: &'static str =
+        "`random`, `redrawn` or a list of links such as `[n1->n2, client->n3]`";
+    const BETWEEN: &'static str = " ";
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Link, D::Error> {
+        crate::scalar::read(deserializer)
+    }
+
+    fn words(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl<T: Member> fmt::Display for Drawn<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Drawn::Random => f.write_str("random"),
             Drawn::Redrawn => f.write_str("redrawn"),
-            Drawn::Listed(nodes) => {
-                let names: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
-                f.write_str(&names.join("+"))
+            Drawn::Listed(members) => {
+                let words: Vec<String> = members.iter().map(Member::words).collect();
+                f.write_str(&words.join(T::BETWEEN))
             }
         }
     }
 }
 
-impl Serialize for Drawn {
+impl<T: Member> Serialize for Drawn<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Drawn::Random | Drawn::Redrawn => serializer.collect_str(self),
-            Drawn::Listed(nodes) => nodes.serialize(serializer),
+            Drawn::Listed(members) => members.serialize(serializer),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for Drawn {
+impl<'de, T: Member> Deserialize<'de> for Drawn<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DrawnVisitor)
+        deserializer.deserialize_any(DrawnVisitor(PhantomData))
     }
 }
 
-struct DrawnVisitor;
+struct DrawnVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for DrawnVisitor {
-    type Value = Drawn;
+impl<'de, T: Member> Visitor<'de> for DrawnVisitor<T> {
+    type Value = Drawn<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(EXPECTED)
+        f.write_str(T::EXPECTED)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Drawn, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Drawn<T>, E> {
         match text {
             "random" => Ok(Drawn::Random),
             "redrawn" => Ok(Drawn::Redrawn),
-            _ => Err(E::custom(format!("expected {EXPECTED}, got `{text}`"))),
+            _ => Err(E::custom(format!("expected {}, got `{text}`", T::EXPECTED))),
         }
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Drawn, A::Error> {
-        let mut nodes = Vec::new();
-        while let Some(Member(node)) = seq.next_element()? {
-            nodes.push(node);
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Drawn<T>, A::Error> {
+        let mut members = Vec::new();
+        while let Some(One(member)) = seq.next_element()? {
+            members.push(member);
         }
-        Ok(Drawn::Listed(nodes))
+        Ok(Drawn::Listed(members))
     }
 }
 
-/// A node of a list, read so that an error stands at its name.
-struct Member(NodeId);
+/// A member of a list.
+struct One<T>(T);
 
-impl<'de> Deserialize<'de> for Member {
+impl<'de, T: Member> Deserialize<'de> for One<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        crate::scalar::read(deserializer).map(Member)
+        T::read(deserializer).map(One)
     }
 }

@@ -1,10 +1,12 @@
 //! How a partition is written: the form is the one key of the forms that is given.
 
 use serde::{Deserialize, Serialize};
+use splitbrain_workloads::operation::NodeId;
 
 use super::{Direction, Drawn, Flap, OneWay, Partition, PartitionForm, Scope, Side};
 use crate::nemesis::Selector;
 use crate::network::Dials;
+use crate::network::link::Link;
 
 /// The parameters as they are written.
 #[derive(Default, Serialize, Deserialize)]
@@ -14,6 +16,10 @@ pub(super) struct Keys {
     isolate: Option<Selector>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     halves: Option<Drawn>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    groups: Option<Drawn<Vec<NodeId>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    links: Option<Drawn<Link>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     leader_side: Option<Side>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +50,8 @@ impl TryFrom<Keys> for Partition {
         let forms = [
             keys.isolate.map(PartitionForm::Isolate),
             keys.halves.map(PartitionForm::Halves),
+            keys.groups.map(PartitionForm::Groups),
+            keys.links.map(PartitionForm::Links),
             keys.leader_side.map(PartitionForm::LeaderSide),
             keys.majorities_ring.map(PartitionForm::MajoritiesRing),
             keys.bridge.map(PartitionForm::Bridge),
@@ -53,8 +61,8 @@ impl TryFrom<Keys> for Partition {
         match (given.next(), given.next()) {
             (Some(form), None) => Ok(Partition { form, direction, scope, dials, flap }),
             (first, _) => Err(format!(
-                "expected exactly one of `isolate`, `halves`, `leader-side`, `majorities-ring`, \
-                 `bridge`, `one-way`, got {}",
+                "expected exactly one of `isolate`, `halves`, `groups`, `links`, `leader-side`, \
+                 `majorities-ring`, `bridge`, `one-way`, got {}",
                 if first.is_none() { "none" } else { "several" }
             )),
         }
@@ -68,6 +76,8 @@ impl From<Partition> for Keys {
         match form {
             PartitionForm::Isolate(node) => keys.isolate = Some(node),
             PartitionForm::Halves(halves) => keys.halves = Some(halves),
+            PartitionForm::Groups(groups) => keys.groups = Some(groups),
+            PartitionForm::Links(links) => keys.links = Some(links),
             PartitionForm::LeaderSide(side) => keys.leader_side = Some(side),
             PartitionForm::MajoritiesRing(ring) => keys.majorities_ring = Some(ring),
             PartitionForm::Bridge(node) => keys.bridge = Some(node),

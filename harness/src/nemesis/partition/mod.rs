@@ -3,26 +3,30 @@
 //! Whatever its form, a partition comes down to a list of directed links. Bytes are held, never
 //! dropped: a TCP stream that lost bytes and went on would be corrupt, not cut.
 
+mod chance;
 mod cutting;
 mod drawn;
 mod keys;
+mod listed;
 mod shape;
 
 use std::fmt;
 
-use rand::seq::SliceRandom;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 use splitbrain_reports::record::OnLinks;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
+use self::chance::{all_but_the_largest, ends_of, half_of, random_groups, random_links, shuffled};
 use self::cutting::{Cutting, Redraw};
 use self::keys::Keys;
+use self::listed::{group_problems, link_problems, ring_problems, side_problems};
 use self::shape::Shape;
-use super::selector::{minority, some_free, unknown_node};
+use super::selector::{minority, some_free};
 use super::{Action, Fault, Problem, Selector, Skip, View};
 use crate::network::Dials;
+use crate::network::link::{Link, Party};
 use crate::suite::units::Time;
 
 pub use self::drawn::Drawn;
@@ -51,6 +55,10 @@ pub enum PartitionForm {
     Isolate(Selector),
     /// Some nodes from all the others.
     Halves(Drawn),
+    /// Groups of nodes from each other.
+    Groups(Drawn<Vec<NodeId>>),
+    /// These links and no others.
+    Links(Drawn<Link>),
     /// A minority of the nodes from the majority, with the leader on this side.
     LeaderSide(Side),
     /// Every node hears a majority, and no two hear the same one; the nodes in a ring.
@@ -150,10 +158,18 @@ partition: { one-way: { node: leader, direction: outbound }, at: 2s, for: 3s }
 partition: { majorities-ring: random, at: 2s, for: 3s }
 partition: { bridge: follower, at: 2s, for: 3s }
 partition: { halves: redrawn, flap: { cut: 1s, healed: 1s }, at: 2s, for: 5s }
+partition: { groups: [[n1, n2], [n3]], at: 2s, for: 3s }
+partition: { links: random, at: 2s, for: 3s }
+partition: { links: [n1->n2, client->n3], at: 2s, for: 3s }
 
 isolate      cuts each of the nodes meant off from every other node.
 halves       splits the nodes in two: `random`, `redrawn` for each cut of a
              flap, or the nodes of one side.
+groups       splits them in groups that do not reach each other: `random` (two
+             or more), `redrawn`, or every group as a list.
+links        cuts these links and no others, each in its one direction: `random`
+             (each between two nodes, even odds, at least one), `redrawn`, or a
+             list, in which `client` stands for all clients.
 leader-side  splits them into minority and majority, the leader on that side.
 majorities-ring   every node hears a majority, no two the same; the ring is
              `random`, `redrawn` for each cut of a flap, or a list of all nodes.
@@ -164,7 +180,8 @@ direction    `outbound` or `inbound`, as the victims see it: half of a cut, for
 scope        `peers` (the default) cuts links between nodes; `peers+clients`
              also those between the victims and their clients, `clients` those
              alone. The victims are the nodes meant, the side named, the
-             minority, or the smaller side of a bridge.
+             minority, the smaller side of a bridge, all groups but the largest,
+             or the nodes of the links listed.
 dials        `hold` (the default) lets a new connection wait, accepted and
              silent; `refuse` resets it at once.
 flap         cut and healed by turns, each of at least 10 ms.
@@ -185,6 +202,14 @@ Expect    the side without a majority stops serving; a store that lets it go on
                 format!("{} from the rest", Drawn::Listed(side.clone()))
             }
             PartitionForm::Halves(drawn) => format!("{drawn} halves"),
+            PartitionForm::Groups(Drawn::Listed(groups)) => {
+                format!("groups {}", Drawn::Listed(groups.clone()))
+            }
+            PartitionForm::Groups(drawn) => format!("{drawn} groups"),
+            PartitionForm::Links(Drawn::Listed(links)) => {
+                format!("links {}", Drawn::Listed(links.clone()))
+            }
+            PartitionForm::Links(drawn) => format!("{drawn} links"),
             PartitionForm::LeaderSide(Side::Minority) => "leader in a minority".to_string(),
             PartitionForm::LeaderSide(Side::Majority) => "leader in the majority".to_string(),
             PartitionForm::MajoritiesRing(ring) => format!("majorities ring {ring}"),
@@ -208,6 +233,8 @@ Expect    the side without a majority stops serving; a store that lets it go on
         match self.form {
             PartitionForm::Isolate(_) => "isolate",
             PartitionForm::Halves(_) => "halves",
+            PartitionForm::Groups(_) => "groups",
+            PartitionForm::Links(_) => "links",
             PartitionForm::LeaderSide(_) => "leader-side",
             PartitionForm::MajoritiesRing(_) => "majorities-ring",
             PartitionForm::Bridge(_) => "bridge",
@@ -224,6 +251,8 @@ Expect    the side without a majority stops serving; a store that lets it go on
             PartitionForm::Isolate(node) => Some(*node),
             PartitionForm::OneWay(one_way) => Some(one_way.node),
             PartitionForm::Halves(_)
+            | PartitionForm::Groups(_)
+            | PartitionForm::Links(_)
             | PartitionForm::LeaderSide(_)
             | PartitionForm::MajoritiesRing(_)
             | PartitionForm::Bridge(_) => None,
@@ -259,6 +288,12 @@ Expect    the side without a majority stops serving; a store that lets it go on
             PartitionForm::Halves(Drawn::Random) => {
                 PartitionForm::Halves(Drawn::Listed(half_of(all, rng)))
             }
+            PartitionForm::Groups(Drawn::Random) => {
+                PartitionForm::Groups(Drawn::Listed(random_groups(all, rng)))
+            }
+            PartitionForm::Links(Drawn::Random) => {
+                PartitionForm::Links(Drawn::Listed(random_links(&all, rng)))
+            }
             PartitionForm::MajoritiesRing(Drawn::Random) => {
                 PartitionForm::MajoritiesRing(Drawn::Listed(shuffled(all, rng)))
             }
@@ -275,12 +310,9 @@ Expect    the side without a majority stops serving; a store that lets it go on
             PartitionForm::OneWay(OneWay { direction, .. }) => Some(*direction),
             _ => self.direction,
         };
-        let drawn = match &self.form {
-            PartitionForm::Halves(drawn) | PartitionForm::MajoritiesRing(drawn) => Some(drawn),
-            _ => None,
-        };
-        let cutting = match (drawn, self.flap) {
-            (Some(Drawn::Redrawn), Some(_)) => {
+        let redrawn = self.form.redrawn().is_some();
+        let cutting = match (redrawn, self.flap) {
+            (true, Some(_)) => {
                 // Whatever is drawn, nobody knows beforehand whom it hits: all are victims.
                 let victims: Vec<NodeId> =
                     view.nodes.iter().map(|node| view.free(*node)).collect::<Result<_, _>>()?;
@@ -296,24 +328,35 @@ Expect    the side without a majority stops serving; a store that lets it go on
         };
         Ok(Box::new(match self.flap {
             None => cutting,
-            Some(flap) => cutting.flapping(flap, self.redraw(drawn, view, rng)),
+            Some(flap) => cutting.flapping(flap, self.redraw(view, rng)),
         }))
     }
 }
 
 impl Partition {
+    /// Whether who is cut off depends on who leads, though no selector says it all.
+    pub(super) fn needs_the_leader(&self) -> bool {
+        matches!(self.form, PartitionForm::LeaderSide(_) | PartitionForm::Bridge(Selector::Leader))
+    }
+
     /// Draws the links of each cut anew, where that is asked.
-    fn redraw(&self, drawn: Option<&Drawn>, view: &View, rng: &mut Stream) -> Option<Redraw> {
-        drawn.filter(|drawn| **drawn == Drawn::Redrawn)?;
+    fn redraw(&self, view: &View, rng: &mut Stream) -> Option<Redraw> {
+        self.form.redrawn()?;
         let mut rng = Stream::seed_from_u64(rng.next_u64());
         let (nodes, direction, scope) = (view.nodes.clone(), self.direction, self.scope);
-        let ring = matches!(self.form, PartitionForm::MajoritiesRing(_));
-        Some(Box::new(move || match ring {
-            true => {
+        let form = self.form.clone();
+        Some(Box::new(move || match form {
+            PartitionForm::MajoritiesRing(_) => {
                 let shape = Shape::Ring(shuffled(nodes.clone(), &mut rng));
                 shape.links(&nodes, &nodes, None, scope)
             }
-            false => {
+            PartitionForm::Groups(_) => {
+                let groups = random_groups(nodes.clone(), &mut rng);
+                let victims = all_but_the_largest(&groups);
+                Shape::Groups(groups).links(&nodes, &victims, direction, scope)
+            }
+            PartitionForm::Links(_) => random_links(&nodes, &mut rng),
+            _ => {
                 let side = half_of(nodes.clone(), &mut rng);
                 Shape::Split.links(&nodes, &side, direction, scope)
             }
@@ -337,15 +380,19 @@ impl Partition {
             let why = "a one-way cut already has a direction";
             add(&["direction"], why, "leave it out, or use `isolate` with `direction`");
         }
+        let links = matches!(self.form, PartitionForm::Links(_));
+        if links && self.direction.is_some() {
+            add(&["direction"], "links have a direction each", "leave `direction` out");
+        }
+        if links && self.scope != Scope::Peers {
+            let why = "links are named one by one, and those of clients are too";
+            add(&["scope"], why, "leave `scope` out, and list such as `client->n1`");
+        }
         if ring && self.scope.has_clients() {
             let why = "a majorities ring has no victims whose clients could be cut off";
             add(&["scope"], why, "leave `scope` out");
         }
-        let redrawn = match &self.form {
-            PartitionForm::Halves(Drawn::Redrawn) => Some("halves"),
-            PartitionForm::MajoritiesRing(Drawn::Redrawn) => Some("majorities-ring"),
-            _ => None,
-        };
+        let redrawn = self.form.redrawn();
         if let (Some(key), None) = (redrawn, self.flap) {
             let why = "`redrawn` draws anew for each cut, and there is only one";
             add(&[key], why, "add `flap: { cut: 300ms, healed: 200ms }`, or write `random`");
@@ -361,12 +408,32 @@ impl Partition {
 }
 
 impl PartitionForm {
+    /// The key of a form that is drawn anew for each cut.
+    fn redrawn(&self) -> Option<&'static str> {
+        match self {
+            PartitionForm::Halves(Drawn::Redrawn) => Some("halves"),
+            PartitionForm::Groups(Drawn::Redrawn) => Some("groups"),
+            PartitionForm::Links(Drawn::Redrawn) => Some("links"),
+            PartitionForm::MajoritiesRing(Drawn::Redrawn) => Some("majorities-ring"),
+            _ => None,
+        }
+    }
+
     fn nodes_needed(&self) -> u16 {
         match self {
             PartitionForm::LeaderSide(_)
             | PartitionForm::MajoritiesRing(_)
             | PartitionForm::Bridge(_) => 3,
-            PartitionForm::Isolate(_) | PartitionForm::Halves(_) | PartitionForm::OneWay(_) => 2,
+            PartitionForm::Isolate(_)
+            | PartitionForm::Halves(_)
+            | PartitionForm::Groups(_)
+            | PartitionForm::OneWay(_) => 2,
+            PartitionForm::Links(Drawn::Listed(links)) => {
+                // A cut between a node and its clients needs no other node.
+                let peers = |link: &Link| link.from != Party::Clients && link.to != Party::Clients;
+                if links.iter().any(peers) { 2 } else { 1 }
+            }
+            PartitionForm::Links(_) => 2,
         }
     }
 
@@ -381,9 +448,13 @@ impl PartitionForm {
             }],
             PartitionForm::Bridge(node) => node.problems(nodes, &["bridge"]),
             PartitionForm::Halves(Drawn::Listed(side)) => side_problems(side, nodes),
+            PartitionForm::Groups(Drawn::Listed(groups)) => group_problems(groups, nodes),
+            PartitionForm::Links(Drawn::Listed(links)) => link_problems(links, nodes),
             PartitionForm::MajoritiesRing(Drawn::Listed(ring)) => ring_problems(ring, nodes),
             PartitionForm::LeaderSide(_)
             | PartitionForm::Halves(_)
+            | PartitionForm::Groups(_)
+            | PartitionForm::Links(_)
             | PartitionForm::MajoritiesRing(_) => Vec::new(),
         }
     }
@@ -404,6 +475,25 @@ impl PartitionForm {
             }
             PartitionForm::Halves(_) => {
                 (some_free(&view.nodes, nodes / 2, view, rng)?, Shape::Split)
+            }
+            PartitionForm::Groups(drawn) => {
+                let groups = match drawn {
+                    Drawn::Listed(groups) => groups.clone(),
+                    Drawn::Random | Drawn::Redrawn => random_groups(view.nodes.clone(), rng),
+                };
+                let victims = all_but_the_largest(&groups);
+                let victims =
+                    victims.iter().map(|node| view.free(*node)).collect::<Result<_, _>>()?;
+                (victims, Shape::Groups(groups))
+            }
+            PartitionForm::Links(drawn) => {
+                let links = match drawn {
+                    Drawn::Listed(links) => links.clone(),
+                    Drawn::Random | Drawn::Redrawn => random_links(&view.nodes, rng),
+                };
+                let victims =
+                    ends_of(&links).map(|node| view.free(node)).collect::<Result<_, _>>()?;
+                (victims, Shape::Links(links))
             }
             PartitionForm::LeaderSide(side) => {
                 let leader = view.free_leader()?;
@@ -436,63 +526,6 @@ impl PartitionForm {
             }
         })
     }
-}
-
-/// The smaller half of the nodes, by chance, sorted.
-fn half_of(nodes: Vec<NodeId>, rng: &mut Stream) -> Vec<NodeId> {
-    let half = nodes.len() / 2;
-    let mut side = shuffled(nodes, rng);
-    side.truncate(half);
-    side.sort();
-    side
-}
-
-fn shuffled(mut nodes: Vec<NodeId>, rng: &mut Stream) -> Vec<NodeId> {
-    nodes.shuffle(rng);
-    nodes
-}
-
-fn side_problems(side: &[NodeId], nodes: u16) -> Vec<Problem> {
-    let mut problems = list_problems(side, nodes, "halves");
-    let message = if side.is_empty() {
-        "one side of the split is empty"
-    } else if problems.is_empty() && side.len() >= usize::from(nodes) {
-        "every node is on one side, which cuts nothing"
-    } else {
-        return problems;
-    };
-    problems.push(Problem {
-        keys: vec!["halves"],
-        message: message.to_string(),
-        help: Some("name the nodes of one side, such as `[n1, n2]`, or write `random`".to_string()),
-    });
-    problems
-}
-
-fn ring_problems(ring: &[NodeId], nodes: u16) -> Vec<Problem> {
-    let mut problems = list_problems(ring, nodes, "majorities-ring");
-    if problems.is_empty() && ring.len() < usize::from(nodes) {
-        problems.push(Problem {
-            keys: vec!["majorities-ring"],
-            message: format!("a ring of {} of {nodes} nodes", ring.len()),
-            help: Some("name every node once, or write `random`".to_string()),
-        });
-    }
-    problems
-}
-
-fn list_problems(listed: &[NodeId], nodes: u16, key: &'static str) -> Vec<Problem> {
-    let mut problems: Vec<Problem> =
-        listed.iter().flat_map(|node| unknown_node(*node, nodes, &[key])).collect();
-    let twice = (1..listed.len()).any(|place| listed[..place].contains(&listed[place]));
-    if twice {
-        problems.push(Problem {
-            keys: vec![key],
-            message: "a node is named twice".to_string(),
-            help: Some("name each node once, or write `random`".to_string()),
-        });
-    }
-    problems
 }
 
 impl fmt::Display for Direction {

@@ -16,6 +16,10 @@ pub(super) enum Shape {
     Split,
     /// The victims are cut off from the rest, and this node reaches both sides.
     Bridge(NodeId),
+    /// Each of these groups is cut off from every other one.
+    Groups(Vec<Vec<NodeId>>),
+    /// These links, those of clients included.
+    Links(Vec<Link>),
     /// Every node, in this order in a ring, hears a majority; no two hear the same one. The node
     /// at place i hears the majority's worth of consecutive places of which i is the middle one
     /// (Jepsen's `majorities-ring-perfect`).
@@ -30,6 +34,11 @@ impl Shape {
             Shape::Apart => near || far,
             Shape::Split => near != far,
             Shape::Bridge(bridge) => near != far && from != *bridge && to != *bridge,
+            Shape::Groups(groups) => {
+                let group = |node| groups.iter().position(|group| group.contains(&node));
+                group(from) != group(to)
+            }
+            Shape::Links(links) => links.contains(&Link::peers(from, to)),
             Shape::Ring(ring) => {
                 let place = |node| ring.iter().position(|other| *other == node);
                 let (Some(from), Some(to)) = (place(from), place(to)) else { return false };
@@ -56,6 +65,9 @@ impl Shape {
                     .filter(|(from, to)| from != to && self.cuts(victims, *from, *to))
                     .map(|(from, to)| Link::peers(from, to)),
             );
+        }
+        if let Shape::Links(listed) = self {
+            links.extend(listed);
         }
         if scope.has_clients() {
             links.extend(victims.iter().copied().flat_map(client_links));

@@ -32,6 +32,8 @@ pub(super) fn draw(mix: &Mix, nodes: u16, duration: Time, rng: &mut Stream) -> V
             start: Start::At(at),
             end: end(schedule),
             before,
+            keep: schedule.keep,
+            follow: schedule.follow,
         });
     }
     faults

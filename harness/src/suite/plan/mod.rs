@@ -19,7 +19,7 @@ use super::fault::FaultSpec;
 use super::gates::Gates;
 use super::problem::nearest;
 use super::require::Requirement;
-use super::schedule::{Condition, Schedule};
+use super::schedule::{Condition, Follow, Keep, Schedule};
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
 use super::{Defaults, FORMAT_VERSION, Run, Suite, limits};
@@ -76,6 +76,10 @@ pub struct PlannedFault {
     /// Time from the start of the load at which its heal begins at the latest, and after which it
     /// does not begin.
     pub before: Option<Time>,
+    /// What it must leave untouched, or it is skipped.
+    pub keep: Option<Keep>,
+    /// Whom it goes after while it is in force.
+    pub follow: Option<Follow>,
 }
 
 /// When a fault begins, in time from the start of the load.
@@ -284,6 +288,8 @@ fn plan_faults(run: &Run, nodes: u16, duration: Time, rng: &mut Stream) -> Vec<P
                 start,
                 end: end(schedule),
                 before: schedule.before,
+                keep: schedule.keep,
+                follow: schedule.follow,
             });
         }
     }
@@ -393,7 +399,8 @@ impl PlannedFault {
     /// The fault as a suite writes it. A suite has one bound for both conditions; where a plan has
     /// two, the end's is written.
     fn to_spec(&self) -> FaultSpec {
-        let mut schedule = Schedule { before: self.before, ..Schedule::default() };
+        let PlannedFault { before, keep, follow, .. } = *self;
+        let mut schedule = Schedule { before, keep, follow, ..Schedule::default() };
         match &self.start {
             Start::At(at) => schedule.at = Some(*at),
             Start::When { condition, from, at_most } => {
@@ -414,10 +421,19 @@ impl PlannedFault {
 
     /// The fault and its end in words for the report, such as "leader, for 1s".
     pub fn shape(&self) -> String {
-        match self.before {
-            Some(before) => format!("{}, {}, not beyond {before}", self.fault.shape(), self.end),
-            None => format!("{}, {}", self.fault.shape(), self.end),
+        let mut text = format!("{}, {}", self.fault.shape(), self.end);
+        if let Some(before) = self.before {
+            text.push_str(&format!(", not beyond {before}"));
         }
+        match self.keep {
+            Some(Keep::Majority) => text.push_str(", keeping a majority"),
+            None => {}
+        }
+        match self.follow {
+            Some(Follow::Leader) => text.push_str(", following the leader"),
+            None => {}
+        }
+        text
     }
 }
 

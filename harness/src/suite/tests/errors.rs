@@ -78,6 +78,17 @@ fn mistakes_of_meaning_are_shown_at_their_place() {
         "partition_of_one_node",
         &faults("partition: { isolate: leader, at: 2s, for: 1s }").replace("nodes: 3", "nodes: 1"),
     );
+    check("no_such_link", &faults("partition: { links: [n1->n2, n1-n3], at: 2s, for: 1s }"));
+    check("group_left_out", &faults("partition: { groups: [[n1], [n2]], at: 2s, for: 1s }"));
+    check(
+        "follow_without_a_leader",
+        &faults("kill: { node: n1, follow: leader, at: 2s, for: 1s }"),
+    );
+    check("keep_of_what_is_hit", &faults("kill: { node: all, keep: majority, at: 2s, for: 1s }"));
+    check(
+        "upgrade_too_slow",
+        &faults("upgrade: { node: all, to: copy, down: 5s, at: 2s, for: 6s }"),
+    );
     check("zero_time", &faults("kill: { node: leader, at: 2s, for: 0s }"));
     check("after_the_end", &faults("kill: { node: leader, at: 10s, for: 1s }"));
     check("every_less_than_for", &faults("kill: { node: leader, every: 1s, for: 2s }"));

@@ -2,8 +2,9 @@
 //! end within the run.
 
 use super::finding::{Findings, Path};
+use crate::nemesis::Selector;
 use crate::suite::fault::FaultSpec;
-use crate::suite::schedule::Condition;
+use crate::suite::schedule::{Condition, Keep};
 use crate::suite::units::Time;
 use crate::suite::{Run, limits, plan};
 
@@ -41,9 +42,41 @@ pub(super) fn check(
 }
 
 pub(super) fn check_parameters(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
+    check_follow(findings, path, spec);
+    check_keep(findings, path, spec, nodes);
     for problem in spec.fault.problems(nodes) {
         let place = problem.keys.iter().fold(path.clone(), |path, key| path.key(key));
         findings.add(place, problem.message).help = problem.help;
+    }
+}
+
+/// Only what is aimed at a leader can go after the next one.
+fn check_follow(findings: &mut Findings, path: &Path, spec: &FaultSpec) {
+    if spec.schedule.follow.is_some() && !spec.fault.is_aimed_at_the_leader() {
+        findings
+            .add(
+                path.name("follow"),
+                format!("this {} is not aimed at the leader", spec.fault.kind()),
+            )
+            .label("expected only where `leader` is the selector".to_string());
+    }
+}
+
+/// Whether the fault by itself could ever leave a majority.
+fn check_keep(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
+    let hits_too_many = match spec.fault.aimed_at() {
+        Some(Selector::Majority | Selector::All) => true,
+        Some(_) => nodes < 3,
+        None => false,
+    };
+    if spec.schedule.keep == Some(Keep::Majority) && hits_too_many {
+        findings
+            .add(
+                path.name("keep"),
+                format!("this {} never leaves a majority of {nodes}", spec.fault.kind()),
+            )
+            .label("it would always be skipped".to_string())
+            .help("aim at fewer nodes, or leave `keep` out");
     }
 }
 

@@ -49,8 +49,11 @@ impl Core {
         let ask = self.random.random_range(0..u64::MAX);
         // A bully knows who outranks it, unless the logs decide.
         let only_higher = self.settings.election == Election::Bully && !self.settings.completeness;
-        let asked: Vec<NodeId> =
-            self.peers.iter().copied().filter(|peer| !only_higher || *peer > self.me).collect();
+        let asked: Vec<NodeId> = self
+            .other_voters()
+            .into_iter()
+            .filter(|peer| !only_higher || *peer > self.me)
+            .collect();
         let mine = self.own_rank();
         let positions = BTreeMap::new();
         self.role = Role::Candidate(Candidate::Asking { ask, asked: asked.len(), mine, positions });

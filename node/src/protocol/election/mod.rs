@@ -83,7 +83,7 @@ impl Core {
         if matches!(self.role, Role::Leader(_)) {
             return self.tick_leader();
         }
-        if !self.votes() {
+        if !self.may_stand() {
             return self.tick_learner();
         }
         if self.now < self.suspicion.deadline {
@@ -152,6 +152,7 @@ impl Core {
         self.suspicion.heard = Some(self.now);
         self.suspicion.promised = self.now;
         self.suspicion.settled = true;
+        self.removed = false;
         self.observe_arrival();
         self.restart_suspicion();
         if bullies {

@@ -24,13 +24,13 @@ impl Core {
 
     /// Somebody who hears no leader that it may follow has found this node the best.
     pub(in super::super) fn on_nominate(&mut self, epoch: u64) {
-        let may_stand = match &self.role {
+        let nobody_leads = match &self.role {
             // The other has followed a later claim that nobody holds any more, so it can follow
             // this leader only under a claim that is later still.
             Role::Leader(leader) => epoch >= leader.claim.epoch && leader.demote_at.is_none(),
             _ => self.hears_leader(self.tolerated_silence() / 2).is_none(),
         };
-        if may_stand {
+        if nobody_leads && self.may_stand() {
             self.become_follower("stands for a later epoch");
             self.take_office(epoch);
         }
@@ -48,7 +48,7 @@ impl Core {
     }
 
     /// Stands although a leader may be alive.
-    pub(super) fn insist(&mut self) {
+    pub(in super::super) fn insist(&mut self) {
         self.become_follower("stands against a leader");
         if let Some(until) = self.promised_until() {
             // The leader that it has promised its vote to is refused from now on, and when the
@@ -67,8 +67,8 @@ impl Core {
 
     /// An operator wants this node to lead. The answer says that it has begun to try.
     pub(in super::super) fn promote(&mut self, origin: Origin) {
-        if !self.votes() {
-            let message = "it has lost its disk or is new, and has not caught up";
+        if !self.may_stand() {
+            let message = "it is no voter: it is new, has lost its disk, or has been removed";
             let failure = Failure::definite(FailureKind::Learner, message);
             return self.reply(origin, Outcome::Failed(failure));
         }

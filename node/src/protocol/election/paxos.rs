@@ -64,17 +64,27 @@ impl Core {
         self.role = Role::Candidate(Candidate::Preparing { ballot, promises, insists });
         self.restart_suspicion();
         self.write_acceptor(Acceptor { promised: ballot, ..acceptor });
-        self.counters.election_messages += self.peers.len() as u64;
-        for at in 0..self.peers.len() {
+        let configuration = self.configured.id;
+        for voter in self.other_voters() {
+            self.counters.election_messages += 1;
             // Another Prepare of this ballot, sent after a crash, would be another proposer's.
-            self.vote_message(self.peers[at], Message::Prepare { epoch, ballot });
+            self.vote_message(voter, Message::Prepare { epoch, ballot, configuration });
         }
         let own = Held::OwnPromise(epoch, ballot);
         if self.settings.durable_vote { self.once_durable(own) } else { self.release(own) }
     }
 
     /// Phase 1b.
-    pub(in super::super) fn on_prepare(&mut self, from: NodeId, epoch: u64, ballot: Ballot) {
+    pub(in super::super) fn on_prepare(
+        &mut self,
+        from: NodeId,
+        (epoch, ballot): (u64, Ballot),
+        configuration: EntryId,
+    ) {
+        if configuration < self.configured.id {
+            // Its majority may be none any more (`configuration.rs`).
+            return;
+        }
         // Who has promised itself to a ballot confirms no earlier leader any more, so this is
         // where a lease is respected; acceptances need not ask again.
         if self.carries_a_lease() || !self.admits_ballot(from, epoch, ballot) {
@@ -126,13 +136,14 @@ impl Core {
         (epoch, ballot): (u64, Ballot),
         promise: Promised,
     ) {
-        let needed = self.votes_needed();
         let current = self.hard.epoch == epoch;
+        let counts = self.configured.is_voter(from);
+        let needed = self.votes_needed();
         let Role::Candidate(Candidate::Preparing { ballot: own, promises, .. }) = &mut self.role
         else {
             return;
         };
-        if !current || *own != ballot {
+        if !current || *own != ballot || !counts {
             return;
         }
         promises.insert(from, promise);
@@ -187,13 +198,14 @@ impl Core {
     }
 
     pub(in super::super) fn on_accepted(&mut self, from: NodeId, epoch: u64, ballot: Ballot) {
-        let needed = self.votes_needed();
         let current = self.hard.epoch == epoch;
+        let counts = self.configured.is_voter(from);
+        let needed = self.votes_needed();
         let Role::Candidate(Candidate::Proposing { ballot: own, leader, by }) = &mut self.role
         else {
             return;
         };
-        if !current || *own != ballot {
+        if !current || *own != ballot || !counts {
             return;
         }
         by.insert(from);

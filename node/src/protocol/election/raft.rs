@@ -62,7 +62,7 @@ impl Core {
     fn count_pre_votes(&mut self) {
         match &self.role {
             Role::Candidate(Candidate::PreVote { granted, .. })
-                if granted.len() >= self.votes_needed() =>
+                if self.counted(granted) >= self.votes_needed() =>
             {
                 self.campaign(false);
             }
@@ -97,9 +97,9 @@ impl Core {
         self.role = Role::Candidate(Candidate::Vote { epoch, granted });
         self.restart_suspicion();
         let last = self.entries.last();
-        self.counters.election_messages += self.peers.len() as u64;
-        for at in 0..self.peers.len() {
-            self.vote_message(self.peers[at], Message::Vote { epoch, last });
+        for voter in self.other_voters() {
+            self.counters.election_messages += 1;
+            self.vote_message(voter, Message::Vote { epoch, last });
         }
         if self.settings.durable_vote {
             self.once_durable(Held::OwnVote(epoch));
@@ -159,13 +159,13 @@ impl Core {
     }
 
     fn count_vote(&mut self, from: NodeId, in_epoch: u64, granted_by_from: bool) {
-        let needed = self.votes_needed();
         let Role::Candidate(Candidate::Vote { epoch, granted }) = &mut self.role else { return };
         if *epoch != in_epoch || !granted_by_from {
             return;
         }
         granted.insert(from);
-        if granted.len() >= needed {
+        let granted = granted.clone();
+        if self.counted(&granted) >= self.votes_needed() {
             let claim = Claim { epoch: in_epoch, leader: self.me };
             self.become_leader(claim);
         }

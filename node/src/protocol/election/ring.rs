@@ -42,7 +42,7 @@ impl Core {
         let (mine, positions) = ((EntryId::ORIGIN, 0, self.me), BTreeMap::new());
         self.role = Role::Candidate(Candidate::Asking { ask, asked: 0, mine, positions });
         // Long enough to skip all others.
-        let nodes = self.peers.len() as u32 + 1;
+        let nodes = self.configured.voters as u32;
         self.suspicion.deadline = self.now + self.settings.ask_window * nodes;
         let round = Round { origin: self.me, ask, seen: Vec::new(), epoch: 0, alive: None };
         self.pass_on(round);
@@ -50,7 +50,7 @@ impl Core {
 
     /// Adds this node to a round and sends it to the next one.
     fn pass_on(&mut self, mut round: Round) {
-        if self.votes() {
+        if self.may_stand() {
             round.seen.push((self.me, self.entries.last()));
         }
         round.epoch = round.epoch.max(self.hard.epoch);
@@ -71,7 +71,7 @@ impl Core {
     }
 
     fn successor(&self, node: NodeId) -> NodeId {
-        let all = || self.peers.iter().copied().chain([self.me]);
+        let all = || self.other_voters().into_iter().chain([self.me]);
         all().filter(|other| *other > node).min().or_else(|| all().min()).unwrap_or(self.me)
     }
 

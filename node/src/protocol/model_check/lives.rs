@@ -262,8 +262,12 @@ impl Machine {
             match effect {
                 Effect::Send { to, message } => self.sent.push((to, message)),
                 Effect::Persist { notes, token } => self.pending.push_back((token, notes)),
-                // Evidence, answers and lines for people change nothing in the cluster.
-                Effect::Archive { .. } | Effect::Reply { .. } | Effect::Report(_) => {}
+                // Evidence, answers and lines for people change nothing in the cluster, and nobody
+                // changes its members.
+                Effect::Archive { .. }
+                | Effect::Reply { .. }
+                | Effect::Members(_)
+                | Effect::Report(_) => {}
                 Effect::Save { .. } | Effect::Purge { .. } => {
                     unreachable!("so few writes make no snapshot")
                 }
@@ -295,6 +299,8 @@ impl Machine {
             freshness,
             sessions,
             membership,
+            configured,
+            removed,
             suspicion,
             passing,
             lease,
@@ -304,6 +310,7 @@ impl Machine {
             // They are the same in every state of a node.
             me: _,
             peers: _,
+            founders: _,
             settings: _,
             // They were carried out.
             effects: _,
@@ -313,7 +320,8 @@ impl Machine {
         let time = (random, dice, now, wall, born, life, suspicion, freshness);
         let log = (hard, hard_token, entries, durable, committed, barrier);
         let data = (state, snapshots, relay, compared, sessions);
-        let others = (role, place, membership, passing, lease, forwards);
+        let members = (membership, configured, removed);
+        let others = (role, place, members, passing, lease, forwards);
         let here = (self.now, &self.disk, &self.pending, self.requests, self.starts);
         let mut hasher = DefaultHasher::new();
         format!("{time:?}{log:?}{data:?}{others:?}{here:?}").hash(&mut hasher);

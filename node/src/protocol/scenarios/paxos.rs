@@ -86,8 +86,10 @@ fn an_acceptance_survives_a_crash_and_without_durable_votes_one_epoch_may_have_t
 fn a_promise_and_an_acceptance_are_given_when_they_are_on_disk_and_not_before() {
     let mut bench = Bench::new(3, &["election=paxos"]);
     let ballot = Ballot { number: 1, proposer: N1 };
-    let messages =
-        [Message::Prepare { epoch: 7, ballot }, Message::Accept { epoch: 7, ballot, leader: N1 }];
+    let messages = [
+        Message::Prepare { epoch: 7, ballot, configuration: EntryId::ORIGIN },
+        Message::Accept { epoch: 7, ballot, leader: N1 },
+    ];
     for message in messages {
         bench.step(N2, Input::Message { from: N1, message });
         assert!(bench.wires.is_empty(), "the answer waits for the disk");

@@ -46,6 +46,8 @@ struct Tally {
     wiped: usize,
     /// Entries that followers handed on.
     relayed: usize,
+    /// Changes of the members that were committed.
+    changed: usize,
 }
 
 fn prove_each(
@@ -68,6 +70,7 @@ fn prove_each(
         tally.read_at_followers += verdict.read_at_followers;
         tally.wiped += verdict.wiped;
         tally.relayed += verdict.relayed;
+        tally.changed += verdict.changed;
     }
     tally
 }
@@ -174,6 +177,49 @@ fn with_entries_handed_on_from_follower_to_follower_the_raft_profile_keeps_every
     }
     let star = prove(&settings("raft", &[]), 0..10);
     assert_eq!(star.relayed, 0, "in a star nobody hands on");
+}
+
+#[test]
+fn with_members_added_and_removed_all_the_time_the_raft_profile_keeps_every_promise() {
+    members_change(&[], 0..SCHEDULES / 2);
+}
+
+#[test]
+fn with_members_changing_and_snapshots_all_the_time_the_raft_profile_keeps_every_promise() {
+    let Tally { installed, .. } = members_change(&["snapshot-entries=7"], 0..SCHEDULES / 2);
+    assert!(installed > 500, "only {installed} snapshots took the place of a log");
+}
+
+/// Every safe election, and every way to acknowledge by which a majority does.
+#[test]
+fn with_members_changing_every_safe_setting_keeps_every_promise() {
+    for overrides in [
+        &["reads=lease"][..],
+        &["election=paxos"],
+        &["election=most-recent"],
+        &["election=seniority"],
+        &["election=bully"],
+        &["election=ring"],
+        &["topology=chain"],
+        &["level=applied"],
+        &["replication=sync"],
+        &["replication=semi-sync", "fallback=never", "replicas=2"],
+        &["replication=isr", "min-in-sync=3", "replica-lag=200ms"],
+        &["suspicion=adaptive", "suspicion-max=1s"],
+        &["apply-delay=150ms", "snapshot-entries=20"],
+    ] {
+        members_change(overrides, 0..150);
+    }
+}
+
+fn members_change(overrides: &[&str], seeds: std::ops::Range<u64>) -> Tally {
+    let count = seeds.end - seeds.start;
+    let shape = |seed| Shape::of(seed).with_changes_of_members();
+    let tally = prove_each(&settings("raft", overrides), seeds, shape);
+    let Tally { acknowledged, changed, .. } = tally;
+    assert!(acknowledged > 5 * count, "only {acknowledged} writes in {count} schedules");
+    assert!(changed as u64 > count, "only {changed} changes in {count} schedules");
+    tally
 }
 
 #[test]

@@ -72,6 +72,13 @@ fn an_election_by_half_of_the_votes_is_found() {
 }
 
 #[test]
+fn a_change_of_members_before_the_last_is_settled_is_found() {
+    let (plant, settings) = (Plant::ChangeTwiceAtOnce, settings("raft", &[]));
+    let shape = |seed| Shape::of(seed).with_changes_of_members();
+    is_found_among(plant, settings, shape, 1000, "lost");
+}
+
+#[test]
 fn an_election_of_the_longer_log_is_found() {
     is_found(Plant::LongerLogWins, SNAPSHOTS, 3000, "leader completeness");
 }

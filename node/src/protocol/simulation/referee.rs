@@ -310,6 +310,11 @@ impl Referee {
         }
     }
 
+    /// How many changes of the members were committed.
+    pub(super) fn changes_of_members(&self) -> usize {
+        self.committed.iter().filter(|(entry, _)| entry.change.is_configuration()).count()
+    }
+
     /// How many grants clients were told of.
     pub(super) fn grants(&self) -> usize {
         self.grants.len()

@@ -6,6 +6,7 @@ mod disk;
 mod faults;
 mod lock_clients;
 mod lock_service;
+mod operator;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub(super) struct Shape {
     doubles_forwards: bool,
     /// Whether disks are lost, and how.
     wipes: Wipes,
+    /// Nodes that are no members at first; with some, an operator adds and removes members.
+    spares: u16,
 }
 
 /// Whether disks are lost.
@@ -67,6 +70,7 @@ impl Shape {
             reads_anywhere: false,
             doubles_forwards: false,
             wipes: Wipes::Never,
+            spares: 0,
         }
     }
 }
@@ -82,6 +86,11 @@ impl Shape {
 
     pub(super) fn with_wipes(self, wipes: Wipes) -> Self {
         Shape { wipes, ..self }
+    }
+
+    /// An operator adds and removes members all the time.
+    pub(super) fn with_changes_of_members(self) -> Self {
+        Shape { spares: 2, ..self }
     }
 
     /// Few faults, in a network and on disks that are quick: for what takes a quiet second to show.
@@ -136,6 +145,8 @@ pub(super) struct Verdict {
     pub(super) wiped: usize,
     /// How many entries followers handed on.
     pub(super) relayed: usize,
+    /// How many changes of the members were committed.
+    pub(super) changed: usize,
     pub(super) schedule: Vec<String>,
 }
 
@@ -167,6 +178,8 @@ enum Event {
         saved: Saved,
     },
     Client(u64),
+    /// Somebody changes the members.
+    Operator,
     /// The same of one that wants locks.
     LockClient(u64),
     /// A client asks for something that it may have asked for before.
@@ -272,7 +285,7 @@ impl World {
             trace: false,
             schedule: Vec::new(),
         };
-        for id in (1..=shape.nodes).map(NodeId) {
+        for id in (1..=shape.nodes + shape.spares).map(NodeId) {
             let node = Node {
                 core: None,
                 wall: WallTime::default(),
@@ -296,6 +309,9 @@ impl World {
             world.at(Duration::from_millis(500 + client), Event::Client(client));
         }
         world.at(Duration::from_millis(700), Event::Fault);
+        if shape.spares > 0 {
+            world.at(Duration::from_millis(600), Event::Operator);
+        }
         world
     }
 
@@ -331,6 +347,7 @@ impl World {
         let acknowledged = self.referee.acknowledged.len();
         let lost = if converged { self.lost() } else { 0 };
         let grants = self.referee.grants();
+        let changed = self.referee.changes_of_members();
         let World { installed, wiped, relayed, read_at_followers, schedule, .. } = self;
         Verdict {
             safety,
@@ -341,6 +358,7 @@ impl World {
             grants,
             wiped,
             relayed,
+            changed,
             read_at_followers,
             schedule,
         }
@@ -379,27 +397,33 @@ impl World {
         }
     }
 
-    /// How many acknowledged writes the first node's log does not hold. After convergence that is
-    /// every node's.
+    /// How many acknowledged writes the leader's log does not hold. After convergence that is every
+    /// member's.
     fn lost(&self) -> usize {
-        let core = self.nodes.values().find_map(|node| node.core.as_ref());
-        core.map_or(0, |core| self.referee.lost(core).len())
+        self.leading().map_or(0, |core| self.referee.lost(core).len())
     }
 
-    /// Whether one leader is followed by all, it has committed all of its log, and all have applied
-    /// that.
+    /// The latest of those that lead.
+    fn leading(&self) -> Option<&Core> {
+        let cores = self.nodes.values().filter_map(|node| node.core.as_ref());
+        cores.filter(|core| core.leader() == Some(core.me)).max_by_key(|core| core.epoch())
+    }
+
+    /// Whether one leader is followed by all members, it has committed all of its log, and all have
+    /// applied that.
     fn has_converged(&self) -> bool {
-        let cores: Option<Vec<&Core>> =
-            self.nodes.values().map(|node| node.core.as_ref()).collect();
-        let Some(cores) = cores else { return false };
-        let Some(leader) = cores.iter().find(|core| core.leader() == Some(core.me)) else {
+        if self.nodes.values().any(|node| node.core.is_none()) {
             return false;
-        };
+        }
+        let Some(leader) = self.leading() else { return false };
+        let is_member = |id: &NodeId| leader.configured.members.seat(*id).is_some();
+        let members = self.nodes.iter().filter(|(id, _)| is_member(id));
+        let cores: Vec<&Core> = members.filter_map(|(_, node)| node.core.as_ref()).collect();
         leader.state.applied() == leader.entries.last_index()
             && cores
                 .iter()
                 .all(|core| core.leader() == Some(leader.me) && core.state == leader.state)
-            && cores.iter().all(|core| core.votes())
+            && cores.iter().all(|core| core.may_stand())
     }
 
     fn happen(&mut self, event: Event) -> Result<(), Violation> {
@@ -430,6 +454,7 @@ impl World {
             Event::Written { node, life, number, saved } => self.written(node, life, number, saved),
             Event::Timer { node, life } => self.timer(node, life),
             Event::Client(client) => self.client(client),
+            Event::Operator => self.operate(),
             Event::LockClient(client) => self.lock_client(client),
             Event::Ask(asked, retries) => self.ask(asked, retries),
             Event::LockAsked { from, life, number, ask } => {
@@ -457,6 +482,7 @@ impl World {
     fn restart(&mut self, id: NodeId) {
         let entropy = self.random.random_range(0..u64::MAX);
         let peers = (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != id).collect();
+        let joins = id.0 > self.shape.nodes;
         let Some(node) = self.nodes.get_mut(&id) else { return };
         if node.core.is_some() {
             return;
@@ -465,7 +491,8 @@ impl World {
         let notes = node.disk.iter().cloned();
         let remembered =
             Remembered::replay(node.saved.clone(), node.purged, notes).expect("a disk replays");
-        node.core = Some(Core::new(id, peers, self.settings.clone(), remembered, entropy, now));
+        let core = Core::new(id, peers, self.settings.clone(), remembered, entropy, now);
+        node.core = Some(if joins { core.joining() } else { core });
         node.wall = WallTime(CLOCK + entropy % CLOCK_SKEW);
         node.timer = None;
         node.disk_busy_until = self.now;
@@ -548,6 +575,7 @@ impl World {
             }
             Effect::Purge { upto } => self.purge(id, upto),
             Effect::Lock { number, ask } => self.ask_lock_service(id, number, ask),
+            Effect::Members(_) => {}
             Effect::Archive { entries, .. } => return self.referee.cut(&entries, id),
             Effect::Reply { id, outcome } => return self.answer(id, outcome),
             Effect::Report(report) => {
@@ -590,6 +618,11 @@ impl World {
         let late = self.chance(2 * self.shape.loss);
         let micros = self.random.random_range(if late { 1_000..400_000 } else { 50..1_500 });
         self.at(self.now + Duration::from_micros(micros), Event::Deliver { from, to, message });
+    }
+
+    /// One of all nodes.
+    fn any_node(&mut self) -> NodeId {
+        NodeId(self.random.random_range(1..=self.shape.nodes + self.shape.spares))
     }
 
     fn chance(&mut self, percent: u32) -> bool {

@@ -27,6 +27,7 @@ use rustc_hash::FxHashMap;
 use super::findings::{Candidate, Findings, Rank};
 use super::list::{Access, List, accesses, lists};
 use super::story;
+use crate::checker::unjudged;
 use crate::history::{History, OperationId};
 use crate::operation::{Key, Outcome, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -38,6 +39,9 @@ const NAME: &str = "transactions";
 
 /// Judges the transactions of a history; single appends and reads are transactions of one step.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let lists = match lists(history) {
         Ok(lists) => lists,
         Err(why) => return Judgement::unknown(NAME, why),

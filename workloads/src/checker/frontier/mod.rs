@@ -106,8 +106,11 @@ pub struct Overrun {
 
 /// Judges calls, in any order, part by part. Takes time in proportion to their number where few are
 /// open at once, and exponential in the number of those that are open at once and change the state,
-/// up to the budget.
+/// up to the budget. Calls of which one ends before it began are undecided.
 pub fn decide<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], budget: Budget) -> Decision {
+    if let Some(overrun) = backwards::<M>(calls) {
+        return Decision::Undecided(overrun);
+    }
     let mut undecided = None;
     for part in parts(model, calls) {
         match search::search(model, calls, &part, budget) {
@@ -132,7 +135,19 @@ pub fn witness<M: Model + ?Sized>(
     calls: &[CallOf<M>],
     budget: Budget,
 ) -> Result<Vec<Vec<usize>>, Box<Decision>> {
+    if let Some(overrun) = backwards::<M>(calls) {
+        return Err(Box::new(Decision::Undecided(overrun)));
+    }
     parts(model, calls).iter().map(|part| search::order(model, calls, part, budget)).collect()
+}
+
+/// The first call that ends before it began: no order can be asked of such.
+fn backwards<M: Model + ?Sized>(calls: &[CallOf<M>]) -> Option<Overrun> {
+    let is_backwards = |call: &CallOf<M>| call.ended.is_some_and(|ended| ended < call.began);
+    let index = calls.iter().position(is_backwards)?;
+    let (from, to) = (calls[index].ended.unwrap_or_default(), calls[index].began);
+    let why = format!("call {index}, which ended at {from}, before it began at {to}");
+    Some(Overrun { from, to, why })
 }
 
 /// The indices of the calls of each part, by order of their beginnings; parts by first use.

@@ -11,7 +11,7 @@ use crate::checker::brute_force;
 use crate::checker::fuzz::agree;
 use crate::checker::replay::{replay, replay_calls};
 use crate::checker::testing::{self, file, random};
-use crate::history::{History, OperationId};
+use crate::history::{History, OperationId, Operations};
 use crate::model::key_value::{self, KeyValue};
 use crate::model::multi_register::{MultiRegister, Step};
 use crate::model::mutex::{self, Mutex};
@@ -50,8 +50,9 @@ pub(in crate::checker) fn repeats_case(stream: &mut Stream, case: usize) -> Resu
     };
     let core = core(&Register, &calls, &refusal);
     let kept: Vec<OperationId> = core.calls.iter().map(|it| ids[*it]).collect();
-    let mut small = history.clone();
-    small.operations.retain(|operation| kept.contains(&operation.id));
+    let few = history.operations.iter().filter(|operation| kept.contains(&operation.id));
+    let operations = Operations::new(few.cloned().collect()).expect("a part is in order");
+    let small = History { operations, ..history.clone() };
     let small = file(&small);
     if !core.is_minimal || brute_force::judge_file(&small)?.possible {
         return Err(format!("{small}\nproves nothing of\n{text}"));

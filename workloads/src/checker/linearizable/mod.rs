@@ -25,7 +25,8 @@ mod zones;
 use rustc_hash::FxHashSet;
 
 use crate::checker::findings::{Candidate, Findings, Rank, counted};
-use crate::checker::frontier::{Budget, Decision, Refusal};
+use crate::checker::frontier::{Budget, Decision, Overrun, Refusal};
+use crate::checker::unjudged;
 use crate::checker::versions::{Oddity, Versions, beyond_registers, by_key};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op};
@@ -33,7 +34,7 @@ use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 pub(super) use proof::{Touch, close};
 pub use screen::Screen;
-pub use set::{check_set, witness_set};
+pub use set::{check_set, undecided_set, witness_set};
 
 use blocks::Blocks;
 use proof::Proof;
@@ -49,6 +50,9 @@ const NAME: &str = "linearizable";
 ///
 /// Reads, writes, compare-and-sets and deletes, final reads among them; local reads are left out.
 pub fn check_registers(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     if let Some(why) = beyond_registers(history) {
         return Judgement::unknown(NAME, why);
     }
@@ -86,10 +90,16 @@ pub fn check_registers(history: &History) -> Judgement {
 }
 
 /// Only whether one order of all operations exists, as [`check_registers`] finds it, without saying
-/// why not and without the lists. Of a refusal it says nothing but that there is one.
+/// why not. Of a refusal it says nothing but that there is one. Cut-off histories, lists over registers
+/// and operations that are none of registers are undecided; an empty history has an order.
 pub fn decide_registers(history: &History, budget: Budget) -> Decision {
+    let screened = Screened::of(history);
+    if let Some(why) = beyond(history, screened.lists) {
+        let to = history.operations.last().map_or(0, |last| last.invoked.seq);
+        return Decision::Undecided(Overrun { from: 0, to, why });
+    }
     let mut undecided = None;
-    for (key, operations) in Screened::of(history).unproven {
+    for (key, operations) in screened.unproven {
         if let Ok(versions) = Versions::of(history, key, &operations) {
             let mut findings = Findings::new();
             let mut sink = Sink { findings: &mut findings, key: 0, found: false };
@@ -123,6 +133,9 @@ pub fn witness_registers(
     history: &History,
     budget: Budget,
 ) -> Result<Vec<(Key, Vec<OperationId>)>, String> {
+    if !history.complete {
+        return Err("the history is cut off".to_string());
+    }
     if let Some(why) = beyond_registers(history) {
         return Err(why);
     }
@@ -147,6 +160,17 @@ pub fn witness_registers(
         Ok((key.clone(), order.map_err(|why| format!("of {key}, {why}"))?))
     })
     .collect()
+}
+
+/// Why a decision about each key would be none about the history.
+fn beyond(history: &History, lists: u64) -> Option<String> {
+    if !history.complete {
+        return Some("the history cut off: its trailer is missing or counts other events".into());
+    }
+    if lists > 0 {
+        return Some(format!("{lists} lists over registers, which no key decides"));
+    }
+    beyond_registers(history)
 }
 
 /// What the first look leaves over.

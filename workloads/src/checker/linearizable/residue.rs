@@ -5,7 +5,7 @@ use crate::checker::findings::Findings;
 use crate::checker::frontier::{self, Budget, Core, Decision, Overrun};
 use crate::checker::story;
 use crate::checker::versions::Versions;
-use crate::history::{History, Operation, OperationId};
+use crate::history::{History, Operation, OperationId, Operations};
 use crate::model::register::{self, Register};
 use crate::model::{CallOf, Model};
 use crate::operation::{Key, Outcome, Reason};
@@ -83,7 +83,8 @@ fn named(history: &History, key: &Key, kept: &[OperationId], until: u64) -> Opti
         operation
     });
     let header = history.header.clone();
-    let small = History { header, operations: operations.collect(), complete: true };
+    let small =
+        History { header, operations: Operations::in_order(operations.collect()), complete: true };
     let all: Vec<OperationId> = small.operations.iter().map(|operation| operation.id).collect();
     let versions = Versions::of(&small, key.clone(), &all).ok()?;
     let mut findings = Findings::new();

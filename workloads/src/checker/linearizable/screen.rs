@@ -141,17 +141,20 @@ impl Register {
         if self.is_odd {
             return;
         }
+        // Whoever gives operations one by one may give such as no history can hold.
+        self.is_odd |= end(operation) < begin(operation);
         match (&operation.op, &operation.outcome) {
             (Op::Read { .. }, Outcome::Ok(Reply::Read(seen))) => self.read(operation, *seen),
-            (Op::Write { value, .. }, Outcome::Ok(_) | Outcome::Info(_)) => {
+            (Op::Write { value, .. }, Outcome::Ok(Reply::Written) | Outcome::Info(_)) => {
                 self.write(operation, *value);
             }
             (Op::CompareAndSet { expect, value, .. }, outcome) => {
                 self.compare_and_set(operation, *expect, *value, outcome);
             }
             (Op::Delete { .. }, outcome) => self.is_odd |= !matches!(outcome, Outcome::Fail(_)),
-            (Op::Read { .. } | Op::Write { .. }, _) => {}
-            // Not for registers.
+            (Op::Read { .. }, Outcome::Fail(_) | Outcome::Info(_))
+            | (Op::Write { .. }, Outcome::Fail(_)) => {}
+            // Not for registers, or no answer to what was asked.
             _ => self.is_odd = true,
         }
     }

@@ -19,6 +19,7 @@ use super::NAME;
 use crate::checker::findings::{Candidate, Findings, Rank};
 use crate::checker::plants::{Plant, is_planted};
 use crate::checker::story;
+use crate::checker::unjudged;
 use crate::checker::versions::{NEVER, Place, begin, end};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
@@ -30,6 +31,9 @@ use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 /// Adds are [`Op::Write`]s of a key under the common prefix, every value once; reads are
 /// [`Op::List`]s of the prefix. Local lists are left out.
 pub fn check_set(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let set = match Set::of(history) {
         Ok(set) => set,
         Err(why) => return Judgement::unknown(NAME, why),
@@ -53,6 +57,11 @@ pub fn check_set(history: &History) -> Judgement {
     judgement
 }
 
+/// Why nothing can be said of a set, if so.
+pub fn undecided_set(history: &History) -> Option<String> {
+    Set::of(history).err()
+}
+
 /// An order of all adds and lists that explains every answer, of a history of a set that passes.
 /// `replay` says whether it is one.
 ///
@@ -60,6 +69,9 @@ pub fn check_set(history: &History) -> Judgement {
 ///
 /// Why there is none.
 pub fn witness_set(history: &History) -> Result<Vec<OperationId>, String> {
+    if !history.complete {
+        return Err("the history is cut off".to_string());
+    }
     let set = Set::of(history)?;
     let judgement = check_set(history);
     if judgement.verdict == Verdict::Fail {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::super::super::{Input, NodeId, Outcome, Request, RoleName};
+use super::super::super::{Input, Outcome, Request, RoleName};
 use super::super::referee::{Asked, ONCE, Violation};
 use super::{CLIENT_PATIENCE, CLOCK, Event, LOAD, RETRIES_MAX, World};
 use crate::state::{Change, Command, Query};
@@ -66,7 +66,7 @@ impl World {
     }
 
     pub(super) fn ask(&mut self, asked: Asked, retries: u32) -> Result<(), Violation> {
-        let to = NodeId(self.random.random_range(1..=self.shape.nodes));
+        let to = self.any_node();
         let id = self.next_request;
         self.next_request += 1;
         let node = &self.nodes[&to];

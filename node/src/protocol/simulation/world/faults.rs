@@ -35,7 +35,7 @@ impl World {
                 }
             }
             5 => {
-                for id in (1..=self.shape.nodes).map(NodeId) {
+                for id in self.nodes.keys().copied().collect::<Vec<_>>() {
                     self.crash(id);
                 }
             }
@@ -52,7 +52,7 @@ impl World {
         });
         match leader {
             Some(leader) if self.random.random_range(0..2) == 0 => leader,
-            _ => NodeId(self.random.random_range(1..=self.shape.nodes)),
+            _ => self.any_node(),
         }
     }
 
@@ -83,8 +83,9 @@ impl World {
     fn cut(&mut self, victim: NodeId) {
         let way = self.random.random_range(0..4);
         self.holds = self.random.random_range(0..2) == 0;
-        let other = NodeId(self.random.random_range(1..=self.shape.nodes));
-        for peer in (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != victim) {
+        let other = self.any_node();
+        let peers: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for peer in peers.into_iter().filter(|peer| *peer != victim) {
             if way == 3 && peer != other {
                 continue;
             }

@@ -1,26 +1,35 @@
-//! Histories of other tools: from the events that [`super::events`] pairs to the calls of a model,
-//! with the rules that each format's own tool has.
+//! Histories of other tools: from the events that [`super::events`] pairs to operations of ours or to
+//! the calls of a model, with the rules that each format's own tool has.
 //!
-//! | format | file | default model and initial value |
+//! | format | file | a register holds at first |
 //! |---|---|---|
-//! | `knossos` | one EDN vector or list of events | by its functions; registers hold 0 |
-//! | `jepsen-edn` | EDN events, one after the other | by its functions; registers are absent |
-//! | `porcupine-kv` | the same, with `:key`; get, put, append of strings | `key-value`; empty strings |
+//! | `knossos` | one EDN vector or list of events | 0 |
+//! | `jepsen-edn` | EDN events, one after the other | nothing |
+//! | `jepsen-json` | the same in JSON, in an array or one after the other | nothing |
+//! | `porcupine-kv` | EDN events with `:key`; get, put, append of strings | the empty string |
 //!
 //! In all of them `:fail` certainly did not happen, a compare-and-set included, so that nothing is
-//! known of what it saw; `:info` and what is still open at the end may have happened; and a read
-//! that is `:ok` with `nil` says nothing. A value of an invocation is what is asked, and of a read
-//! it is not looked at. The text logs of early Jepsen runs have rules of their own, see
-//! [`super::jepsen_log`].
+//! known of what it saw; `:info` and what is still open at the end may have happened. A value of an
+//! invocation is what is asked, and of a read it is not looked at. The model is found out from the
+//! functions; what each means stands in the file of the model. The text logs of early Jepsen runs have
+//! rules of their own, see [`super::jepsen_log`].
 
-use std::collections::BTreeMap;
+mod bank;
+mod counter;
+mod list_append;
+mod queue;
+mod set;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::sync::Arc;
 
-use super::edn::Edn;
+use super::edn::{Edn, Notation};
 use super::error::HistoryError;
 use super::events::{self, End, Told, shortened};
-use super::{FORMAT_VERSION, Format, Header, History, Micros, Operation, OperationId, Stamp};
+use super::{
+    FORMAT_VERSION, Format, Header, History, Micros, Operation, OperationId, Operations, Stamp,
+};
 use crate::model::key_value::{self, KeyValue};
 use crate::model::multi_register::{MultiRegister, Seen, Step};
 use crate::model::mutex::{self, Mutex};
@@ -31,38 +40,54 @@ use crate::recording::{Calls, ModelName, Recording};
 /// The name that the one register of a history without keys gets.
 pub(super) const KEY: &str = "register";
 
-/// Reads EDN events for a model; without one, for that which has these functions. Says in which of
-/// the EDN formats they were.
+/// Reads events for a model; without one, for that which has these functions. Says in which of the
+/// formats they were.
 pub(super) fn read(
     input: impl BufRead,
+    notation: Notation,
     format: Option<Format>,
     model: Option<ModelName>,
     initial: Option<&str>,
 ) -> Result<(Recording, Format), HistoryError> {
-    let (told, are_enclosed) = events::read(input)?;
+    let (told, are_enclosed) = events::read(input, notation)?;
     let model = match model {
         Some(model) => model,
         None => model_of(&told)?,
     };
-    let format = format.unwrap_or(match (model, are_enclosed) {
-        (ModelName::KeyValue, _) => Format::PorcupineKv,
-        (_, true) => Format::Knossos,
-        (_, false) => Format::JepsenEdn,
+    let format = format.unwrap_or(match (notation, model, are_enclosed) {
+        (Notation::Json, ..) => Format::JepsenJson,
+        (Notation::Edn, ModelName::KeyValue, _) => Format::PorcupineKv,
+        (Notation::Edn, _, true) => Format::Knossos,
+        (Notation::Edn, _, false) => Format::JepsenEdn,
     });
-    let initial = initial.or(match (format, model) {
-        (Format::Knossos, ModelName::Register | ModelName::MultiRegister) => Some("0"),
-        _ => None,
-    });
+    if initial.is_some()
+        && matches!(
+            model,
+            ModelName::Set
+                | ModelName::ListAppend
+                | ModelName::FifoQueue
+                | ModelName::UnorderedQueue
+        )
+    {
+        let what = format!("a {} begins empty: expected no initial value", model.name());
+        return Err(unfit(what));
+    }
+    let zero = (format == Format::Knossos).then_some("0");
     let recording = match model {
         ModelName::Register => {
-            Recording::Operations(with_initial(history(&told)?, initial_value(initial)?))
+            let initial = initial_value(initial.or(zero))?;
+            Recording::Operations(with_initial(history(&told)?, initial))
         }
         ModelName::KeyValue => {
             let model = KeyValue { initial: Arc::from(initial.unwrap_or_default()) };
             Recording::KeyValue(calls(model, &told, key_value_call)?)
         }
         ModelName::MultiRegister => {
-            Recording::MultiRegister(calls(multi_register(initial)?, &told, transaction)?)
+            let is_elle = told.iter().any(|it| has_step(it, &["r", "w"]));
+            // In the short names of Elle, what was never written is read as nil.
+            let initial = initial.or(if is_elle { None } else { zero });
+            let model = multi_register(initial, is_elle)?;
+            Recording::MultiRegister(calls(model, &told, |told| transaction(told, is_elle))?)
         }
         ModelName::Mutex => {
             let held = match initial {
@@ -70,30 +95,80 @@ pub(super) fn read(
                 Some("held") => true,
                 Some(other) => {
                     let what = format!("expected \"free\" or \"held\" initially, got \"{other}\"");
-                    return Err(HistoryError::Unfit { what });
+                    return Err(unfit(what));
                 }
             };
             Recording::Mutex(calls(Mutex { held }, &told, mutex_call)?)
         }
+        ModelName::ListAppend => {
+            let operations = told.iter().map(list_append::operation);
+            let operations = operations.collect::<Result<Vec<_>, _>>()?;
+            Recording::Operations(history_of("append", &told, operations))
+        }
+        ModelName::Set => set::recording(&told)?,
+        ModelName::Bank => Recording::Operations(bank::history(&told, initial)?),
+        ModelName::Counter => Recording::Counter(counter::history(&told, initial)?),
+        ModelName::FifoQueue => Recording::FifoQueue(queue::history(&told, true)?),
+        ModelName::UnorderedQueue => Recording::UnorderedQueue(queue::history(&told, false)?),
     };
     Ok((recording, format))
 }
 
-/// The model whose functions these are, by the first.
+/// The model whose functions these are. Where a name says nothing, as `read` does, the others do, and
+/// of sets and counters what was read.
 fn model_of(told: &[Told]) -> Result<ModelName, HistoryError> {
-    // A history in which no client did anything is right by any model.
-    let Some(first) = told.first() else { return Ok(ModelName::Register) };
+    let mut named = told.iter().filter(|it| it.function != "read");
+    let Some(first) = named.next() else {
+        // A history in which no client did anything is right by any model.
+        return Ok(match told.iter().any(is_of_steps) {
+            true => ModelName::MultiRegister,
+            false => ModelName::Register,
+        });
+    };
     Ok(match first.function.as_str() {
-        "read" | "write" | "cas" => ModelName::Register,
-        "get" | "put" | "append" => ModelName::KeyValue,
+        "txn" if told.iter().any(|it| has_step(it, &["append"])) => ModelName::ListAppend,
         "txn" => ModelName::MultiRegister,
+        "write" if told.iter().any(is_of_steps) => ModelName::MultiRegister,
+        "write" | "cas" => ModelName::Register,
+        "get" | "put" | "append" => ModelName::KeyValue,
         "acquire" | "release" => ModelName::Mutex,
+        "transfer" => ModelName::Bank,
+        "enqueue" | "dequeue" | "drain" => ModelName::UnorderedQueue,
+        "remove" => ModelName::Set,
+        "add" if told.iter().any(reads_number) => ModelName::Counter,
+        "add" => ModelName::Set,
         other => {
             return Err(first.place.wrong(format!(
                 "expected a function of a known model (read, write, cas; get, put, append; txn; \
-                 acquire, release), got :{other}"
+                 acquire, release; add, remove; transfer; enqueue, dequeue, drain), got :{other}"
             )));
         }
+    })
+}
+
+/// Whether it reads one number, as of a counter, perhaps behind a key.
+fn reads_number(told: &Told) -> bool {
+    let End::Ok(seen) = &told.end else { return false };
+    let asks_with_key = matches!(&told.asked, Edn::Sequence(items) if items.len() == 2);
+    told.function == "read"
+        && match seen {
+            Edn::Int(_) => true,
+            Edn::Sequence(items) => asks_with_key && matches!(items.as_slice(), [_, Edn::Int(_)]),
+            _ => false,
+        }
+}
+
+/// Whether what was asked are the steps of a transaction.
+fn is_of_steps(told: &Told) -> bool {
+    has_step(told, &["r", "w", "read", "write", "append"])
+}
+
+/// Whether what was asked are the steps of a transaction, one of them of these.
+fn has_step(told: &Told, names: &[&str]) -> bool {
+    let Edn::Sequence(steps) = &told.asked else { return false };
+    steps.iter().any(|step| {
+        let Edn::Sequence(words) = step else { return false };
+        words.first().is_some_and(|what| names.iter().any(|name| what.is_named(name)))
     })
 }
 
@@ -112,22 +187,12 @@ pub(super) fn initial_value(text: Option<&str>) -> Result<Option<Value>, History
 
 /// Writes the initial value of every key before everything, by a client of its own: a history of
 /// ours begins with all keys absent.
-pub(super) fn with_initial(mut history: History, initial: Option<Value>) -> History {
+pub(super) fn with_initial(history: History, initial: Option<Value>) -> History {
     let Some(value) = initial else { return history };
     let mut keys: Vec<Key> = history.operations.iter().map(|it| it.op.key().clone()).collect();
     keys.sort();
     keys.dedup();
-    let taken: std::collections::BTreeSet<ClientId> =
-        history.operations.iter().map(|it| it.client).collect();
-    let client = (0..=u32::MAX).map(ClientId).find(|client| !taken.contains(client));
-    let client = client.expect("fewer operations than client numbers");
-    let shift = 2 * keys.len() as u64;
-    for operation in &mut history.operations {
-        operation.invoked.seq += shift;
-        if let Some(completed) = &mut operation.completed {
-            completed.seq += shift;
-        }
-    }
+    let client = free_client(&history);
     let write = |(index, key): (usize, Key)| Operation {
         id: OperationId(0),
         client,
@@ -138,39 +203,78 @@ pub(super) fn with_initial(mut history: History, initial: Option<Value>) -> Hist
         completed: Some(Stamp { seq: 2 * index as u64 + 1, at: Micros(0) }),
         outcome: Outcome::Ok(Reply::Written),
     };
-    let mut operations: Vec<Operation> = keys.into_iter().enumerate().map(write).collect();
-    operations.append(&mut history.operations);
-    for (operation, id) in operations.iter_mut().zip(0..) {
+    let first: Vec<Operation> = keys.into_iter().enumerate().map(write).collect();
+    let operations = Operations::in_order(behind(first, history.operations));
+    History { operations, ..history }
+}
+
+/// A client that does nothing in a history.
+fn free_client(history: &History) -> ClientId {
+    let taken: BTreeSet<ClientId> = history.operations.iter().map(|it| it.client).collect();
+    let free = (0..=u32::MAX).map(ClientId).find(|client| !taken.contains(client));
+    free.expect("fewer operations than client numbers")
+}
+
+/// Operations that are over before the others begin, and the others behind them.
+fn behind(first: Vec<Operation>, later: Operations) -> Vec<Operation> {
+    let shift = 2 * first.len() as u64;
+    let mut all = first;
+    for mut operation in later.into_vec() {
+        operation.invoked.seq += shift;
+        if let Some(completed) = &mut operation.completed {
+            completed.seq += shift;
+        }
+        all.push(operation);
+    }
+    for (operation, id) in all.iter_mut().zip(0..) {
         operation.id = OperationId(id);
     }
-    history.operations = operations;
-    history
+    all
 }
 
 /// Operations on registers, as a history of ours.
 fn history(told: &[Told]) -> Result<History, HistoryError> {
-    let header = Header { history: FORMAT_VERSION, workload: "register".to_string(), nodes: 0 };
-    let mut operations = Vec::with_capacity(told.len());
-    for (told, id) in told.iter().zip(0..) {
-        let (op, outcome) = register_operation(told)?;
-        let is_over = told.end != End::Open;
-        let completed = is_over.then_some(Stamp {
-            // Of an :info nobody asks when it was said.
-            seq: told.ended.unwrap_or(told.began + 1),
-            at: told.completed_at,
-        });
-        operations.push(Operation {
+    let operations = told.iter().map(register_operation).collect::<Result<Vec<_>, _>>()?;
+    Ok(history_of("register", told, operations))
+}
+
+/// A history of ours, of what was told and what each is in our vocabulary.
+fn history_of(workload: &str, told: &[Told], operations: Vec<(Op, Outcome)>) -> History {
+    let header = Header { history: FORMAT_VERSION, workload: workload.to_string(), nodes: 0 };
+    let operations = told.iter().zip(operations).zip(0..).map(|((told, (op, outcome)), id)| {
+        let completed = told.ended.map(|seq| Stamp { seq, at: told.completed_at });
+        Operation {
             id: OperationId(id),
             client: told.client,
             node: None,
             op,
             is_final: false,
             invoked: Stamp { seq: told.began, at: told.invoked_at },
-            completed: completed.filter(|_| told.ended.is_some()),
+            completed,
             outcome,
-        });
+        }
+    });
+    History { header, operations: Operations::in_order(operations.collect()), complete: true }
+}
+
+/// The outcome of what was not answered, or with nothing.
+fn no_answer(end: &End) -> Outcome {
+    match end {
+        End::Ok(_) => Outcome::Info(Reason::new("nil")),
+        End::Fail => Outcome::Fail(Reason::new("fail")),
+        End::Info => Outcome::Info(Reason::new("info")),
+        End::Open => Outcome::Info(Reason::new("open")),
     }
-    Ok(History { header, operations, complete: true })
+}
+
+fn unfit(what: String) -> HistoryError {
+    HistoryError::Unfit { what }
+}
+
+/// The error that an operation is none of its model.
+fn wrong(told: &Told, expected: &str, got: &Edn) -> HistoryError {
+    let got = shortened(got);
+    told.place.wrong(format!("expected {expected}, got :{} {got}", told.function))
 }
 
 fn register_operation(told: &Told) -> Result<(Op, Outcome), HistoryError> {
@@ -211,10 +315,7 @@ fn register_operation(told: &Told) -> Result<(Op, Outcome), HistoryError> {
     };
     let outcome = match (&told.end, reply) {
         (End::Ok(_), Some(reply)) => Outcome::Ok(reply),
-        (End::Ok(_), None) => Outcome::Info(Reason::new("nil")),
-        (End::Fail, _) => Outcome::Fail(Reason::new("fail")),
-        (End::Info, _) => Outcome::Info(Reason::new("info")),
-        (End::Open, _) => Outcome::Info(Reason::new("open")),
+        (end, _) => no_answer(end),
     };
     Ok((op, outcome))
 }
@@ -310,42 +411,46 @@ fn mutex_call(told: &Told) -> Result<Encoded<Mutex>, HistoryError> {
 }
 
 /// `0` for all registers, or `x=0,y=1` for these.
-fn multi_register(initial: Option<&str>) -> Result<MultiRegister, HistoryError> {
-    let Some(initial) = initial else { return Ok(MultiRegister::default()) };
+fn multi_register(initial: Option<&str>, is_elle: bool) -> Result<MultiRegister, HistoryError> {
+    let never_written = is_elle.then(|| Arc::from("nil"));
+    let Some(initial) = initial else {
+        return Ok(MultiRegister { otherwise: never_written, ..MultiRegister::default() });
+    };
     if !initial.contains('=') {
-        let otherwise = (initial != "nil").then(|| Arc::from(initial));
+        let otherwise = match initial {
+            "nil" => never_written,
+            initial => Some(Arc::from(initial)),
+        };
         return Ok(MultiRegister { initial: BTreeMap::new(), otherwise });
     }
     let mut values = BTreeMap::new();
     for pair in initial.split(',') {
         let Some((key, value)) = pair.split_once('=') else {
             let what = format!("expected values such as \"x=0,y=0\" initially, got \"{pair}\"");
-            return Err(HistoryError::Unfit { what });
+            return Err(unfit(what));
         };
         values.insert(Key::new(key.trim()), Arc::from(value.trim()));
     }
-    Ok(MultiRegister { initial: values, otherwise: None })
+    Ok(MultiRegister { initial: values, otherwise: never_written })
 }
 
-fn transaction(told: &Told) -> Result<Encoded<MultiRegister>, HistoryError> {
+fn transaction(told: &Told, is_elle: bool) -> Result<Encoded<MultiRegister>, HistoryError> {
     let wrong = |got: &Edn| {
         let got = shortened(got);
         let what = "expected a :txn of steps such as [[:read :x nil] [:write :y 1]]";
         told.place.wrong(format!("{what}, got :{} {got}", told.function))
     };
     let Edn::Sequence(asked) = &told.asked else { return Err(wrong(&told.asked)) };
-    if told.function != "txn" {
-        return Err(wrong(&told.asked));
-    }
     let mut steps = Vec::with_capacity(asked.len());
     for step in asked {
         match step {
             Edn::Sequence(words) => match words.as_slice() {
-                [Edn::Keyword(what), key, value] => match what.as_str() {
-                    "read" | "r" => steps.push(Step::Read(text_key(key))),
-                    "write" | "w" => steps.push(Step::Write(text_key(key), text(value))),
-                    _ => return Err(wrong(step)),
-                },
+                [what, key, ..] if what.is_named("read") || what.is_named("r") => {
+                    steps.push(Step::Read(text_key(key)));
+                }
+                [what, key, value] if what.is_named("write") || what.is_named("w") => {
+                    steps.push(Step::Write(text_key(key), text(value)));
+                }
                 _ => return Err(wrong(step)),
             },
             _ => return Err(wrong(step)),
@@ -356,7 +461,7 @@ fn transaction(told: &Told) -> Result<Encoded<MultiRegister>, HistoryError> {
             let seen = steps.iter().zip(answered).map(|(step, answer)| match (step, answer) {
                 (Step::Write(..), _) => Ok(None),
                 (Step::Read(_), Edn::Sequence(words)) => match words.as_slice() {
-                    [_, _, Edn::Nil] => Ok(None),
+                    [_, _, Edn::Nil] if !is_elle => Ok(None),
                     [_, _, value] => Ok(Some(text(value))),
                     _ => Err(wrong(answer)),
                 },

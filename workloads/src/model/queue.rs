@@ -1,0 +1,126 @@
+//! The models of queues: first in, first out, and in any order. Elements may be added more than once.
+//! [`crate::checker::queue`] is the near-linear judge of elements that are not.
+
+use crate::model::{Asked, Model};
+use crate::operation::Key;
+
+/// A queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// Which element a dequeue takes.
+    pub order: Order,
+}
+
+/// Which element a dequeue takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The one that was added first.
+    FirstIn,
+    /// Any.
+    Any,
+    /// Any, and no call finds the queue empty. Elements then have nothing to do with one another and
+    /// are judged one by one; a dequeue of unknown outcome helps to explain nothing, as no answer
+    /// needs an element gone, and must not be among the calls.
+    AnyNeverEmpty,
+}
+
+/// What is asked of a queue; elements as the history writes them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// Adds an element.
+    Enqueue(Key),
+    /// Takes an element. Which one it was given stands here as well as in the answer, where it is known,
+    /// so that it can be judged with the others of its element.
+    Dequeue(Option<Key>),
+}
+
+/// What a queue answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// It was added.
+    Done,
+    /// This element was taken; `None` if there was none.
+    Took(Option<Key>),
+}
+
+impl Model for Queue {
+    /// The elements: in their order, or sorted where there is none.
+    type State = Vec<Key>;
+    type Input = Input;
+    type Output = Output;
+
+    fn initial(&self) -> Vec<Key> {
+        Vec::new()
+    }
+
+    fn step(&self, held: &Vec<Key>, input: &Input, output: Option<&Output>) -> Option<Vec<Key>> {
+        let mut held = held.clone();
+        match (input, output) {
+            (Input::Enqueue(element), None | Some(Output::Done)) => {
+                let at = match self.order {
+                    Order::FirstIn => held.len(),
+                    Order::Any | Order::AnyNeverEmpty => held.partition_point(|it| it < element),
+                };
+                held.insert(at, element.clone());
+            }
+            (Input::Dequeue(_), Some(Output::Took(None))) if held.is_empty() => {}
+            (Input::Dequeue(_), Some(Output::Took(Some(element)))) => {
+                let at = held.iter().position(|it| it == element)?;
+                if self.order == Order::FirstIn && at > 0 {
+                    return None;
+                }
+                held.remove(at);
+            }
+            // Of unknown outcome: of a queue in order it can only have been the first.
+            (Input::Dequeue(_), None) if self.order == Order::FirstIn => {
+                if !held.is_empty() {
+                    held.remove(0);
+                }
+            }
+            _ => return None,
+        }
+        Some(held)
+    }
+
+    fn part<'a>(&self, input: &'a Input) -> Option<&'a Key> {
+        match (self.order, input) {
+            (Order::AnyNeverEmpty, Input::Enqueue(element) | Input::Dequeue(Some(element))) => {
+                Some(element)
+            }
+            _ => None,
+        }
+    }
+
+    fn only_looks(&self, _: &Input, output: Option<&Output>) -> bool {
+        matches!(output, Some(Output::Took(None)))
+    }
+
+    fn explains(&self, (cause, _): Asked<'_, Self>, (_, output): Asked<'_, Self>) -> bool {
+        match (cause, output) {
+            // Without an order, an element more explains nobody who was given another one.
+            (Input::Enqueue(element), Some(Output::Took(Some(taken))))
+                if self.order != Order::FirstIn =>
+            {
+                element == taken
+            }
+            (Input::Enqueue(_), Some(Output::Took(None))) => self.order == Order::FirstIn,
+            (_, Some(Output::Took(_))) => true,
+            (_, Some(Output::Done) | None) => self.order == Order::FirstIn,
+        }
+    }
+
+    fn show_state(&self, held: &Vec<Key>) -> String {
+        let held: Vec<&str> = held.iter().map(Key::as_str).collect();
+        format!("[{}]", held.join(" "))
+    }
+
+    fn show_call(&self, input: &Input, output: Option<&Output>) -> String {
+        match (input, output) {
+            (Input::Enqueue(element), Some(_)) => format!("enqueue {element}: ok"),
+            (Input::Enqueue(element), None) => format!("enqueue {element}, unknown"),
+            (Input::Dequeue(_), Some(Output::Took(Some(element)))) => format!("dequeue: {element}"),
+            (Input::Dequeue(_), Some(_)) => "dequeue: nothing".to_string(),
+            (Input::Dequeue(_), None) => "dequeue, unknown".to_string(),
+        }
+    }
+}
