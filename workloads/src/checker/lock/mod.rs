@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use super::findings::{Candidate, Findings, Rank};
 use super::versions::Place;
 use super::{linearizable, lost_write, story};
-use crate::history::{History, Operation, OperationId};
+use crate::history::{History, Operation, OperationId, Operations};
 use crate::operation::{ClientId, Key, Op, Outcome, Reason, Reply, Token};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
@@ -96,9 +96,10 @@ fn as_registers(history: &History) -> History {
         }
         operation
     };
+    let operations = history.operations.iter().map(plain).collect();
     History {
         header: history.header.clone(),
-        operations: history.operations.iter().map(plain).collect(),
+        operations: Operations::in_order(operations),
         complete: history.complete,
     }
 }

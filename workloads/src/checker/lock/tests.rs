@@ -6,7 +6,7 @@ use rand::RngExt;
 use crate::checker::brute_force;
 use crate::checker::golden::told;
 use crate::checker::testing::{file, header, history};
-use crate::history::{History, Micros, Operation, OperationId, Stamp};
+use crate::history::{History, Micros, Operation, OperationId, Operations, Stamp};
 use crate::operation::{
     ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Token, Value,
 };
@@ -138,10 +138,7 @@ fn random(random: &mut Stream) -> History {
         let index = random.random_range(0..operations.len());
         alter(random, &mut operations, index);
     }
-    operations.sort_by_key(|operation| operation.invoked.seq);
-    for (index, operation) in operations.iter_mut().enumerate() {
-        operation.id = OperationId(index as u32);
-    }
+    let operations = Operations::new(operations).unwrap();
     History { header: header("lock"), operations, complete: true }
 }
 
