@@ -312,6 +312,10 @@ pub struct Judgement {
     pub anomalies: Vec<Anomaly>,
     /// How many anomalies were found of each kind, listed or not.
     pub found: BTreeMap<AnomalyKind, u64>,
+    /// Of each kind the culprit that began last, listed or not. Those that are listed are the clearest,
+    /// and need not be the latest; whoever asks whether any began after some moment asks here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last: BTreeMap<AnomalyKind, OperationId>,
     /// What was counted on the way, such as `acknowledged` or `lost`, by kebab-case name.
     pub counts: BTreeMap<String, u64>,
 }
@@ -321,6 +325,14 @@ impl Judgement {
     /// nobody reads the second hundred; `found` counts them all.
     pub const ANOMALIES_MAX: usize = 100;
 
+    /// Counts one more anomaly.
+    pub(crate) fn count(&mut self, kind: AnomalyKind, culprit: OperationId) {
+        *self.found.entry(kind).or_insert(0) += 1;
+        // Ids are given in the order of invocation.
+        let last = self.last.entry(kind).or_insert(culprit);
+        *last = culprit.max(*last);
+    }
+
     /// An undecided judgement and why.
     pub fn unknown(checker: &str, summary: impl Into<String>) -> Self {
         Judgement {
@@ -329,6 +341,7 @@ impl Judgement {
             summary: summary.into(),
             anomalies: Vec::new(),
             found: BTreeMap::new(),
+            last: BTreeMap::new(),
             counts: BTreeMap::new(),
         }
     }

@@ -212,7 +212,7 @@ fn with_searched(mut judgement: Judgement, searched: Vec<Anomaly>) -> Judgement 
         return judgement;
     }
     for anomaly in searched {
-        *judgement.found.entry(anomaly.kind).or_insert(0) += 1;
+        judgement.count(anomaly.kind, anomaly.culprit);
         judgement.anomalies.push(anomaly);
     }
     judgement.anomalies.truncate(Judgement::ANOMALIES_MAX);

@@ -450,3 +450,18 @@ fn an_accepted_write_that_is_gone_is_lost() {
       c1 wrote g0=2 at n1, acknowledged at 0.060 s; at the end c9 read g0=1 at n1 from 0.190 s to 0.195 s, although 1 was in place before 2 was sent: 2 is gone and nothing overwrote it.
     ");
 }
+
+#[test]
+fn the_last_culprit_is_told_although_only_the_first_hundred_are_listed() {
+    let mut lines = String::from("c1 n1 1-2 acquire l0 100000 under 1\n");
+    for number in 2..=150 {
+        let at = number * 10;
+        lines += &format!("c{number} n1 {at}-{} acquire l0 100000 under {number}\n", at + 5);
+    }
+    let judgement = &judge(&history("lock", &lines))[0];
+    let kind = crate::verdict::AnomalyKind::TwoHolders;
+    assert_eq!((judgement.found[&kind], judgement.anomalies.len()), (149, 100));
+    assert_eq!(judgement.last[&kind], OperationId(149));
+    let listed = judgement.anomalies.iter().map(|anomaly| anomaly.culprit).max();
+    assert!(listed < Some(OperationId(149)), "{listed:?}");
+}
