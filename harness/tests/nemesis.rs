@@ -22,7 +22,7 @@ use splitbrain::run::recorder::{Clock, Recorder};
 use splitbrain::run::roles::Picture;
 use splitbrain::suite;
 use splitbrain::suite::plan::{self, PlannedRun};
-use splitbrain::suite::target::TargetKind;
+use splitbrain::suite::target::{Sense, TargetKind};
 use splitbrain::target::NodeStatus;
 use splitbrain_reports::record::{Effect, FaultRecord, Role};
 use splitbrain_workloads::history::{FORMAT_VERSION, Header};
@@ -256,6 +256,7 @@ fn planned(faults: &str) -> PlannedRun {
         switches: None,
         refuses: Vec::new(),
         needs: Vec::new(),
+        sense: Sense::ANY,
     };
     let text = format!(
         "suite: faults\ntarget: sleeper\nruns:\n  - name: it\n    workload: set\n    \

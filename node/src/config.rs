@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::protocol::Plants;
 
-pub use describe::describe;
+pub use describe::{describe, prediction};
 pub use predict::{Prediction, predict};
 pub use profile::{PROFILES, Profile};
 pub use switch::{SWITCHES, Switch};

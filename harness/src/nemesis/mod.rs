@@ -38,7 +38,6 @@ mod upgrade;
 mod view;
 mod wipe;
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -102,9 +101,10 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
     /// Whether clients still hear from the victims while the fault is in force.
     fn victim_serves(&self) -> bool;
 
-    /// Programs that must be there before anything is started.
-    fn programs(&self) -> Vec<&Path> {
-        Vec::new()
+    /// The program that nodes are started as instead of the target's own. It must be there before
+    /// anything is started.
+    fn replacement(&self) -> Option<Replacement> {
+        None
     }
 
     /// Everything that makes no sense for a cluster of so many nodes; empty when all is well.
@@ -199,9 +199,9 @@ macro_rules! registry {
                 match self { $(AnyFault::$fault(fault) => fault.victim_serves(),)+ }
             }
 
-            /// [`Fault::programs`].
-            pub fn programs(&self) -> Vec<&Path> {
-                match self { $(AnyFault::$fault(fault) => fault.programs(),)+ }
+            /// [`Fault::replacement`].
+            pub fn replacement(&self) -> Option<Replacement> {
+                match self { $(AnyFault::$fault(fault) => fault.replacement(),)+ }
             }
 
             /// [`Fault::problems`].

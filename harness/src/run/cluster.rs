@@ -252,21 +252,6 @@ impl Cluster {
         installed.get(&node).cloned().unwrap_or_else(|| self.target.program().to_path_buf())
     }
 
-    /// A copy of the target's program in the folder of the run, made once.
-    fn copy_of_program(&self) -> anyhow::Result<PathBuf> {
-        let folder = absolute(&self.directory.programs())?;
-        let copy = folder.join("copy");
-        if !copy.exists() {
-            let failed = || format!("cannot copy the program to {}", copy.display());
-            std::fs::create_dir_all(&folder).with_context(failed)?;
-            // Under another name first: a copy that is there is whole.
-            let fresh = folder.join("copy.new");
-            std::fs::copy(self.target.program(), &fresh).with_context(failed)?;
-            std::fs::rename(&fresh, &copy).with_context(failed)?;
-        }
-        Ok(copy)
-    }
-
     fn data_directory(&self, node: NodeId) -> PathBuf {
         self.directory.node(node).join("data")
     }
@@ -425,7 +410,7 @@ impl Hands for Cluster {
     async fn install(&self, node: NodeId, program: Option<&Replacement>) -> anyhow::Result<()> {
         let program = match program {
             None => None,
-            Some(Replacement::Copy) => Some(self.copy_of_program()?),
+            Some(Replacement::Copy) => Some(absolute(&self.directory.copy_of_program())?),
             // The node has another working directory.
             Some(Replacement::File(path)) => Some(absolute(path)?),
         };

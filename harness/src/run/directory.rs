@@ -175,6 +175,24 @@ impl RunDirectory {
         self.path.join("programs")
     }
 
+    /// A copy of the target's program.
+    pub fn copy_of_program(&self) -> PathBuf {
+        self.programs().join("copy")
+    }
+
+    /// Makes that copy, and waits until the disk has it: what is written back while a store waits
+    /// for the same disk is a fault that nobody asked for.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written.
+    pub fn copy_program(&self, program: &Path) -> io::Result<()> {
+        fs::create_dir_all(self.programs())?;
+        let copy = self.copy_of_program();
+        fs::copy(program, &copy)?;
+        fs::File::open(copy)?.sync_all()
+    }
+
     /// Removes the data of the nodes and of their companion, and copies of programs. Logs stay.
     ///
     /// # Errors

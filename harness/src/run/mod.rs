@@ -18,6 +18,7 @@ pub mod roles;
 pub mod series;
 pub mod stale;
 pub mod standing;
+pub mod states;
 pub mod trials;
 
 use std::sync::Arc;
@@ -37,7 +38,7 @@ use self::journal::{Journal, Listener};
 use self::recorder::{Clock, Recorder};
 use self::roles::Sampler;
 use crate::cluster::process::{Cause, Exit, Processes};
-use crate::nemesis::{Injection, Injector};
+use crate::nemesis::{Injection, Injector, Replacement};
 use crate::suite::plan::PlannedRun;
 use crate::target::Target;
 
@@ -151,6 +152,12 @@ async fn begin(
     directory
         .create(target.nodes())
         .with_context(|| format!("cannot make {}", directory.path().display()))?;
+    if plan.faults.iter().any(|fault| fault.fault.replacement() == Some(Replacement::Copy)) {
+        let program = target.program();
+        directory
+            .copy_program(program)
+            .with_context(|| format!("cannot copy {}", program.display()))?;
+    }
     let clock = Clock::start();
     let header = Header {
         history: FORMAT_VERSION,

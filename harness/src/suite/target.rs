@@ -42,7 +42,28 @@ pub struct TargetKind {
     pub refuses: Vec<Refusal>,
     /// Settings that a switch cannot do without.
     pub needs: Vec<Need>,
+    /// Whether values and their combination make sense to the target itself.
+    pub sense: Sense,
 }
+
+/// Asks a target whether a choice of settings and switches makes sense to it; the answer is why
+/// not. It is asked only for names that the target has.
+#[derive(Clone, Copy, Debug)]
+pub struct Sense(pub fn(&TargetSpec) -> Result<(), String>);
+
+impl Sense {
+    /// Of a target that has nothing to combine.
+    pub const ANY: Sense = Sense(|_| Ok(()));
+}
+
+/// Two kinds are the same if they accept the same names; how they judge values is theirs.
+impl PartialEq for Sense {
+    fn eq(&self, _: &Sense) -> bool {
+        true
+    }
+}
+
+impl Eq for Sense {}
 
 /// A fault that a kind of target cannot be put under: not because it would break a promise, which
 /// is what faults are for, but because it was never made to survive it.

@@ -25,7 +25,7 @@ use splitbrain_workloads::operation::{
 use super::{
     Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, find_on_path, http,
 };
-use crate::suite::target::{Refusal, TargetKind, TargetSpec};
+use crate::suite::target::{Refusal, Sense, TargetKind, TargetSpec};
 
 /// Answers after which the operation certainly never happens: etcd refuses them before it
 /// proposes anything (`EtcdServer.processInternalRaftRequestOnce` checks the backlog first).
@@ -69,6 +69,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             },
         ],
         needs: Vec::new(),
+        sense: Sense::ANY,
     })
 }
 

@@ -21,7 +21,7 @@ use splitbrain_workloads::operation::{
 
 use super::lock_service::LockService;
 use super::{Client, Companion, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, http};
-use crate::suite::target::{Need, Setting, TargetKind, TargetSpec};
+use crate::suite::target::{Need, Sense, Setting, TargetKind, TargetSpec};
 
 /// What stays as it is in the path of a key.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
@@ -112,7 +112,26 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             setting: LOCK_SERVICE,
             why: "whoever holds a lock leads, and a lock service gives it away",
         }],
+        sense: Sense(makes_sense),
     })
+}
+
+/// Asks the store whether it would start so; it knows what its switches mean, this file does not.
+fn makes_sense(spec: &TargetSpec) -> Result<(), String> {
+    let program = program().map_err(|unusable| unusable.what)?;
+    let mut command = Command::new(program);
+    command.args(["node", "--predict", &spec.nodes.to_string()]);
+    if let Some(profile) = spec.settings.get(PROFILE) {
+        command.args(["--profile", profile]);
+    }
+    for (name, value) in &spec.set {
+        command.args(["--set", &format!("{name}={value}")]);
+    }
+    let output = command.output().map_err(|error| format!("it does not run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_string())
 }
 
 /// Makes the store ready.
