@@ -14,7 +14,7 @@ use splitbrain::cluster::ExitStatus;
 use splitbrain::cluster::address::RunAddress;
 use splitbrain::cluster::census::Entry;
 use splitbrain::cluster::process::{Owner, Process, ProcessSpec, Processes, Reaper};
-use splitbrain::nemesis::{DataDirectory, Hands, Injector, Program, Replacement};
+use splitbrain::nemesis::{DataDirectory, Hands, Injector, Program, Replacement, StoredByte};
 use splitbrain::network::link::Link;
 use splitbrain::network::{Dials, HalfOpen, LinkEvidence, Network, Shape};
 use splitbrain::run::journal::Journal;
@@ -24,6 +24,8 @@ use splitbrain::suite;
 use splitbrain::suite::plan::{self, PlannedRun};
 use splitbrain::suite::target::{Sense, TargetKind};
 use splitbrain::target::NodeStatus;
+use splitbrain::target::clock::ClockReading;
+use splitbrain::target::disk::{DiskOrders, DiskReport};
 use splitbrain_reports::record::{Effect, FaultRecord, Role};
 use splitbrain_workloads::history::{FORMAT_VERSION, Header};
 use splitbrain_workloads::operation::{Capability, NodeId};
@@ -153,6 +155,50 @@ impl Hands for Sleepers {
         Ok(())
     }
 
+    async fn launch(&self, node: NodeId) -> anyhow::Result<()> {
+        self.restart(node).await
+    }
+
+    async fn tolerate_end(&self, _node: NodeId) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn revive(&self, node: NodeId) -> anyhow::Result<()> {
+        match self.process(node) {
+            Some(_) => Ok(()),
+            None => self.restart(node).await,
+        }
+    }
+
+    /// A sleeper has no file layer; `harness/tests/disk_and_clock.rs` has nodes with one.
+    async fn order_disk(&self, _node: NodeId, _orders: DiskOrders) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn limit_files(&self, _node: NodeId, _limited: bool) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn write_byte(&self, _: NodeId, _: &StoredByte, _: u8) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn clock_rate(&self, _node: NodeId, _rate: f64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn wall_clock(&self, _node: NodeId, _offset_ms: i64) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn steady_clock(&self, _node: NodeId, _by: Duration) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn clock(&self, _node: NodeId) -> Option<ClockReading> {
+        None
+    }
+
     async fn promote(&self, node: NodeId) -> anyhow::Result<()> {
         if self.acts {
             let mut leads = self.leads.lock().unwrap();
@@ -240,6 +286,22 @@ impl Hands for Sleepers {
 
     fn data(&self, node: NodeId) -> Option<DataDirectory> {
         DataDirectory::of(&self.data_of(node))
+    }
+
+    fn disk_report(&self, _node: NodeId) -> Option<DiskReport> {
+        None
+    }
+
+    fn may_write_no_file(&self, _node: NodeId) -> bool {
+        false
+    }
+
+    fn stored_byte(&self, _node: NodeId, _draw: u64) -> Option<StoredByte> {
+        None
+    }
+
+    fn byte_now(&self, _node: NodeId, _place: &StoredByte) -> Option<u8> {
+        None
     }
 
     fn traffic(&self, link: Link) -> Option<LinkEvidence> {

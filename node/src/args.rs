@@ -93,6 +93,14 @@ pub struct NodeArgs {
     #[arg(long)]
     record_inputs: bool,
 
+    /// Read from a file, before every look at a clock, how wrong it is
+    #[arg(long, value_name = "FILE", hide = true)]
+    clock_control: Option<PathBuf>,
+
+    /// Take orders to fail as a disk does, from a folder; on one data directory always or never
+    #[arg(long, value_name = "DIR", hide = true)]
+    disk_faults: Option<PathBuf>,
+
     /// Feed a recording to a fresh core, which must do the same byte for byte, and exit
     #[arg(long, value_name = "FILE")]
     replay_inputs: Option<PathBuf>,
@@ -318,6 +326,8 @@ impl NodeArgs {
             settings,
             lock_service,
             record_inputs: self.record_inputs,
+            clock_control: self.clock_control,
+            disk_faults: self.disk_faults,
         })
     }
 }

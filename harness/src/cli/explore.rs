@@ -184,7 +184,8 @@ struct Exploring<'a> {
     spoilt: u32,
     undecided: u64,
     found: Option<Found>,
-    trouble: Option<String>,
+    /// Why the search could not go on, and what that ends the command with.
+    trouble: Option<(String, ExitCode)>,
 }
 
 /// A plan that broke a promise.
@@ -313,20 +314,27 @@ impl Exploring<'_> {
             },
             &style::file(self.args.drawing),
         ));
+        if record.result != RunResult::Environment {
+            self.spoilt = 0;
+        }
         match record.result {
             RunResult::NotMet => {
                 self.found = Some(Found { number, record, folder });
                 return Ok(true);
             }
-            RunResult::Environment | RunResult::HarnessBug => {
+            RunResult::HarnessBug => {
+                self.trouble = Some((record.why.clone(), ExitCode::HarnessBug));
+                return Ok(true);
+            }
+            RunResult::Environment => {
                 self.spoilt += 1;
-                if record.result == RunResult::HarnessBug || self.spoilt >= SPOILT_MAX {
-                    self.trouble = Some(record.why.clone());
+                if self.spoilt >= SPOILT_MAX {
+                    self.trouble = Some((record.why.clone(), ExitCode::Environment));
                     return Ok(true);
                 }
             }
             RunResult::Undecided => self.undecided += 1,
-            RunResult::Met => self.spoilt = 0,
+            RunResult::Met => {}
         }
         remove(&folder)?;
         Ok(false)
@@ -336,7 +344,7 @@ impl Exploring<'_> {
     fn report(&self) -> Ended {
         let code = match (&self.found, &self.trouble) {
             (Some(_), _) => ExitCode::NotMet,
-            (None, Some(_)) => ExitCode::Environment,
+            (None, Some((_, code))) => *code,
             (None, None) if self.search.runs() == 0 => ExitCode::Undecided,
             (None, None) => ExitCode::Met,
         };
@@ -362,7 +370,7 @@ impl Exploring<'_> {
             last_new: self.search.last_new(),
             by_roles: &self.search.summary(),
             found: found.as_ref().map(|(number, why, path)| (*number, why.as_str(), path.as_str())),
-            trouble: self.trouble.as_deref(),
+            trouble: self.trouble.as_ref().map(|(why, _)| why.as_str()),
             folder: &folder,
             exit: (code as u8, reason),
         };

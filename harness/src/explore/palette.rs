@@ -24,11 +24,25 @@ fn everything() -> Vec<(&'static str, Value)> {
             ("delay", json!({ "node": node, "by": "80ms", "spread": "60ms" })),
             ("reset", json!({ "node": node, "scope": "peers+clients", "again": "100ms" })),
             ("half-open", json!({ "node": node })),
+            ("disk-loss", json!({ "node": node })),
+            ("disk-torn", json!({ "node": node })),
+            ("disk-full", json!({ "node": node, "refuses": "writes" })),
+            ("disk-error", json!({ "node": node, "on": "writes" })),
+            ("disk-error", json!({ "node": node, "on": "syncs" })),
+            ("disk-slow", json!({ "node": node, "by": "60ms" })),
+            ("clock-drift", json!({ "node": node, "rate": "20%" })),
+            ("clock-drift", json!({ "node": node, "rate": "400%" })),
+            ("clock-jump", json!({ "node": node, "by": "2s", "clock": "steady" })),
         ]);
     }
     all.extend([
         ("kill", json!({ "node": "majority" })),
         ("kill", json!({ "node": "all" })),
+        ("disk-loss", json!({ "node": "all" })),
+        ("disk-torn", json!({ "node": "majority" })),
+        ("disk-full", json!({ "node": "leader" })),
+        ("disk-flip", json!({ "node": "random" })),
+        ("clock-jump", json!({ "node": "all", "by": "1m", "to": "back" })),
         ("rolling-restart", json!({ "down": "50ms", "apart": "50ms" })),
         ("upgrade", json!({ "node": "follower", "to": "copy" })),
         ("wipe", json!({ "node": "random" })),
@@ -53,9 +67,8 @@ fn everything() -> Vec<(&'static str, Value)> {
 /// The faults that make sense for so many nodes of this kind of target.
 pub fn palette(kind: &TargetKind, nodes: u16) -> Vec<AnyFault> {
     let refused = |fault: &AnyFault| {
-        kind.refuses.iter().any(|refusal| {
-            refusal.fault == fault.kind() && refusal.unless != Some(fault.shape().as_str())
-        })
+        let (name, form, shape) = (fault.kind(), fault.form(), fault.shape());
+        kind.refuses.iter().any(|refusal| refusal.covers(name, form, &shape))
     };
     everything()
         .into_iter()

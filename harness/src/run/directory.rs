@@ -164,6 +164,16 @@ impl RunDirectory {
         self.node(node).join("data")
     }
 
+    /// The folder through which a node's disk is told to fail.
+    pub fn disk(&self, node: NodeId) -> PathBuf {
+        self.node(node).join("disk")
+    }
+
+    /// The file that says how wrong a node's clocks are.
+    pub fn clock(&self, node: NodeId) -> PathBuf {
+        self.node(node).join("clock")
+    }
+
     /// The folder of the target's companion, as that of a node; there is none without one.
     pub fn companion(&self) -> PathBuf {
         self.path.join("companion")

@@ -19,6 +19,7 @@ pub mod series;
 pub mod stale;
 pub mod standing;
 pub mod states;
+mod tolerance;
 pub mod trials;
 
 use std::sync::Arc;
@@ -177,8 +178,15 @@ async fn begin(
     let born = chrono::Utc::now().timestamp_micros();
     let token = format!("splitbrain-{}-{born}", std::process::id());
     let run = Run { plan, target, clock, recorder, journal, interrupt };
-    let started =
-        Cluster::start(run.target.clone(), processes, directory, run.journal.clone(), token).await;
+    let started = Cluster::start(
+        run.target.clone(),
+        plan.instruments(),
+        processes,
+        directory,
+        run.journal.clone(),
+        token,
+    )
+    .await;
     Ok((run, started))
 }
 

@@ -71,10 +71,21 @@ impl Eq for Sense {}
 pub struct Refusal {
     /// The kind of the fault, such as `wipe`.
     pub fault: &'static str,
+    /// The one form of it that is refused, such as `growth`; all of them without.
+    pub form: Option<&'static str>,
     /// The one shape of it that is possible all the same, such as `leader`, if there is one.
     pub unless: Option<&'static str>,
     /// Why, in words.
     pub why: &'static str,
+}
+
+impl Refusal {
+    /// Whether it is of a fault of this kind, form and shape.
+    pub fn covers(&self, kind: &str, form: &str, shape: &str) -> bool {
+        self.fault == kind
+            && self.form.is_none_or(|refused| refused == form)
+            && self.unless != Some(shape)
+    }
 }
 
 /// A switch that, at one value, needs a setting; the setting is of no use without it.

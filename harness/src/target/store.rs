@@ -19,6 +19,7 @@ use splitbrain_workloads::operation::{
     Token, Transaction, Value, lock, queue,
 };
 
+use super::clock::NodeClock;
 use super::lock_service::LockService;
 use super::{Client, Companion, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, http};
 use crate::suite::target::{Need, Sense, Setting, TargetKind, TargetSpec};
@@ -264,6 +265,22 @@ impl Target for Store {
         arguments
     }
 
+    fn disk_layer(&self, folder: &Path) -> Option<Vec<String>> {
+        Some(vec!["--disk-faults".to_string(), folder.display().to_string()])
+    }
+
+    fn clock_control(&self, file: &Path) -> Option<Vec<String>> {
+        Some(vec!["--clock-control".to_string(), file.display().to_string()])
+    }
+
+    async fn clock(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeClock> {
+        let url = format!("http://{}/status", wiring.nodes[&node].client);
+        let request = self.sampler.get(url).timeout(limit);
+        let clocks = http::send::<Clocks>(request).await.ok()?.body?;
+        let wall = chrono::DateTime::parse_from_rfc3339(&clocks.clock).ok()?.timestamp_micros();
+        Some(NodeClock { running: Duration::from_micros(clocks.running_us), wall })
+    }
+
     fn companion(&self) -> Option<&dyn Companion> {
         self.lock_service.as_ref().map(|service| service as &dyn Companion)
     }
@@ -323,6 +340,13 @@ struct Status {
     leader: Option<NodeId>,
     applied: u64,
     committed: u64,
+}
+
+/// The part of `GET /status` that says what the node's clocks show.
+#[derive(Deserialize)]
+struct Clocks {
+    running_us: u64,
+    clock: String,
 }
 
 struct StoreClient {

@@ -63,6 +63,7 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
             switches: None,
             refuses: vec![Refusal {
                 fault: "wipe",
+                form: None,
                 unless: Some("leader"),
                 why: "only a leader finds its data again",
             }],

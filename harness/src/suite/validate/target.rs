@@ -103,9 +103,9 @@ pub(super) fn check_faults(findings: &mut Findings, path: &Path, run: &Run, kind
     let drawn = run.mix.iter().flat_map(|mix| &mix.faults);
     let drawn = drawn.map(|spec| (path.key("mix").key("faults"), spec)).enumerate();
     for (index, (faults, spec)) in own.chain(drawn) {
-        let (name, shape) = (spec.fault.kind(), spec.fault.shape());
-        let refused = kind.refuses.iter().find(|refusal| refusal.fault == name);
-        let Some(refusal) = refused.filter(|refusal| refusal.unless != Some(shape.as_str())) else {
+        let (name, shape, form) = (spec.fault.kind(), spec.fault.shape(), spec.fault.form());
+        let Some(refusal) = kind.refuses.iter().find(|refusal| refusal.covers(name, form, &shape))
+        else {
             continue;
         };
         let finding = findings.add(
