@@ -38,6 +38,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     match facts.expectation {
         Expectation::Pass => pass(facts),
         Expectation::Fail(kind) => fail(facts, *kind),
+        Expectation::FailWithoutFaults(kind) => fail_without_faults(facts, *kind),
     }
 }
 
@@ -86,6 +87,21 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
     }
 }
 
+/// Nothing goes wrong in such a run, so that the anomaly is the work of the switch alone is shown by
+/// its control, and whenever it happened will do.
+fn fail_without_faults(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
+    if count(facts.judgements, kind) > 0 {
+        return (RunResult::Met, format!("found {kind}, as predicted without any fault"));
+    }
+    match facts.verdict {
+        Verdict::Fail => {
+            (RunResult::NotMet, format!("expected {kind}, found {}", found(facts.judgements)))
+        }
+        Verdict::Unknown => (RunResult::Undecided, unknown(facts.judgements)),
+        Verdict::Pass => (RunResult::NotMet, format!("stayed green: no {kind}")),
+    }
+}
+
 /// Holds a canary against its control and its calm twin: what it found is the work of the faults
 /// and of the switch that was off only if neither twin shows it.
 pub fn with_twins(canary: &RunRecord, twins: &[&RunRecord]) -> Decision {
@@ -101,9 +117,13 @@ pub fn with_twins(canary: &RunRecord, twins: &[&RunRecord]) -> Decision {
         let why = format!("{}, but its {part} {} did not pass", own.1, twin.name);
         return (RunResult::Undecided, why);
     }
+    let passed = match canary.expectation {
+        Expectation::FailWithoutFaults(_) => "control passed",
+        _ => "control and calm twin passed",
+    };
     match twins {
         [] => own,
-        _ => (RunResult::Met, format!("{}; control and calm twin passed", own.1)),
+        _ => (RunResult::Met, format!("{}; {passed}", own.1)),
     }
 }
 
@@ -146,11 +166,9 @@ fn first_effect(faults: &[FaultRecord]) -> Option<Micros> {
 }
 
 fn begins_after(facts: &Facts<'_>, kind: AnomalyKind, effect: Micros) -> bool {
-    let anomalies = facts.judgements.iter().flat_map(|judgement| &judgement.anomalies);
-    anomalies.filter(|anomaly| anomaly.kind == kind).any(|anomaly| {
-        let culprit = facts.history.operations.get(anomaly.culprit.0 as usize);
-        culprit.is_some_and(|operation| operation.invoked.at >= effect)
-    })
+    let last = facts.judgements.iter().filter_map(|judgement| judgement.last.get(&kind));
+    last.filter_map(|culprit| facts.history.operations.get(culprit.0 as usize))
+        .any(|culprit| culprit.invoked.at >= effect)
 }
 
 /// Why the command ended as it did. The numbers are an interface; scripts and CI read them.
@@ -264,6 +282,7 @@ mod tests {
         Judgement {
             verdict: Verdict::Fail,
             found: [(AnomalyKind::LostWrite, 1)].into(),
+            last: [(AnomalyKind::LostWrite, OperationId(culprit))].into(),
             anomalies: vec![anomaly],
             ..Judgement::unknown("lost-write", "")
         }
@@ -375,6 +394,30 @@ mod tests {
         assert_eq!(decided(canary(lost(0))), RunResult::NotMet, "lost before any fault");
         let unproven = Case { effect: unseen(), ..canary(lost(1)) };
         assert_eq!(decided(unproven), RunResult::Undecided);
+    }
+
+    #[test]
+    fn what_began_after_the_fault_counts_also_when_what_is_listed_began_before_it() {
+        let mut judgement = lost(0);
+        judgement.found = [(AnomalyKind::LostWrite, 101)].into();
+        judgement.last = [(AnomalyKind::LostWrite, OperationId(1))].into();
+        assert_eq!(decided(canary(judgement)), RunResult::Met);
+    }
+
+    #[test]
+    fn what_fails_by_itself_needs_no_fault_and_no_other_anomaly_will_do() {
+        let by_itself = |judgement| {
+            let kind = AnomalyKind::LostWrite;
+            let expectation = Expectation::FailWithoutFaults(kind);
+            decided(Case { expectation, effect: unseen(), ..canary(judgement) })
+        };
+        assert_eq!(by_itself(lost(0)), RunResult::Met);
+        assert_eq!(by_itself(passed()), RunResult::NotMet);
+        let unknown = Judgement::unknown("lost-write", "cut off");
+        assert_eq!(by_itself(unknown), RunResult::Undecided);
+        let mut stale = lost(1);
+        stale.found = [(AnomalyKind::StaleRead, 1)].into();
+        assert_eq!(by_itself(stale), RunResult::NotMet);
     }
 
     #[test]

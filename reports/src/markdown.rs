@@ -38,7 +38,7 @@ pub fn write_suite(suite: &SuiteRecord, mut to: impl Write) -> io::Result<()> {
             faults(run),
             match run.expectation {
                 Expectation::Pass => "nothing".to_string(),
-                Expectation::Fail(kind) => code(kind.name()),
+                Expectation::Fail(kind) | Expectation::FailWithoutFaults(kind) => code(kind.name()),
             },
             finding(run),
             match (control, calm) {

@@ -5,6 +5,7 @@
 //! do not multiply. This file knows no store, no file format and no algorithm; every other file of
 //! the project may import it, and the brute-force judge imports nothing else.
 
+pub mod lock;
 pub mod queue;
 mod transaction;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
+pub use lock::Token;
 pub use transaction::{Condition, Step, StepReply, Transaction};
 
 /// The name of a register or of an element, as the store sees it. Cheap to clone.
@@ -205,6 +207,50 @@ pub enum Op {
         #[serde(default, skip_serializing_if = "is_linearizable")]
         consistency: Consistency,
     },
+    /// Takes a lock, if nobody holds it. For its holder it begins the time to live anew.
+    Acquire {
+        /// Which.
+        lock: Key,
+        /// For whom.
+        holder: ClientId,
+        /// For how many milliseconds it is held at least, unless it is given back.
+        ttl_ms: u32,
+    },
+    /// Begins the time to live of a lock anew, if it is still held under the token.
+    Renew {
+        /// Which.
+        lock: Key,
+        /// By whom.
+        holder: ClientId,
+        /// Under which token it was granted.
+        token: Token,
+    },
+    /// Gives a lock back, if it is still held under the token.
+    Release {
+        /// Which.
+        lock: Key,
+        /// By whom.
+        holder: ClientId,
+        /// Under which token it was granted.
+        token: Token,
+    },
+    /// Writes what a lock protects, unless that has seen a greater token.
+    WriteGuarded {
+        /// What is written.
+        resource: Key,
+        /// The new value.
+        value: Value,
+        /// Of the writer's lock.
+        token: Token,
+    },
+    /// Reads what a lock protects.
+    ReadGuarded {
+        /// What is read.
+        resource: Key,
+        /// Which promise the read must keep.
+        #[serde(default, skip_serializing_if = "is_linearizable")]
+        consistency: Consistency,
+    },
     /// Does several things to several keys in one step.
     Transaction(Box<Transaction>),
     /// Does a write under an idempotency key: however often the same request is sent, under the
@@ -248,6 +294,11 @@ impl Op {
             Op::Enqueue { .. } => OpKind::Enqueue,
             Op::Dequeue { .. } => OpKind::Dequeue,
             Op::ReadQueue { .. } => OpKind::ReadQueue,
+            Op::Acquire { .. } => OpKind::Acquire,
+            Op::Renew { .. } => OpKind::Renew,
+            Op::Release { .. } => OpKind::Release,
+            Op::WriteGuarded { .. } => OpKind::WriteGuarded,
+            Op::ReadGuarded { .. } => OpKind::ReadGuarded,
             Op::Transaction(transaction) if transaction.is_read() => OpKind::ReadTransaction,
             Op::Transaction(_) => OpKind::Transaction,
             Op::Once { op, .. } => op.kind(),
@@ -269,7 +320,12 @@ impl Op {
             | Op::ReadList { key, .. }
             | Op::Enqueue { queue: key, .. }
             | Op::Dequeue { queue: key, .. }
-            | Op::ReadQueue { queue: key, .. } => key,
+            | Op::ReadQueue { queue: key, .. }
+            | Op::Acquire { lock: key, .. }
+            | Op::Renew { lock: key, .. }
+            | Op::Release { lock: key, .. }
+            | Op::WriteGuarded { resource: key, .. }
+            | Op::ReadGuarded { resource: key, .. } => key,
             Op::Transaction(transaction) => transaction.then.first().map_or(&NOTHING, Step::key),
             Op::Once { op, .. } => op.key(),
         }
@@ -283,13 +339,18 @@ impl Op {
                 | Op::List { consistency: Consistency::Local, .. }
                 | Op::ReadList { consistency: Consistency::Local, .. }
                 | Op::ReadQueue { consistency: Consistency::Local, .. }
+                | Op::ReadGuarded { consistency: Consistency::Local, .. }
         )
     }
 
     /// Whether the operation cannot change the store.
     pub fn is_read(&self) -> bool {
         match self {
-            Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } | Op::ReadQueue { .. } => true,
+            Op::Read { .. }
+            | Op::List { .. }
+            | Op::ReadList { .. }
+            | Op::ReadQueue { .. }
+            | Op::ReadGuarded { .. } => true,
             Op::Transaction(transaction) => transaction.is_read(),
             Op::Once { op, .. } => op.is_read(),
             Op::Write { .. }
@@ -298,15 +359,22 @@ impl Op {
             | Op::Increment { .. }
             | Op::Append { .. }
             | Op::Enqueue { .. }
-            | Op::Dequeue { .. } => false,
+            | Op::Dequeue { .. }
+            | Op::Acquire { .. }
+            | Op::Renew { .. }
+            | Op::Release { .. }
+            | Op::WriteGuarded { .. } => false,
         }
     }
 
     /// Whether a reply is of the kind that this operation is answered with.
     pub fn is_answered_by(&self, reply: &Reply) -> bool {
         match (self, reply) {
-            (Op::Read { .. }, Reply::Read(_))
+            (Op::Read { .. } | Op::ReadGuarded { .. }, Reply::Read(_))
             | (Op::Write { .. }, Reply::Written)
+            | (Op::WriteGuarded { .. }, Reply::Written | Reply::StaleToken)
+            | (Op::Acquire { .. }, Reply::Granted { .. } | Reply::Denied { .. })
+            | (Op::Renew { .. } | Op::Release { .. }, Reply::WasHeld(_))
             | (Op::CompareAndSet { .. }, Reply::Compared { .. })
             | (Op::Delete { .. }, Reply::Deleted)
             | (Op::List { .. } | Op::ReadList { .. } | Op::ReadQueue { .. }, Reply::Listed(_))
@@ -344,6 +412,13 @@ impl fmt::Display for Op {
             Op::Enqueue { queue, value, .. } => write!(f, "enqueue {value} to {queue}"),
             Op::Dequeue { queue, .. } => write!(f, "dequeue {queue}"),
             Op::ReadQueue { queue, .. } => write!(f, "read {queue}"),
+            Op::Acquire { lock, .. } => write!(f, "acquire {lock}"),
+            Op::Renew { lock, token, .. } => write!(f, "renew {lock} under {token}"),
+            Op::Release { lock, token, .. } => write!(f, "release {lock} under {token}"),
+            Op::WriteGuarded { resource, value, token } => {
+                write!(f, "write {resource}={value} under {token}")
+            }
+            Op::ReadGuarded { resource, .. } => write!(f, "read {resource}"),
             Op::Transaction(transaction) => transaction.fmt(f),
             Op::Once { request, op } => write!(f, "{request}: {op}"),
         }
@@ -380,6 +455,16 @@ pub enum OpKind {
     Dequeue,
     /// [`Op::ReadQueue`].
     ReadQueue,
+    /// [`Op::Acquire`].
+    Acquire,
+    /// [`Op::Renew`].
+    Renew,
+    /// [`Op::Release`].
+    Release,
+    /// [`Op::WriteGuarded`].
+    WriteGuarded,
+    /// [`Op::ReadGuarded`].
+    ReadGuarded,
 }
 
 impl fmt::Display for OpKind {
@@ -398,6 +483,11 @@ impl fmt::Display for OpKind {
             OpKind::Enqueue => "enqueue",
             OpKind::Dequeue => "dequeue",
             OpKind::ReadQueue => "read-queue",
+            OpKind::Acquire => "acquire",
+            OpKind::Renew => "renew",
+            OpKind::Release => "release",
+            OpKind::WriteGuarded => "write-guarded",
+            OpKind::ReadGuarded => "read-guarded",
         })
     }
 }
@@ -406,9 +496,9 @@ impl fmt::Display for OpKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// To [`Op::Read`]: the value, `None` for absent.
+    /// To [`Op::Read`] and [`Op::ReadGuarded`]: the value, `None` for absent.
     Read(Option<Value>),
-    /// To [`Op::Write`].
+    /// To [`Op::Write`], and to [`Op::WriteGuarded`] that was accepted.
     Written,
     /// To [`Op::CompareAndSet`].
     Compared {
@@ -436,6 +526,23 @@ pub enum Reply {
         /// The place to go on at.
         next: u32,
     },
+    /// To [`Op::Acquire`]: the lock is the holder's.
+    Granted {
+        /// The fencing token of the grant.
+        token: Token,
+    },
+    /// To [`Op::Acquire`]: somebody else holds the lock.
+    Denied {
+        /// Who.
+        holder: ClientId,
+        /// Under which token.
+        token: Token,
+    },
+    /// To [`Op::Renew`] and [`Op::Release`]: whether the lock was still held under the token, and so
+    /// was renewed or given back.
+    WasHeld(bool),
+    /// To [`Op::WriteGuarded`]: a greater token was seen before, and nothing was written.
+    StaleToken,
     /// To [`Op::Transaction`].
     Transacted {
         /// Whether every condition held, and so `then` was carried out.
@@ -496,6 +603,10 @@ pub enum Capability {
     Transaction,
     /// [`Op::Once`].
     IdempotencyKey,
+    /// [`Op::Acquire`], [`Op::Renew`] and [`Op::Release`].
+    Lock,
+    /// [`Op::WriteGuarded`] and [`Op::ReadGuarded`].
+    FencingToken,
 }
 
 impl fmt::Display for Capability {
@@ -509,6 +620,8 @@ impl fmt::Display for Capability {
             Capability::ListAppend => "list-append",
             Capability::Transaction => "transaction",
             Capability::IdempotencyKey => "idempotency-key",
+            Capability::Lock => "lock",
+            Capability::FencingToken => "fencing-token",
         })
     }
 }

@@ -116,11 +116,19 @@ pub enum AnomalyKind {
     G2RealTime,
     /// A transaction read something else than its own steps before say.
     Internal,
+    /// Two clients certainly held one lock at the same time.
+    TwoHolders,
+    /// A lock was certainly gone before its time to live was over, and nobody had released it.
+    LockLost,
+    /// A later grant of a lock has a smaller fencing token than an earlier one.
+    TokenOrder,
+    /// A write under an older fencing token took effect after one under a newer.
+    StaleToken,
 }
 
 impl AnomalyKind {
     /// Every kind, in the order in which `list` prints them.
-    pub const ALL: [AnomalyKind; 31] = [
+    pub const ALL: [AnomalyKind; 35] = [
         AnomalyKind::LostWrite,
         AnomalyKind::StaleRead,
         AnomalyKind::FlipFlop,
@@ -152,6 +160,10 @@ impl AnomalyKind {
         AnomalyKind::GSingleRealTime,
         AnomalyKind::G2RealTime,
         AnomalyKind::Internal,
+        AnomalyKind::TwoHolders,
+        AnomalyKind::LockLost,
+        AnomalyKind::TokenOrder,
+        AnomalyKind::StaleToken,
     ];
 
     /// The kebab-case name, as suites and reports write it.
@@ -188,6 +200,10 @@ impl AnomalyKind {
             AnomalyKind::GSingleRealTime => "g-single-realtime",
             AnomalyKind::G2RealTime => "g2-realtime",
             AnomalyKind::Internal => "internal",
+            AnomalyKind::TwoHolders => "two-holders",
+            AnomalyKind::LockLost => "lock-lost",
+            AnomalyKind::TokenOrder => "token-order",
+            AnomalyKind::StaleToken => "stale-token",
         }
     }
 
@@ -241,6 +257,16 @@ impl AnomalyKind {
             AnomalyKind::Internal => {
                 "a transaction read something else than its own steps before say"
             }
+            AnomalyKind::TwoHolders => "two clients certainly held one lock at the same time",
+            AnomalyKind::LockLost => {
+                "a lock was gone before its time to live was over and nobody had released it"
+            }
+            AnomalyKind::TokenOrder => {
+                "a later grant of a lock has a smaller fencing token than an earlier one"
+            }
+            AnomalyKind::StaleToken => {
+                "a write under an older fencing token took effect after one under a newer"
+            }
         }
     }
 }
@@ -286,6 +312,10 @@ pub struct Judgement {
     pub anomalies: Vec<Anomaly>,
     /// How many anomalies were found of each kind, listed or not.
     pub found: BTreeMap<AnomalyKind, u64>,
+    /// Of each kind the culprit that began last, listed or not. Those that are listed are the clearest,
+    /// and need not be the latest; whoever asks whether any began after some moment asks here.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub last: BTreeMap<AnomalyKind, OperationId>,
     /// What was counted on the way, such as `acknowledged` or `lost`, by kebab-case name.
     pub counts: BTreeMap<String, u64>,
 }
@@ -295,6 +325,14 @@ impl Judgement {
     /// nobody reads the second hundred; `found` counts them all.
     pub const ANOMALIES_MAX: usize = 100;
 
+    /// Counts one more anomaly.
+    pub(crate) fn count(&mut self, kind: AnomalyKind, culprit: OperationId) {
+        *self.found.entry(kind).or_insert(0) += 1;
+        // Ids are given in the order of invocation.
+        let last = self.last.entry(kind).or_insert(culprit);
+        *last = culprit.max(*last);
+    }
+
     /// An undecided judgement and why.
     pub fn unknown(checker: &str, summary: impl Into<String>) -> Self {
         Judgement {
@@ -303,6 +341,7 @@ impl Judgement {
             summary: summary.into(),
             anomalies: Vec::new(),
             found: BTreeMap::new(),
+            last: BTreeMap::new(),
             counts: BTreeMap::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 
 use anyhow::Context as _;
 use splitbrain_reports::measure::rate::{self, Share, Symptom};
-use splitbrain_reports::record::{Expectation, Part, RunRecord, RunResult};
+use splitbrain_reports::record::{Part, RunRecord, RunResult};
 use splitbrain_reports::text::{self, Broken, Power, Selftest};
 use splitbrain_workloads::seed::Seed;
 
@@ -78,7 +78,7 @@ fn pairs(seed: Seed, only: Option<&str>) -> Result<Vec<Pair>, Failure> {
             .map_err(|error| Failure::new(ExitCode::HarnessBug, error.to_string()))?;
         // Nothing in one suite may match what is in the other.
         let Ok(runs) = plan::expand(&suite, &kinds, seed, only) else { continue };
-        for canary in runs.iter().filter(|run| matches!(run.expect, Expectation::Fail(_))) {
+        for canary in runs.iter().filter(|run| run.expect.anomaly().is_some()) {
             let control = runs
                 .iter()
                 .find(|run| matches!(&run.part, Part::Control { of } if *of == canary.name));
@@ -113,7 +113,7 @@ async fn tested(
         if *stop.asked().borrow() {
             break;
         }
-        let Expectation::Fail(expected) = canary.expect else { continue };
+        let Some(expected) = canary.expect.anomaly() else { continue };
         let symptom = Symptom::Anomaly(expected);
         let broken = RefCell::new(Broken {
             name: canary.name.clone(),

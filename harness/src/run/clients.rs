@@ -172,9 +172,21 @@ async fn work(
             return;
         }
         let id = caller.id();
-        let next = generator.lock().expect("a generator does not panic").next(id);
+        let (next, pause) = {
+            let mut generator = generator.lock().expect("a generator does not panic");
+            let next = generator.next(id);
+            let pause = next.as_ref().and_then(|op| generator.pause(id, op));
+            (next, pause)
+        };
         // The workload has nothing more to do; the client rests.
         let Some(op) = next else { return };
+        if let Some(pause) = pause {
+            // Whoever has not reported itself free gets no turn, so all that can come is the end.
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = turns.recv() => return,
+            }
+        }
         let outcome = caller.call(&op, false).await;
         generator.lock().expect("a generator does not panic").completed(id, &op, &outcome);
     }

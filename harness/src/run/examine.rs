@@ -205,10 +205,7 @@ pub fn shown<'a>(judgements: &'a [Judgement], expected: &Expectation) -> Option<
             judgement.anomalies.iter().map(move |anomaly| Shown { judgement, anomaly })
         })
     };
-    let of_kind = match expected {
-        Expectation::Fail(kind) => all().find(|shown| shown.anomaly.kind == *kind),
-        Expectation::Pass => None,
-    };
+    let of_kind = expected.anomaly().and_then(|kind| all().find(|it| it.anomaly.kind == kind));
     of_kind.or_else(|| all().next())
 }
 

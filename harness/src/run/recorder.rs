@@ -79,6 +79,7 @@ impl Recorder {
         let wrote = match outcome {
             Outcome::Ok(Reply::Compared { swapped, .. }) => *swapped,
             Outcome::Ok(Reply::Transacted { succeeded: false, .. }) => false,
+            Outcome::Ok(Reply::Denied { .. } | Reply::StaleToken | Reply::WasHeld(false)) => false,
             Outcome::Ok(_) => !op.is_read(),
             Outcome::Fail(_) | Outcome::Info(_) => false,
         };

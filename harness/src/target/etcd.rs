@@ -283,9 +283,15 @@ impl EtcdClient {
             Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
                 return self.request(&queue::encoded(op)?);
             }
-            Op::Increment { .. } | Op::Append { .. } | Op::ReadList { .. } | Op::Once { .. } => {
-                return None;
-            }
+            Op::Increment { .. }
+            | Op::Append { .. }
+            | Op::ReadList { .. }
+            | Op::Acquire { .. }
+            | Op::Renew { .. }
+            | Op::Release { .. }
+            | Op::WriteGuarded { .. }
+            | Op::ReadGuarded { .. }
+            | Op::Once { .. } => return None,
         };
         Some(self.client.post(format!("{}/{path}", self.base)).json(&body))
     }
@@ -390,9 +396,15 @@ fn reply(op: &Op, body: &Body) -> Option<Reply> {
         Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
             return queue::decoded(op, reply(&queue::encoded(op)?, body)?);
         }
-        Op::Increment { .. } | Op::Append { .. } | Op::ReadList { .. } | Op::Once { .. } => {
-            return None;
-        }
+        Op::Increment { .. }
+        | Op::Append { .. }
+        | Op::ReadList { .. }
+        | Op::Acquire { .. }
+        | Op::Renew { .. }
+        | Op::Release { .. }
+        | Op::WriteGuarded { .. }
+        | Op::ReadGuarded { .. }
+        | Op::Once { .. } => return None,
     })
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{
     Capability, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Step, StepReply,
-    Transaction, Value, queue,
+    Token, Transaction, Value, lock, queue,
 };
 
 use super::clock::NodeClock;
@@ -73,6 +73,8 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::ListAppend,
             Capability::Transaction,
             Capability::IdempotencyKey,
+            Capability::Lock,
+            Capability::FencingToken,
         ],
         settings: vec![
             Setting {
@@ -368,6 +370,11 @@ struct Body {
     entries: Option<Vec<(String, String)>>,
     succeeded: Option<bool>,
     results: Vec<StepBody>,
+    acquired: Option<bool>,
+    renewed: Option<bool>,
+    released: Option<bool>,
+    holder: Option<String>,
+    token: Option<Token>,
     error: Option<String>,
     definite: bool,
     leader: Option<NodeId>,
@@ -445,6 +452,29 @@ impl StoreClient {
             Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
                 self.request(base, &queue::encoded(op).expect("an operation on a queue"))
             }
+            Op::Acquire { lock: name, holder, ttl_ms } => self
+                .client
+                .post(key_url("lock", name))
+                .json(&json!({ "holder": lock::holder_name(*holder), "ttl_ms": ttl_ms })),
+            Op::Renew { lock: name, holder, token } => self
+                .client
+                .put(key_url("lock", name))
+                .json(&json!({ "holder": lock::holder_name(*holder), "token": token })),
+            Op::Release { lock: name, holder, token } => {
+                let holder = lock::holder_name(*holder);
+                let url = key_url("lock", name);
+                self.client.delete(format!("{url}?holder={holder}&token={token}"))
+            }
+            Op::WriteGuarded { resource, value, token } => self
+                .client
+                .put(key_url("resource", resource))
+                .header("fencing-token", token.to_string())
+                .json(&json!({ "value": value.to_string() })),
+            Op::ReadGuarded { resource, consistency } => self.client.get(format!(
+                "{}?consistency={}",
+                key_url("resource", resource),
+                word(*consistency)
+            )),
             Op::Once { request, op } => {
                 self.request(base, op).header("Idempotency-Key", request.to_string())
             }
@@ -478,6 +508,10 @@ impl Client for StoreClient {
             }
             return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);
         }
+        if let (Op::WriteGuarded { .. }, Some("stale-token")) = (op, body.error.as_deref()) {
+            // Not an error but the answer: a greater token was seen.
+            return Outcome::Ok(Reply::StaleToken);
+        }
         let reason = Reason::new(body.error.as_deref().unwrap_or("unexpected-answer"));
         if body.definite { Outcome::Fail(reason) } else { Outcome::Info(reason) }
     }
@@ -503,8 +537,17 @@ fn body_of(transaction: &Transaction) -> Json {
 /// Reads a success; `None` when it does not say what it must.
 fn reply(op: &Op, body: &Body) -> Option<Reply> {
     Some(match op {
-        Op::Read { .. } => Reply::Read(optional(&body.value)?),
-        Op::Write { .. } => Reply::Written,
+        Op::Read { .. } | Op::ReadGuarded { .. } => Reply::Read(optional(&body.value)?),
+        Op::Write { .. } | Op::WriteGuarded { .. } => Reply::Written,
+        Op::Acquire { .. } => match body.acquired? {
+            true => Reply::Granted { token: body.token? },
+            false => {
+                let holder = lock::holder_of(body.holder.as_deref()?)?;
+                Reply::Denied { holder, token: body.token? }
+            }
+        },
+        Op::Renew { .. } => Reply::WasHeld(body.renewed?),
+        Op::Release { .. } => Reply::WasHeld(body.released?),
         Op::CompareAndSet { .. } => {
             Reply::Compared { swapped: body.swapped?, observed: optional(&body.observed)? }
         }
@@ -584,6 +627,8 @@ fn word(consistency: Consistency) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use splitbrain_workloads::operation::ClientId;
+
     use super::*;
 
     fn answer(op: &Op, json: Json) -> Option<Reply> {
@@ -644,6 +689,22 @@ mod tests {
             Some(Reply::Transacted { succeeded: false, results: seen })
         );
         assert_eq!(answer(&op, json!({ "succeeded": true, "results": [] })), None);
+    }
+
+    #[test]
+    fn a_lock_is_answered_with_its_token_or_with_who_holds_it() {
+        let acquire = Op::Acquire { lock: Key::new("l0"), holder: ClientId(3), ttl_ms: 400 };
+        let granted = json!({ "acquired": true, "holder": "c3", "token": 12, "left_ms": 400 });
+        assert_eq!(answer(&acquire, granted), Some(Reply::Granted { token: Token(12) }));
+        let denied = json!({ "acquired": false, "holder": "c5", "token": 9 });
+        let held = Reply::Denied { holder: ClientId(5), token: Token(9) };
+        assert_eq!(answer(&acquire, denied), Some(held));
+        let nobody = json!({ "acquired": false, "holder": null });
+        assert_eq!(answer(&acquire, nobody), None, "somebody must hold what is denied");
+        let (lock, holder, token) = (Key::new("l0"), ClientId(3), Token(12));
+        let release = Op::Release { lock, holder, token };
+        let gone = json!({ "released": false, "holder": null });
+        assert_eq!(answer(&release, gone), Some(Reply::WasHeld(false)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::fmt;
 use splitbrain_workloads::history::{History, Micros};
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
 
-use crate::record::{Expectation, GateOutcome, RunRecord, RunResult};
+use crate::record::{GateOutcome, RunRecord, RunResult};
 
 /// What a failing run is recognized by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Symptom {
     /// What a recorded run is recognized by: the expected anomaly where it was found, else the
     /// anomaly found first, else the first broken gate.
     pub fn of(run: &RunRecord) -> Symptom {
-        if let Expectation::Fail(kind) = run.expectation
+        if let Some(kind) = run.expectation.anomaly()
             && found(&run.judgements, kind)
         {
             return Symptom::Anomaly(kind);

@@ -147,8 +147,20 @@ pub struct TargetRecord {
 pub enum Expectation {
     /// Every checker passes.
     Pass,
-    /// This anomaly is proven.
+    /// This anomaly is proven, and it is the work of a fault.
     Fail(AnomalyKind),
+    /// This anomaly is proven, and nothing had to go wrong for it.
+    FailWithoutFaults(AnomalyKind),
+}
+
+impl Expectation {
+    /// The anomaly that must be proven.
+    pub fn anomaly(&self) -> Option<AnomalyKind> {
+        match self {
+            Expectation::Pass => None,
+            Expectation::Fail(kind) | Expectation::FailWithoutFaults(kind) => Some(*kind),
+        }
+    }
 }
 
 /// The verdict of a run held against its expectation. Ordered by what must not be masked: the

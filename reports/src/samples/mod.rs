@@ -256,6 +256,7 @@ pub(crate) fn judgement(
         summary: summary.into(),
         anomalies: anomalies.to_vec(),
         found,
+        last: BTreeMap::new(),
         counts: BTreeMap::new(),
     }
 }

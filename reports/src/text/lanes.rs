@@ -206,7 +206,8 @@ fn element(anomaly: &Anomaly, history: &History) -> Option<Value> {
         Op::Write { value, .. }
         | Op::CompareAndSet { value, .. }
         | Op::Append { value, .. }
-        | Op::Enqueue { value, .. } => Some(*value),
+        | Op::Enqueue { value, .. }
+        | Op::WriteGuarded { value, .. } => Some(*value),
         Op::Read { .. }
         | Op::Delete { .. }
         | Op::List { .. }
@@ -214,6 +215,10 @@ fn element(anomaly: &Anomaly, history: &History) -> Option<Value> {
         | Op::Increment { .. }
         | Op::Dequeue { .. }
         | Op::ReadQueue { .. }
+        | Op::Acquire { .. }
+        | Op::Renew { .. }
+        | Op::Release { .. }
+        | Op::ReadGuarded { .. }
         | Op::Transaction(_)
         | Op::Once { .. } => None,
     }
@@ -227,6 +232,11 @@ fn answered(operation: &Operation, element: Option<Value>) -> String {
             "ok".to_string()
         }
         Outcome::Ok(Reply::Dequeued(taken)) => taken.map_or("empty".to_string(), |v| v.to_string()),
+        Outcome::Ok(Reply::Granted { token }) => format!("granted, token {token}"),
+        Outcome::Ok(Reply::Denied { holder, token }) => format!("held by {holder}, token {token}"),
+        Outcome::Ok(Reply::WasHeld(true)) => "ok".to_string(),
+        Outcome::Ok(Reply::WasHeld(false)) => "no longer held".to_string(),
+        Outcome::Ok(Reply::StaleToken) => "refused, stale token".to_string(),
         Outcome::Ok(Reply::Missed { next }) => format!("missed, next at {next}"),
         Outcome::Ok(Reply::Incremented(sum)) => sum.to_string(),
         Outcome::Ok(Reply::Transacted { succeeded, results }) => transacted(*succeeded, results),

@@ -12,7 +12,7 @@ use super::{
     RunDetail, coverage, faults, gates, lanes, next, operations, table, theme, timeline, words,
 };
 use crate::measure::loss;
-use crate::record::{Expectation, FaultId, Part, RunRecord, RunResult, SuiteRecord};
+use crate::record::{FaultId, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
 /// How much of a run is shown.
@@ -166,7 +166,7 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
 pub(super) fn counterexample(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
     let mut listed: Vec<&Anomaly> =
         run.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
-    if let Expectation::Fail(kind) = run.expectation {
+    if let Some(kind) = run.expectation.anomaly() {
         listed.sort_by_key(|anomaly| anomaly.kind != kind);
     }
     let Some(first) = listed.first() else { return Vec::new() };

@@ -2,7 +2,7 @@
 //! few. Somebody who reads no further knows what was proven, or where to look.
 
 use super::{table, words};
-use crate::record::{Expectation, Opinion, Part, RunRecord, RunResult, SuiteRecord};
+use crate::record::{Opinion, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
 /// What was run and what came of it.
@@ -71,7 +71,7 @@ pub(super) fn canaries(suite: &SuiteRecord) -> Vec<String> {
     let canaries = suite.runs.iter().filter(|run| run.part == Part::Canary);
     let mut lines = Vec::new();
     for canary in canaries {
-        let Expectation::Fail(kind) = canary.expectation else { continue };
+        let Some(kind) = canary.expectation.anomaly() else { continue };
         lines.extend(table::wrapped(&format!("  {}: ", canary.name), &caught(canary, kind.name())));
         for run in &suite.runs {
             let sentence = match &run.part {

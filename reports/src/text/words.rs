@@ -97,6 +97,10 @@ pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
         AnomalyKind::Internal => {
             ("read at odds with its transaction", "reads at odds with their transactions")
         }
+        AnomalyKind::TwoHolders => ("lock held twice", "locks held twice"),
+        AnomalyKind::LockLost => ("lock lost before its time", "locks lost before their time"),
+        AnomalyKind::TokenOrder => ("token out of order", "tokens out of order"),
+        AnomalyKind::StaleToken => ("write under a stale token", "writes under stale tokens"),
     };
     if number == 1 { format!("1 {one}") } else { format!("{} {many}", units::count(number)) }
 }

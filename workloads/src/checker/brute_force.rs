@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::operation::{
     ClientId, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, RequestKey, Step,
-    StepReply, Value,
+    StepReply, Token, Value,
 };
 
 /// More operations than this are not tried. A set of operations is one machine word, and orders
@@ -93,8 +93,11 @@ struct Recorded {
     node: Option<NodeId>,
     is_final: bool,
     began: usize,
+    /// When, in microseconds; locks have a time to live.
+    began_at: u64,
     /// The line of its completion; of one that is still open, none.
     ended: Option<usize>,
+    ended_at: u64,
     outcome: Option<Outcome>,
 }
 
@@ -127,6 +130,25 @@ struct State {
     queues: BTreeMap<Key, VecDeque<Value>>,
     /// The requests that were done under an idempotency key.
     done: BTreeSet<RequestKey>,
+    locks: BTreeMap<Key, Lease>,
+    /// The greatest token of each lock that is known to have been granted.
+    granted: BTreeMap<Key, Token>,
+    /// The greatest token that each resource has seen.
+    guarded: BTreeMap<Key, Token>,
+    /// When the last operation on a lock took effect: as early as the order allows, which is never
+    /// worse than later. It stays 0 without locks.
+    now: u64,
+}
+
+/// A lock that is held.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Lease {
+    holder: ClientId,
+    /// Unknown until an answer tells it.
+    token: Option<Token>,
+    ttl: u64,
+    /// When it may have run out.
+    until: u64,
 }
 
 struct Search {
@@ -152,6 +174,9 @@ impl Search {
         if self.visited.len() as u64 > STATES_MAX {
             return Err(format!("undecided: more than {STATES_MAX} states"));
         }
+        if self.run_out(done, state, &left)? {
+            return Ok(true);
+        }
         for index in left {
             if self.operations[index].began > deadline {
                 continue;
@@ -167,6 +192,102 @@ impl Search {
         }
         Ok(false)
     }
+}
+
+impl Search {
+    /// Whether a whole order exists if the time of some lock that is held is over now.
+    fn run_out(&mut self, done: u64, state: &State, left: &[usize]) -> Result<bool, String> {
+        let must = left.iter().filter(|index| self.operations[**index].is_certain());
+        let deadline = must.map(|index| self.operations[*index].ended_at).min();
+        let deadline = deadline.unwrap_or(u64::MAX);
+        for (key, lease) in &state.locks {
+            if lease.until > deadline {
+                continue;
+            }
+            self.tried += 1;
+            let mut next = state.clone();
+            next.now = next.now.max(lease.until);
+            next.locks.remove(key);
+            if self.extend(done, &mut next)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Does one operation on a lock or on what it protects; `None` if it is on something else, `false` if
+/// a lock service would not have answered so.
+fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
+    let reply = operation.reply();
+    if matches!(operation.op, Op::Acquire { .. } | Op::Renew { .. } | Op::Release { .. }) {
+        state.now = state.now.max(operation.began_at);
+        if operation.ended.is_some() && operation.is_certain() && state.now > operation.ended_at {
+            return Some(false);
+        }
+    }
+    let now = state.now;
+    let said = match reply {
+        Some(Reply::WasHeld(held)) => Some(*held),
+        _ => None,
+    };
+    Some(match &operation.op {
+        Op::Acquire { lock, holder, ttl_ms } => {
+            let ttl = u64::from(*ttl_ms) * 1000;
+            match state.locks.get_mut(lock) {
+                Some(lease) if lease.holder != *holder => match reply {
+                    None => true,
+                    Some(Reply::Denied { holder, token }) => {
+                        *holder == lease.holder && state.is_token(lock, *token)
+                    }
+                    Some(_) => false,
+                },
+                Some(lease) => {
+                    lease.until = now.saturating_add(lease.ttl);
+                    match reply {
+                        None => true,
+                        Some(Reply::Granted { token }) => state.is_token(lock, *token),
+                        Some(_) => false,
+                    }
+                }
+                None => {
+                    let until = now.saturating_add(ttl);
+                    let lease = Lease { holder: *holder, token: None, ttl, until };
+                    state.locks.insert(lock.clone(), lease);
+                    match reply {
+                        None => true,
+                        Some(Reply::Granted { token }) => state.is_token(lock, *token),
+                        Some(_) => false,
+                    }
+                }
+            }
+        }
+        Op::Renew { lock, holder, token } => {
+            let held = state.is_held(lock, *holder, *token, said);
+            if let (true, Some(lease)) = (held, state.locks.get_mut(lock)) {
+                lease.until = now.saturating_add(lease.ttl);
+            }
+            reply.is_none_or(|reply| *reply == Reply::WasHeld(held))
+        }
+        Op::Release { lock, holder, token } => {
+            let held = state.is_held(lock, *holder, *token, said);
+            if held {
+                state.locks.remove(lock);
+            }
+            reply.is_none_or(|reply| *reply == Reply::WasHeld(held))
+        }
+        Op::WriteGuarded { resource, value, token } => {
+            let greatest = state.guarded.get(resource).copied().unwrap_or(Token(0));
+            let accepted = *token >= greatest;
+            if accepted {
+                state.values.insert(resource.clone(), *value);
+                state.guarded.insert(resource.clone(), *token);
+            }
+            let answer = if accepted { Reply::Written } else { Reply::StaleToken };
+            reply.is_none_or(|reply| *reply == answer)
+        }
+        _ => return None,
+    })
 }
 
 /// Does one operation on a counter that others may add to; `false` if it would have shrunk.
@@ -191,6 +312,9 @@ fn apply(operation: &Recorded, state: &mut State) -> bool {
     if is_missed(operation) {
         return true;
     }
+    if let Some(fits) = guarded(operation, state) {
+        return fits;
+    }
     let answer = answer(&operation.op, state);
     operation.reply().is_none_or(|reply| answer.as_ref().is_none_or(|answer| answer == reply))
 }
@@ -205,7 +329,13 @@ fn is_missed(operation: &Recorded) -> bool {
 /// request that was done before.
 fn answer(op: &Op, state: &mut State) -> Option<Reply> {
     Some(match op {
-        Op::Read { key, .. } => Reply::Read(state.values.get(key).copied()),
+        Op::Read { key, .. } | Op::ReadGuarded { resource: key, .. } => {
+            Reply::Read(state.values.get(key).copied())
+        }
+        // Of these `guarded` says it.
+        Op::Acquire { .. } | Op::Renew { .. } | Op::Release { .. } | Op::WriteGuarded { .. } => {
+            return None;
+        }
         Op::Write { key, value } => {
             state.values.insert(key.clone(), *value);
             Reply::Written
@@ -260,6 +390,33 @@ fn answer(op: &Op, state: &mut State) -> Option<Reply> {
 }
 
 impl State {
+    /// Whether a lock that is held has this token, which becomes known if it was not: then it must be
+    /// greater than all that are known.
+    fn is_token(&mut self, lock: &Key, token: Token) -> bool {
+        let Some(lease) = self.locks.get_mut(lock) else { return false };
+        if let Some(known) = lease.token {
+            return known == token;
+        }
+        lease.token = Some(token);
+        let before = self.granted.insert(lock.clone(), token);
+        before.is_none_or(|before| before < token)
+    }
+
+    /// Whether a lock is held by this client under this token, as somebody was answered or, without
+    /// an answer, as it may be.
+    fn is_held(&mut self, lock: &Key, holder: ClientId, token: Token, said: Option<bool>) -> bool {
+        let Some(lease) = self.locks.get(lock).filter(|lease| lease.holder == holder) else {
+            return false;
+        };
+        match (lease.token, said) {
+            (Some(known), _) => known == token,
+            // Who is told that it is not held is told that the token is another one.
+            (None, Some(false)) => false,
+            (None, Some(true)) => self.is_token(lock, token),
+            (None, None) => true,
+        }
+    }
+
     fn step(&mut self, step: &Step) -> StepReply {
         match step {
             Step::Read(key) => return StepReply::Read(self.values.get(key).copied()),
@@ -314,6 +471,7 @@ fn is_local(op: &Op) -> bool {
             | Op::List { consistency: Consistency::Local, .. }
             | Op::ReadList { consistency: Consistency::Local, .. }
             | Op::ReadQueue { consistency: Consistency::Local, .. }
+            | Op::ReadGuarded { consistency: Consistency::Local, .. }
     )
 }
 
@@ -321,6 +479,7 @@ fn is_local(op: &Op) -> bool {
 #[derive(Deserialize)]
 struct Event {
     seq: Option<u64>,
+    us: Option<u64>,
     client: Option<ClientId>,
     node: Option<NodeId>,
     #[serde(rename = "final", default)]
@@ -370,11 +529,22 @@ fn parse(text: &str) -> Result<Vec<Recorded>, String> {
                 }
                 let (node, is_final) = (event.node, event.is_final);
                 let (began, ended, outcome) = (events, None, None);
-                operations.push(Recorded { op, node, is_final, began, ended, outcome });
+                let (began_at, ended_at) = (event.us.unwrap_or(0), u64::MAX);
+                operations.push(Recorded {
+                    op,
+                    node,
+                    is_final,
+                    began,
+                    began_at,
+                    ended,
+                    ended_at,
+                    outcome,
+                });
             }
             (None, outcome @ Some(_)) => {
                 let index = open.remove(&client).ok_or_else(broken)?;
                 operations[index].ended = Some(events);
+                operations[index].ended_at = event.us.unwrap_or(0);
                 operations[index].outcome = outcome;
             }
             _ => return Err(broken()),

@@ -75,10 +75,10 @@ impl<P: Copy> Findings<P> {
         summary: String,
         mut tell: impl FnMut(&Candidate<P>) -> Anomaly,
     ) -> Judgement {
-        let mut found = BTreeMap::new();
+        let mut judgement = Judgement::unknown(checker, summary);
         let mut candidates: Vec<Candidate<P>> = self.best.into_values().collect();
         for candidate in &candidates {
-            *found.entry(candidate.kind).or_insert(0) += 1;
+            judgement.count(candidate.kind, candidate.culprit);
         }
         // The culprit and the kind make the order total, whatever the order of the hash map. Of
         // lost writes the first comes first: every proof ends with the same read at the end, and
@@ -101,12 +101,13 @@ impl<P: Copy> Findings<P> {
             swaps += anomaly.swaps.len();
             is_first || swaps <= SWAPS_MAX
         });
-        let (verdict, summary) = match anomalies.is_empty() {
-            true => (verdict_without, summary),
-            false => (Verdict::Fail, counted(&found)),
-        };
-        let checker = checker.to_string();
-        Judgement { checker, verdict, summary, anomalies, found, counts: BTreeMap::new() }
+        judgement.verdict = verdict_without;
+        if !anomalies.is_empty() {
+            judgement.verdict = Verdict::Fail;
+            judgement.summary = counted(&judgement.found);
+        }
+        judgement.anomalies = anomalies;
+        judgement
     }
 }
 
@@ -122,7 +123,7 @@ pub(super) fn with_searched(mut judgement: Judgement, searched: Vec<Anomaly>) ->
         return judgement;
     }
     for anomaly in searched {
-        *judgement.found.entry(anomaly.kind).or_insert(0) += 1;
+        judgement.count(anomaly.kind, anomaly.culprit);
         judgement.anomalies.push(anomaly);
     }
     judgement.anomalies.truncate(Judgement::ANOMALIES_MAX);

@@ -11,6 +11,7 @@
 //! | [`bank`] | whether every read of all accounts has the same sum | transfers keep it |
 //! | [`sessions`] | what each client may expect after what it did before | a key has one writer |
 //! | [`queue`] | linearizability of queues | elements are unique, a read of what is left |
+//! | [`lock`] | lock safety and the order of fencing tokens | one clock |
 //! | [`agreement`] | whether all nodes hold the same at the end | local reads are local |
 //!
 //! [`promise`] judges by what a store promises instead of linearizability.
@@ -29,6 +30,7 @@ mod findings;
 pub mod frontier;
 pub mod linearizable;
 pub mod list;
+pub mod lock;
 pub mod lost_write;
 pub mod minimal;
 mod plants;
@@ -98,7 +100,7 @@ fn guarded(name: &str, history: &History, check: impl Fn(&History) -> Judgement)
 #[cfg(test)]
 mod fuzz;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 #[cfg(test)]
 mod golden_models;
 #[cfg(test)]

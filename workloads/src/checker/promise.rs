@@ -151,8 +151,9 @@ fn lagging(promise: Promise, history: &History, bound: Option<Micros>) -> Judgem
     let (moved_history, ids) = moved(history, bound);
     let mut judgement = order(&moved_history);
     judgement.checker = promise.name().to_string();
+    let was = |id: &mut OperationId| *id = ids[id.0 as usize];
+    judgement.last.values_mut().for_each(was);
     for anomaly in &mut judgement.anomalies {
-        let was = |id: &mut OperationId| *id = ids[id.0 as usize];
         was(&mut anomaly.culprit);
         anomaly.operations.iter_mut().chain(&mut anomaly.swaps).for_each(was);
         anomaly.operations.sort_unstable();

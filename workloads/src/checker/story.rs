@@ -32,10 +32,10 @@ pub(super) fn saw(operation: &Operation) -> String {
     let when = while_open(operation);
     let key = operation.op.key();
     match (&operation.op, operation.reply()) {
-        (Op::Read { .. }, Some(Reply::Read(None))) => {
+        (Op::Read { .. } | Op::ReadGuarded { .. }, Some(Reply::Read(None))) => {
             format!("{client} found {key} absent{place} {when}")
         }
-        (Op::Read { .. }, Some(Reply::Read(Some(seen)))) => {
+        (Op::Read { .. } | Op::ReadGuarded { .. }, Some(Reply::Read(Some(seen)))) => {
             format!("{client} read {key}={seen}{place} {when}")
         }
         (Op::List { .. }, Some(Reply::Listed(values))) => {
@@ -108,9 +108,44 @@ pub(super) fn changed(operation: &Operation) -> String {
             let inner = changed(&Operation { op: (**op).clone(), ..operation.clone() });
             return format!("{inner} (request {request})");
         }
-        Op::Read { .. } | Op::List { .. } | Op::ReadList { .. } | Op::ReadQueue { .. } => {
-            return saw(operation);
+        Op::Acquire { lock, ttl_ms, .. } => {
+            let happened = match operation.reply() {
+                Some(Reply::Granted { token }) => format!("acquired {lock} under token {token}"),
+                Some(Reply::Denied { holder, token }) => {
+                    format!("was denied {lock}, which {holder} held under token {token},")
+                }
+                _ => String::new(),
+            };
+            (happened, format!("asked for {lock} for {ttl_ms} ms"))
         }
+        Op::Renew { lock, token, .. } => {
+            let happened = match operation.reply() {
+                Some(Reply::WasHeld(true)) => format!("renewed {lock} under token {token}"),
+                _ => format!("found {lock} no longer held under token {token}"),
+            };
+            (happened, format!("asked to renew {lock} under token {token}"))
+        }
+        Op::Release { lock, token, .. } => {
+            let happened = match operation.reply() {
+                Some(Reply::WasHeld(true)) => format!("released {lock} under token {token}"),
+                _ => format!("found {lock} no longer held under token {token}"),
+            };
+            (happened, format!("sent a release of {lock} under token {token}"))
+        }
+        Op::WriteGuarded { resource, value, token } => {
+            let happened = match operation.reply() {
+                Some(Reply::StaleToken) => {
+                    format!("was refused to write {resource}={value} under token {token}")
+                }
+                _ => format!("wrote {resource}={value} under token {token}"),
+            };
+            (happened, format!("sent {resource}={value} under token {token}"))
+        }
+        Op::Read { .. }
+        | Op::List { .. }
+        | Op::ReadList { .. }
+        | Op::ReadQueue { .. }
+        | Op::ReadGuarded { .. } => return saw(operation),
     };
     let invoked = at(operation.invoked.at);
     match (&operation.outcome, operation.completed) {
@@ -118,7 +153,13 @@ pub(super) fn changed(operation: &Operation) -> String {
             format!("{client} {sent}{place} at {invoked}, which was refused")
         }
         (Outcome::Ok(_), Some(completed)) => {
-            format!("{client} {happened}{place}, acknowledged at {}", at(completed.at))
+            let at = at(completed.at);
+            match operation.reply() {
+                Some(Reply::Denied { .. } | Reply::WasHeld(false) | Reply::StaleToken) => {
+                    format!("{client} {happened}{place} {}", while_open(operation))
+                }
+                _ => format!("{client} {happened}{place}, acknowledged at {at}"),
+            }
         }
         (Outcome::Fail(reason), _) => {
             format!("{client} {sent}{place} at {invoked}, which certainly failed ({reason})")

@@ -8,7 +8,7 @@ use crate::history::{
 };
 use crate::operation::{
     ClientId, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, RequestKey, Step,
-    StepReply, Transaction, Value,
+    StepReply, Token, Transaction, Value,
 };
 use crate::seed::Stream;
 
@@ -30,6 +30,13 @@ use crate::seed::Stream;
 /// c5 n1 54-55 dequeue q=4           it was given 4
 /// c5 n1 54-55 dequeue q             it found nothing
 /// c5 n1 54-55 queue q 1,2,4
+/// c1 n1 10-20 acquire l0 400 under 7    granted, for 400 ms
+/// c2 n1 10-20 acquire l0 400 held c1 7  denied: c1 holds it under 7
+/// c1 n1 30-40 renew l0 7                it was held
+/// c1 n1 30-40 release l0 7 gone         it was not held any more
+/// c1 n1 30-40 guarded g0=5 under 7      a write of what the lock protects
+/// c1 n1 30-40 guarded g0=5 under 7 stale
+/// c1 n1 30-40 protected g0=5            a read of it
 /// c5 n1 56-57 once q7 append x=5    under an idempotency key
 /// c6 n1 60-61 txn if:x=1 w:x=2 r:y=3 d:z i:n=4 a:l=5 l:l=1,5
 /// c6 n1 62-63 txn if:x=1 w:x=2 else r:x=9    its condition did not hold
@@ -75,7 +82,12 @@ fn line(text: &str) -> Operation {
     let consistency =
         if rest.contains(&"local") { Consistency::Local } else { Consistency::Linearizable };
     let rest: Vec<&str> = rest.into_iter().filter(|it| !["final", "local"].contains(it)).collect();
-    let (op, reply) = asked(&rest, consistency);
+    let (mut op, reply) = asked(&rest, consistency);
+    if let Op::Acquire { holder, .. } | Op::Renew { holder, .. } | Op::Release { holder, .. } =
+        &mut op
+    {
+        *holder = client;
+    }
     let outcome = if completed.is_none() {
         Outcome::Info(Reason::new("open"))
     } else if rest.last() == Some(&"fail") {
@@ -142,6 +154,38 @@ fn asked(words: &[&str], consistency: Consistency) -> (Op, Reply) {
         ["queue", key, values @ ..] => {
             let values = values.iter().flat_map(|it| it.split(',')).filter_map(value).collect();
             (Op::ReadQueue { queue: Key::new(key), consistency }, Reply::Listed(values))
+        }
+        ["acquire", lock, ttl, answer @ ..] => {
+            // Whose request it is is known to the caller, who puts it in.
+            let (lock, ttl_ms) = (Key::new(lock), ttl.parse().unwrap());
+            let reply = match answer {
+                ["held", holder, token] => Reply::Denied {
+                    holder: ClientId(holder[1..].parse().unwrap()),
+                    token: Token(token.parse().unwrap()),
+                },
+                ["under", token] => Reply::Granted { token: Token(token.parse().unwrap()) },
+                _ => Reply::Granted { token: Token(0) },
+            };
+            (Op::Acquire { lock, holder: ClientId(0), ttl_ms }, reply)
+        }
+        [kind @ ("renew" | "release"), lock, token, gone @ ..] => {
+            let (lock, token) = (Key::new(lock), Token(token.parse().unwrap()));
+            let holder = ClientId(0);
+            let op = match *kind {
+                "renew" => Op::Renew { lock, holder, token },
+                _ => Op::Release { lock, holder, token },
+            };
+            (op, Reply::WasHeld(gone != ["gone"]))
+        }
+        ["guarded", it, "under", token, stale @ ..] => {
+            let (key, written) = pair(it, '=');
+            let (resource, token) = (Key::new(key), Token(token.parse().unwrap()));
+            let op = Op::WriteGuarded { resource, value: written.unwrap(), token };
+            (op, if stale == ["stale"] { Reply::StaleToken } else { Reply::Written })
+        }
+        ["protected", it] => {
+            let (key, seen) = pair(it, '=');
+            (Op::ReadGuarded { resource: Key::new(key), consistency }, Reply::Read(seen))
         }
         ["once", request, rest @ ..] => {
             let (op, reply) = asked(rest, consistency);

@@ -114,6 +114,11 @@ pub(super) fn beyond_registers(history: &History) -> Option<String> {
         | Op::Enqueue { .. }
         | Op::Dequeue { .. }
         | Op::ReadQueue { .. }
+        | Op::Acquire { .. }
+        | Op::Renew { .. }
+        | Op::Release { .. }
+        | Op::WriteGuarded { .. }
+        | Op::ReadGuarded { .. }
         | Op::Transaction(_)
         | Op::Once { .. } => true,
         Op::Read { .. }
@@ -232,6 +237,11 @@ impl<'h> Versions<'h> {
             | Op::Enqueue { .. }
             | Op::Dequeue { .. }
             | Op::ReadQueue { .. }
+            | Op::Acquire { .. }
+            | Op::Renew { .. }
+            | Op::Release { .. }
+            | Op::WriteGuarded { .. }
+            | Op::ReadGuarded { .. }
             | Op::Transaction(_)
             | Op::Once { .. } => return Err(Undecided::BeyondRegisters),
         };

@@ -155,7 +155,7 @@ fn contradictions_are_told_with_their_line() {
     line 3, column 2: expected a "seq" above 5, the one before, got 5
     line 3, column 28: the reply does not answer "read r"
     line 2, column 65: unknown field `colour`, expected one of `seq`, `us`, `client`, `node`, `final`, `invoke`, `ok`, `fail`, `info`, `end`
-    line 2, column 43: unknown variant `reed`, expected one of `read`, `write`, `compare-and-set`, `delete`, `list`, `increment`, `append`, `read-list`, `enqueue`, `dequeue`, `read-queue`, `transaction`, `once`
+    line 2, column 43: unknown variant `reed`, expected one of `read`, `write`, `compare-and-set`, `delete`, `list`, `increment`, `append`, `read-list`, `enqueue`, `dequeue`, `read-queue`, `acquire`, `renew`, `release`, `write-guarded`, `read-guarded`, `transaction`, `once`
     line 2, column 38: expected a node such as "n1", got "x1"
     line 2, column 1: expected exactly one of "invoke", "ok", "fail" and "info"
     line 2, column 1: expected "seq", "us" and "client"

@@ -167,6 +167,11 @@ fn call(operation: &Operation) -> Option<CallOf<Register>> {
         | Op::Enqueue { .. }
         | Op::Dequeue { .. }
         | Op::ReadQueue { .. }
+        | Op::Acquire { .. }
+        | Op::Renew { .. }
+        | Op::Release { .. }
+        | Op::WriteGuarded { .. }
+        | Op::ReadGuarded { .. }
         | Op::Transaction(_)
         | Op::Once { .. } => return None,
         Op::Read { .. } => Action::Read,

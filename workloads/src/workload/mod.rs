@@ -10,11 +10,14 @@ mod append;
 mod bank;
 mod counter;
 mod idempotent_retry;
+mod lock;
 mod queue;
 mod register;
 mod sessions;
 mod set;
 mod unique_ids;
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +25,7 @@ pub use append::AppendSpec;
 pub use bank::BankSpec;
 pub use counter::CounterSpec;
 pub use idempotent_retry::IdempotentRetrySpec;
+pub use lock::LockSpec;
 pub use queue::QueueSpec;
 pub use register::RegisterSpec;
 pub use sessions::SessionsSpec;
@@ -56,6 +60,8 @@ pub enum WorkloadSpec {
     IdempotentRetry(IdempotentRetrySpec),
     /// Adds to queues and takes from them.
     Queue(QueueSpec),
+    /// Locks, and writes of what they protect.
+    Lock(LockSpec),
 }
 
 /// Says what clients do next. One generator serves all clients of a run, so values are unique over
@@ -65,6 +71,13 @@ pub trait Generator {
     /// The next operation of a client, or `None` when the workload has nothing more to do (the
     /// `set` is full): the client then rests until the run ends.
     fn next(&mut self, client: ClientId) -> Option<Op>;
+
+    /// How long a client sleeps before it asks what [`Generator::next`] has just given it; not at all,
+    /// as a rule. The sleep belongs to what is tried, as a process may be stopped between any two of
+    /// its steps. A client may be ended in its sleep and then asks nothing.
+    fn pause(&mut self, _client: ClientId, _op: &Op) -> Option<Duration> {
+        None
+    }
 
     /// Tells the generator how an operation of a client ended, so that a compare-and-set can
     /// expect what was seen. To be called in the order in which the answers came.
@@ -84,6 +97,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(_) => sessions::NAME,
             WorkloadSpec::IdempotentRetry(_) => idempotent_retry::NAME,
             WorkloadSpec::Queue(_) => queue::NAME,
+            WorkloadSpec::Lock(_) => lock::NAME,
         }
     }
 
@@ -99,6 +113,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(spec) => spec.describe(),
             WorkloadSpec::IdempotentRetry(spec) => spec.describe(),
             WorkloadSpec::Queue(spec) => spec.describe(),
+            WorkloadSpec::Lock(spec) => spec.describe(),
         }
     }
 
@@ -118,6 +133,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(spec) => spec.validate(),
             WorkloadSpec::IdempotentRetry(spec) => spec.validate(),
             WorkloadSpec::Queue(spec) => spec.validate(),
+            WorkloadSpec::Lock(spec) => spec.validate(),
         }
     }
 
@@ -134,6 +150,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(spec) => spec.needs(),
             WorkloadSpec::IdempotentRetry(spec) => spec.needs(),
             WorkloadSpec::Queue(spec) => spec.needs(),
+            WorkloadSpec::Lock(spec) => spec.needs(),
         }
     }
 
@@ -149,6 +166,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(spec) => Box::new(spec.generator(seed)),
             WorkloadSpec::IdempotentRetry(spec) => Box::new(spec.generator(seed)),
             WorkloadSpec::Queue(spec) => Box::new(spec.generator(seed)),
+            WorkloadSpec::Lock(spec) => Box::new(spec.generator(seed)),
         }
     }
 
@@ -175,6 +193,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::IdempotentRetry(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::Queue(spec) => spec.reads_of_all(consistency),
+            WorkloadSpec::Lock(spec) => spec.reads_of_all(consistency),
         }
     }
 
@@ -196,6 +215,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(spec) => spec.kinds(),
             WorkloadSpec::IdempotentRetry(spec) => spec.kinds(),
             WorkloadSpec::Queue(spec) => spec.kinds(),
+            WorkloadSpec::Lock(spec) => spec.kinds(),
         }
     }
 
@@ -211,6 +231,7 @@ impl WorkloadSpec {
             WorkloadSpec::Sessions(_) => sessions::CHECKERS,
             WorkloadSpec::IdempotentRetry(_) => idempotent_retry::CHECKERS,
             WorkloadSpec::Queue(_) => queue::CHECKERS,
+            WorkloadSpec::Lock(_) => lock::CHECKERS,
         }
     }
 }
@@ -248,12 +269,13 @@ fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
         sessions::NAME => Some(sessions::CHECKERS),
         idempotent_retry::NAME => Some(idempotent_retry::CHECKERS),
         queue::NAME => Some(queue::CHECKERS),
+        lock::NAME => Some(lock::CHECKERS),
         _ => None,
     }
 }
 
 /// Every workload's name and one line of what its clients do, for `list`.
-pub const WORKLOADS: [(&str, &str); 9] = [
+pub const WORKLOADS: [(&str, &str); 10] = [
     (register::NAME, register::SUMMARY),
     (set::NAME, set::SUMMARY),
     (append::NAME, append::SUMMARY),
@@ -263,6 +285,7 @@ pub const WORKLOADS: [(&str, &str); 9] = [
     (sessions::NAME, sessions::SUMMARY),
     (idempotent_retry::NAME, idempotent_retry::SUMMARY),
     (queue::NAME, queue::SUMMARY),
+    (lock::NAME, lock::SUMMARY),
 ];
 
 /// A parameter: its name, its value, the least and the most it may be, and the reason.

@@ -3,7 +3,7 @@
 //!
 //! A suite's run becomes one planned run, a canary three: itself, its control (the same plan, seed
 //! and workload on the protected target), and, once for each weakened target and workload, a calm
-//! run without faults. A planned run can be written as a suite ([`PlannedRun::to_suite`]), and the
+//! run without faults, unless it fails without them. A planned run can be written as a suite ([`PlannedRun::to_suite`]), and the
 //! plan of that suite is the same plan again.
 
 mod mix;
@@ -179,9 +179,11 @@ pub fn expand(
                 && run.target == calm.target
                 && run.workload == calm.workload
         });
+        // What fails by itself would fail in its calm run too; its control has no faults either.
+        let needs_calm = !matches!(main.expect, Expectation::FailWithoutFaults(_));
         planned.push(main);
         planned.push(control);
-        if !is_known {
+        if needs_calm && !is_known {
             planned.push(calm);
         }
     }
@@ -266,7 +268,7 @@ fn plan(
         name: run.name.clone(),
         part: match run.expect {
             Expectation::Pass => Part::Proof,
-            Expectation::Fail(_) => Part::Canary,
+            Expectation::Fail(_) | Expectation::FailWithoutFaults(_) => Part::Canary,
         },
         faults: plan_faults(run, target.nodes, duration, &mut seed.stream("plan")),
         target,

@@ -44,6 +44,7 @@ fn render_run(out: &mut String, run: &PlannedRun) {
     let expect = match run.expect {
         Expectation::Pass => "pass".to_string(),
         Expectation::Fail(kind) => format!("fail ({kind})"),
+        Expectation::FailWithoutFaults(kind) => format!("fail without faults ({kind})"),
     };
     line(out, format_args!("  expect    {expect}"));
     if !run.gates.is_empty() {

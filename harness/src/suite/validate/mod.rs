@@ -158,7 +158,7 @@ fn check_canary(
                 .label("expected only beside `expect: { fail: ... }`".to_string())
                 .help("say which anomaly must be found, or remove `control`");
         }
-        (Expectation::Fail(kind), None) => {
+        (Expectation::Fail(kind) | Expectation::FailWithoutFaults(kind), None) => {
             findings
                 .add(path.key("expect"), format!("the canary `{}` has no control", run.name))
                 .label("an expected failure needs `control: <target>` beside it".to_string())
@@ -167,15 +167,24 @@ fn check_canary(
                      comes from the switch and not from the harness"
                 ));
         }
-        (Expectation::Fail(_), Some(control)) => {
+        (Expectation::Fail(_) | Expectation::FailWithoutFaults(_), Some(control)) => {
             target::check_control(findings, &path.key("control"), spec, control, kinds);
         }
     }
-    if run.expect != Expectation::Pass && run.is_calm() {
+    if matches!(run.expect, Expectation::FailWithoutFaults(_)) && !run.is_calm() {
+        findings
+            .add(path.key("expect"), format!("the canary `{}` has faults", run.name))
+            .label("expected to fail without any".to_string())
+            .help("remove them, or say `fail` for what a fault must bring about");
+    }
+    if matches!(run.expect, Expectation::Fail(_)) && run.is_calm() {
         findings
             .add(path.key("expect"), format!("the canary `{}` has no faults", run.name))
             .label("expected to fail because of a fault".to_string())
-            .help("a target that fails without faults shows nothing about the harness");
+            .help(
+                "add the fault, or say `fail-without-faults` for what these settings do by \
+                 themselves",
+            );
     }
 }
 

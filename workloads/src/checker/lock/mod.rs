@@ -1,0 +1,316 @@
+//! Locks: one holder at a time, tokens that grow, and resources that heed them.
+//!
+//! | question | named | decided |
+//! |---|---|---|
+//! | did two clients certainly hold one lock at the same time? | `two-holders` | exactly, of any two |
+//! | was a lock gone before its time to live was over? | `lock-lost` | the same |
+//! | has a later grant a smaller token, or two grants the same one? | `token-order`, `duplicate` | exactly |
+//! | did a write under an older token take effect after one under a newer? | `stale-token` | exactly |
+//! | does an answer name a holder who never asked, or one who had given the lock back? | `phantom`, `future-read`, `stale-read`, `resurrected` | exactly |
+//!
+//! [`tenure`] has the argument for grants, [`fencing`] that for tokens. What the protected values
+//! themselves must be is a matter of registers: [`check_values`] and [`check_lost`] judge them as such.
+//! Called through `workload`.
+
+mod fencing;
+mod tenure;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use super::findings::{Candidate, Findings, Rank};
+use super::versions::Place;
+use super::{linearizable, lost_write, story};
+use crate::history::{History, Operation, OperationId, Operations};
+use crate::operation::{ClientId, Key, Op, Outcome, Reason, Reply, Token};
+use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
+
+const NAME: &str = "lock";
+
+/// Judges all locks of a history, and the tokens of what they protect. `unknown` where nothing was
+/// granted.
+pub fn check(history: &History) -> Judgement {
+    let mut findings = Findings::new();
+    let clock = Clock::of(history);
+    let mut locks: BTreeMap<&Key, tenure::Lock> = BTreeMap::new();
+    for operation in &history.operations {
+        if matches!(operation.op, Op::Acquire { .. } | Op::Renew { .. } | Op::Release { .. }) {
+            locks.entry(operation.op.key()).or_default().take(operation);
+        }
+    }
+    let mut counts = BTreeMap::new();
+    for lock in locks.values() {
+        lock.check(&clock, &mut findings);
+        for (name, count) in lock.counts() {
+            *counts.entry(name.to_string()).or_insert(0) += count;
+        }
+    }
+    for (name, count) in fencing::check(history, &mut findings) {
+        counts.insert(name.to_string(), count);
+    }
+    let granted = counts.get("granted").copied().unwrap_or(0);
+    let (verdict, summary) = match granted {
+        0 => (Verdict::Unknown, "no lock was granted: nothing is known".to_string()),
+        _ => {
+            let locks = locks.len();
+            (Verdict::Pass, format!("{granted} grants of {locks} locks, no two at the same time"))
+        }
+    };
+    let mut judgement = findings.judge(NAME, verdict, summary, |found| tell(history, found));
+    judgement.counts = counts;
+    judgement
+}
+
+/// Judges what the locks protect as registers, whoever held which lock.
+pub fn check_values(history: &History) -> Judgement {
+    linearizable::check_registers(&as_registers(history))
+}
+
+/// Looks for acknowledged writes to what the locks protect that are gone at the end.
+pub fn check_lost(history: &History) -> Judgement {
+    lost_write::check_registers(&as_registers(history))
+}
+
+/// The same operations, under the same ids, with guarded writes and reads as plain ones. A write that
+/// was refused did not happen; what was done to the locks is left out, as a read of unknown outcome says
+/// nothing.
+fn as_registers(history: &History) -> History {
+    let plain = |operation: &Operation| {
+        let mut operation = operation.clone();
+        match operation.op {
+            Op::WriteGuarded { resource, value, .. } => {
+                operation.op = Op::Write { key: resource, value };
+                if operation.outcome == Outcome::Ok(Reply::StaleToken) {
+                    operation.outcome = Outcome::Fail(Reason::new("stale-token"));
+                }
+            }
+            Op::ReadGuarded { resource, consistency } => {
+                operation.op = Op::Read { key: resource, consistency };
+            }
+            Op::Acquire { lock, .. } | Op::Renew { lock, .. } | Op::Release { lock, .. } => {
+                operation.op = Op::Read { key: lock, consistency: Default::default() };
+                operation.outcome = Outcome::Info(Reason::new("no-register"));
+            }
+            _ => {}
+        }
+        operation
+    };
+    let operations = history.operations.iter().map(plain).collect();
+    History {
+        header: history.header.clone(),
+        operations: Operations::in_order(operations),
+        complete: history.complete,
+    }
+}
+
+/// Which event was the first at or after a time.
+struct Clock {
+    /// By place. Times of a file that go back are taken for the greatest before them, which makes the
+    /// holder of a lock hold it for shorter and never for longer.
+    events: Vec<(Place, u64)>,
+}
+
+impl Clock {
+    fn of(history: &History) -> Clock {
+        let mut events: Vec<(Place, u64)> = history
+            .operations
+            .iter()
+            .flat_map(|operation| [Some(operation.invoked), operation.completed])
+            .flatten()
+            .map(|stamp| (stamp.seq.saturating_add(1), stamp.at.0))
+            .collect();
+        events.sort_unstable();
+        let mut latest = 0;
+        for (_, at) in &mut events {
+            latest = latest.max(*at);
+            *at = latest;
+        }
+        Clock { events }
+    }
+
+    /// The place of the first event at or after a time in microseconds; after everything if there is
+    /// none.
+    fn place(&self, at: u64) -> Place {
+        let index = self.events.partition_point(|event| event.1 < at);
+        self.events.get(index).map_or(super::versions::NEVER, |event| event.0)
+    }
+}
+
+/// Why a lock is certainly held from one operation to another.
+#[derive(Clone, Copy, Debug)]
+struct Hold {
+    holder: ClientId,
+    token: Token,
+    /// The one by whose end it was held.
+    first: OperationId,
+    /// The one at whose beginning it was still held, or with which its time to live began.
+    last: OperationId,
+    /// With its time to live, in milliseconds, if that is why.
+    ttl_ms: Option<u32>,
+    /// Who asked for it.
+    acquire: Option<OperationId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Proof {
+    /// Held while another held it.
+    Overlap(Hold, Hold),
+    /// Said to be gone while it was held.
+    Gone(Hold),
+    /// Two grants with one token.
+    SameToken(Hold, Hold),
+    /// A grant with a greater token was over before this one was asked for.
+    Smaller { earlier: Hold, later: Hold },
+    /// An answer names a holder who did not ask for it, or not by then.
+    Unasked { holder: ClientId, token: Token, asked: Option<OperationId> },
+    /// An answer names a holder who had given it back.
+    GivenBack {
+        holder: ClientId,
+        token: Token,
+        acquire: Option<OperationId>,
+        released: OperationId,
+    },
+    /// A write was accepted although `newer` had shown a greater token; `written` is the write under
+    /// that token, if `newer` is a read.
+    Accepted { newer: OperationId, written: OperationId },
+    /// A read saw the value of an older token after the newer one was in place.
+    Overwrote { newer: OperationId, written: OperationId, older: OperationId },
+    /// A write was refused although nobody had sent a greater token.
+    Refused,
+}
+
+fn push(
+    findings: &mut Findings<Proof>,
+    kind: AnomalyKind,
+    culprit: OperationId,
+    (operations, span): (u64, u64),
+    proof: Proof,
+) {
+    findings.push(Candidate { kind, culprit, rank: Rank { operations, span }, proof });
+}
+
+fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
+    let culprit = found.culprit;
+    let whole = |id: OperationId| story::operation(history.operation(id));
+    let (mut operations, text) = match found.proof {
+        Proof::Overlap(one, other) => (
+            [one.operations(), other.operations()].concat(),
+            vec![
+                format!("{}.", one.tell(history)),
+                format!("{}: both at the same time.", other.tell(history)),
+            ],
+        ),
+        Proof::Gone(hold) => (
+            hold.operations(),
+            vec![format!("{}.", hold.tell(history)), format!("But {}.", whole(culprit))],
+        ),
+        Proof::SameToken(one, other) => (
+            [one.operations(), other.operations()].concat(),
+            vec![format!(
+                "{}; {}: {} was given twice.",
+                whole(one.first),
+                whole(other.first),
+                one.token
+            )],
+        ),
+        Proof::Smaller { earlier, later } => (
+            [earlier.operations(), later.operations()].concat(),
+            vec![format!(
+                "{}; only then {}, and token {} is smaller than {}.",
+                whole(earlier.first),
+                whole(later.first),
+                later.token,
+                earlier.token
+            )],
+        ),
+        Proof::Unasked { holder, token, asked } => (
+            asked.into_iter().collect(),
+            match asked {
+                Some(asked) => vec![format!("{}; but {}.", whole(culprit), whole(asked))],
+                None => vec![format!(
+                    "{}; {holder} never asked for it in a way that could have given it token {token}.",
+                    whole(culprit)
+                )],
+            },
+        ),
+        Proof::GivenBack { holder, token, acquire, released } => (
+            [acquire, Some(released)].into_iter().flatten().collect(),
+            vec![format!(
+                "{}; only then {}: {holder} had given it back, and token {token} is never given \
+                 again.",
+                whole(released),
+                whole(culprit)
+            )],
+        ),
+        Proof::Accepted { newer, written } => (
+            vec![newer, written],
+            match newer == written {
+                true => vec![format!("{}; only then {}.", whole(newer), whole(culprit))],
+                false => vec![format!(
+                    "{}, and {}; only then {}.",
+                    whole(written),
+                    whole(newer),
+                    whole(culprit)
+                )],
+            },
+        ),
+        Proof::Overwrote { newer, written, older } => (
+            vec![newer, written, older],
+            vec![
+                format!("{}; {}.", whole(older), whole(written)),
+                match newer == written {
+                    true => format!("Only after the second {}.", whole(culprit)),
+                    false => format!("{}, and only then {}.", whole(newer), whole(culprit)),
+                },
+            ],
+        ),
+        Proof::Refused => (
+            Vec::new(),
+            vec![format!("{}; nobody had sent a greater token by then.", whole(culprit))],
+        ),
+    };
+    operations.push(culprit);
+    operations.sort_unstable();
+    operations.dedup();
+    Anomaly {
+        kind: found.kind,
+        key: history.operation(culprit).op.key().clone(),
+        culprit,
+        operations,
+        swaps: Vec::new(),
+        story: text,
+    }
+}
+
+impl Hold {
+    fn operations(&self) -> Vec<OperationId> {
+        [self.acquire, Some(self.first), Some(self.last)].into_iter().flatten().collect()
+    }
+
+    /// "c1 acquired l0 under token 3 at n1, acknowledged at 1.2 s, and holds it until 1.6 s at least,
+    /// 400 ms from when it asked".
+    fn tell(&self, history: &History) -> String {
+        let first = story::operation(history.operation(self.first));
+        let last = history.operation(self.last);
+        let (holder, begin) = (self.holder, story::at(last.invoked.at));
+        match self.ttl_ms {
+            Some(ttl) => {
+                let until =
+                    crate::history::Micros(last.invoked.at.0.saturating_add(u64::from(ttl) * 1000));
+                let what = match last.op {
+                    Op::Renew { .. } => "when it asked for a renewal",
+                    _ => "when it asked for it",
+                };
+                format!(
+                    "{first}; {holder} holds it until {} at least, {ttl} ms from {begin}, {what}",
+                    story::at(until)
+                )
+            }
+            None if self.first == self.last => first,
+            None => format!("{first}; {holder} held it until {begin} at least, as {}", {
+                story::operation(last)
+            }),
+        }
+    }
+}
