@@ -3,7 +3,7 @@
 //!
 //! The processes are plain sleepers and the links carry bytes of this test; no store takes part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -22,8 +22,8 @@ use splitbrain::run::recorder::{Clock, Recorder};
 use splitbrain::run::roles::Picture;
 use splitbrain::suite;
 use splitbrain::suite::plan::{self, PlannedRun};
-use splitbrain::suite::target::TargetKind;
-use splitbrain::target::NodeStatus;
+use splitbrain::suite::target::{Setting, TargetKind};
+use splitbrain::target::{MemberChange, NodeStatus};
 use splitbrain_reports::record::{Effect, FaultRecord, Role};
 use splitbrain_workloads::history::{FORMAT_VERSION, Header};
 use splitbrain_workloads::operation::{Capability, NodeId};
@@ -42,6 +42,8 @@ struct Sleepers {
     installed: Mutex<BTreeMap<NodeId, PathBuf>>,
     /// What the nodes say: who leads, and in which epoch.
     leads: Mutex<(NodeId, u64)>,
+    /// Who votes.
+    voters: Mutex<BTreeSet<NodeId>>,
     /// Whether what is asked is done. Looking is never turned off.
     acts: bool,
 }
@@ -58,6 +60,7 @@ impl Sleepers {
             folder: tempfile::tempdir().unwrap(),
             installed: Mutex::default(),
             leads: Mutex::new((NodeId(1), 1)),
+            voters: Mutex::new(NodeId::first(3).collect()),
             acts,
         };
         for node in NodeId::first(3) {
@@ -162,9 +165,25 @@ impl Hands for Sleepers {
         Ok(())
     }
 
+    async fn change_members(&self, _via: NodeId, change: MemberChange) {
+        if self.acts {
+            let mut voters = self.voters.lock().unwrap();
+            match change {
+                MemberChange::Add(node) => voters.insert(node),
+                MemberChange::Remove(node) => voters.remove(&node),
+            };
+        }
+    }
+
+    fn spares(&self) -> Vec<NodeId> {
+        vec![NodeId(4)]
+    }
+
     async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
         let (leader, epoch) = *self.leads.lock().unwrap();
-        NodeId::first(3).map(|node| (node, status(node, leader, epoch))).collect()
+        let voters: Vec<NodeId> = self.voters.lock().unwrap().iter().copied().collect();
+        let says = |node| NodeStatus { voters: voters.clone(), ..status(node, leader, epoch) };
+        NodeId::first(3).map(|node| (node, says(node))).collect()
     }
 
     async fn replicated_without(&self, _node: NodeId) -> anyhow::Result<()> {
@@ -231,7 +250,8 @@ impl Hands for Sleepers {
     }
 
     fn process(&self, node: NodeId) -> Option<Entry> {
-        Entry::of(self.running(node).pid()).filter(|entry| !entry.is_dead())
+        let pid = self.running.lock().unwrap().get(&node)?.pid();
+        Entry::of(pid).filter(|entry| !entry.is_dead())
     }
 
     fn exit(&self, node: NodeId) -> Option<ExitStatus> {
@@ -252,13 +272,18 @@ fn planned(faults: &str) -> PlannedRun {
         name: "sleeper".to_string(),
         summary: String::new(),
         capabilities: vec![Capability::AtomicList],
-        settings: Vec::new(),
+        settings: vec![Setting {
+            name: "spares".to_string(),
+            default: String::new(),
+            values: vec!["1".to_string()],
+            meaning: String::new(),
+        }],
         switches: None,
         refuses: Vec::new(),
         needs: Vec::new(),
     };
     let text = format!(
-        "suite: faults\ntarget: sleeper\nruns:\n  - name: it\n    workload: set\n    \
+        "suite: faults\ntarget: {{ sleeper: {{ spares: 1 }} }}\nruns:\n  - name: it\n    workload: set\n    \
          duration: 5s\n    faults: [{faults}]\n"
     );
     let suite = suite::parse("faults.yaml", &text, std::slice::from_ref(&kind)).unwrap();
@@ -272,7 +297,8 @@ fn picture_led_by(leader: NodeId, epoch: u64) -> Picture {
 /// What a node says of itself.
 fn status(node: NodeId, leader: NodeId, epoch: u64) -> NodeStatus {
     let role = if node == leader { Role::Leader } else { Role::Follower };
-    NodeStatus { role, epoch, leader: Some(leader), applied: 0, committed: 0 }
+    let (voters, learners) = (NodeId::first(3).collect(), Vec::new());
+    NodeStatus { role, epoch, leader: Some(leader), applied: 0, committed: 0, voters, learners }
 }
 
 /// Carries out one fault and says what is recorded of it.
@@ -430,6 +456,50 @@ async fn every_fault_of_processes_turned_into_a_no_op_has_no_effect() {
         let record = inject(&sleepers, fault).await;
         let Effect::None(why) = &record.effect else { panic!("{fault}: {record:?}") };
         assert!(why.contains(betrayed_by), "{fault}: {why}");
+    }
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+/// Changes of the members, what is seen of each, and what a no-op of each is betrayed by.
+const OF_MEMBERS: [(&str, &str, &str); 4] = [
+    (
+        "{ change: add, at: 1s, for: 300ms }",
+        "n1 n2 n3 n4 vote where n1 n2 n3 did, n4 is process ",
+        "n1 n2 n3",
+    ),
+    (
+        "{ change: remove, node: leader, at: 1s, for: 300ms }",
+        "n2 n3 vote where n1 n2 n3 did",
+        "n1 n2 n3",
+    ),
+    (
+        "{ change: replace, node: n2, at: 1s, for: 500ms }",
+        "n1 n3 n4 vote where n1 n2 n3 did, n4 is process ",
+        "n1 n2 n3",
+    ),
+    ("{ change: abandon, node: n3, at: 1s, for: 300ms }", "n3 vote where n1 n2 n3 did", "n1 n2 n3"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_members_is_seen_by_who_votes_and_taken_back() {
+    let sleepers = Sleepers::start(true).await;
+    for (fault, seen, _) in OF_MEMBERS {
+        let record = inject(&sleepers, &format!("membership: {fault}")).await;
+        let Effect::Seen(evidence) = &record.effect else { panic!("{fault}: {record:?}") };
+        assert!(evidence.starts_with(seen), "{fault}: {evidence}");
+        assert_eq!(*sleepers.voters.lock().unwrap(), NodeId::first(3).collect(), "{fault}");
+        assert!(sleepers.process(NodeId(4)).is_none(), "{fault}: the spare has ended");
+    }
+    sleepers.processes.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_the_members_turned_into_a_no_op_has_no_effect() {
+    let sleepers = Sleepers::start(false).await;
+    for (fault, _, voters) in OF_MEMBERS {
+        let record = inject(&sleepers, &format!("membership: {fault}")).await;
+        let why = format!("the voters were {voters} to the end");
+        assert_eq!(record.effect, Effect::None(why), "{fault}");
     }
     sleepers.processes.shutdown().await.unwrap();
 }

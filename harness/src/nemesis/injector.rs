@@ -120,7 +120,13 @@ impl Shared {
         let nodes: Vec<NodeId> = picture.keys().copied().collect();
         let follows = |node: &NodeId| Some(*node) != leader && picture[node].is_some();
         let faulted = self.faulted.lock().expect("no holder of this lock panics").clone();
-        View { followers: nodes.iter().copied().filter(follows).collect(), nodes, leader, faulted }
+        View {
+            followers: nodes.iter().copied().filter(follows).collect(),
+            nodes,
+            leader,
+            spares: self.injector.hands.spares(),
+            faulted,
+        }
     }
 
     fn acknowledged(&self, by: &[NodeId]) -> u64 {
