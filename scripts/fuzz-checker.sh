@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
 models=("$@")
-[ $# -gt 0 ] || models=(register set repeats key-value multi-register mutex parsers)
+[ $# -gt 0 ] || models=(register set repeats list transactions idempotent-retry counter queue unique-ids bank sessions
+  old-reads key-value multi-register mutex sums fifo-queue unordered-queue set-with-remove parsers)
 record=${FUZZ_RECORD:-target/proofs/fuzz-checker.txt}
 batch=${BATCH:-20000}
 mkdir -p "$(dirname "$record")"

@@ -38,15 +38,30 @@ batches() {
   done
   # Every planted bug of the core and of the log.
   printf 'plants-core\tnode_tests plant\n'
+  # The checkers against judges that try every order: ten million small histories of each model, of
+  # which at least a third are impossible, a million a batch with a seed of its own; and damaged files
+  # for every reader of histories.
+  for part in $(seq 1 10); do
+    for model in register set repeats list transactions idempotent-retry counter queue unique-ids bank \
+      sessions old-reads key-value multi-register mutex sums fifo-queue unordered-queue \
+      set-with-remove parsers; do
+      printf 'fuzz-%s-%02d\tfuzz %s %d 1000000\n' "$model" "$part" "$model" "$part"
+    done
+  done
+  # Three gigabytes of events that nobody did, through every reader that takes them.
+  printf 'garbage\tgarbage\n'
   # Planted bugs and unsafe profiles on live clusters, twenty runs of each.
   for part in acknowledge-before-replication elect-by-half accept-lower-epoch \
-    definite-when-unknown snapshot-without-last-entry redis-sentinel mysql-async async; do
+    definite-when-unknown snapshot-without-last-entry apply-twice snapshot-without-keys \
+    redis-sentinel mysql-async mysql-semi-sync async; do
     printf 'selftest-%s\tselftest %s\n' "$part" "$part"
   done
+  # The raft profile under faults by chance, two hundred plans, each another.
+  for part in $(seq 0 4); do printf 'by-chance-%d\tby_chance %d 40\n' "$part" $((7000 + part)); done
   # The harness is killed at every phase, fifty times a batch.
   for part in $(seq 1 10); do printf 'clean-%02d\tscripts/prove-clean.sh 50\n' "$part"; done
-  # The release gate on the raft profile, two hundred seeds in all.
-  for part in $(seq 0 39); do printf 'gate-%02d\tscripts/soak.sh 5 %d\n' "$part" $((1 + part * 5)); done
+  # The release gate whole, fifty seeds.
+  for part in $(seq 0 9); do printf 'gate-%02d\tscripts/soak.sh 5 %d\n' "$part" $((1 + part * 5)); done
 }
 
 simulate() { # SETTINGS FIRST COUNT
@@ -59,7 +74,28 @@ model() { # NODES prompt|slow KIND=COUNT...
     protocol::model_check::checks::a_check_of_a_given_cluster -- --ignored --nocapture --exact |
     grep -a 'states of the cluster'
 }
+fuzz() { # MODEL SEED COUNT
+  local tests record=target/proofs/fuzz-$1-$2.txt
+  tests=$(judge_tests)
+  : >"$record"
+  SPLITBRAIN_FUZZ="$1 $2 $3" SPLITBRAIN_FUZZ_RECORD=$record "$tests" --ignored --exact --nocapture \
+    checker::fuzz::a_batch_of_random_histories_is_judged_as_every_order_judges_it >&2
+  awk '{ printf "%d histories of %s, seed %d, %d impossible, no disagreement\n", $3, $1, $2, $4 }' "$record"
+}
+garbage() {
+  "$(judge_tests)" --ignored --exact --nocapture \
+    history::flood::gigabytes_of_what_nobody_did_are_read_in_little_memory 2>&1 | grep -a 'were read'
+}
+judge_tests() { # The test binary of the judge, built once.
+  cargo test --release -q -p splitbrain-workloads --lib --no-run --message-format json |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+}
 node_tests() { cargo test -q -p splitbrain-node --lib "$1" | grep -a 'test result'; }
+by_chance() { # SEED TIMES
+  cargo build --release -q
+  ./target/release/splitbrain run --only by-chance --seed "$1" --repeat "$2" --quiet \
+    --out target/proofs/by-chance-"$1" | grep -a 'kept every promise'
+}
 selftest() {
   cargo build --release -q
   ./target/release/splitbrain selftest --only "$1" --runs 20 -j 2 --quiet --out target/proofs |
@@ -67,7 +103,7 @@ selftest() {
 }
 
 mkdir -p target/proofs "$(dirname "$file")"
-[ -f "$file" ] || printf 'date\tcommit\tbatch\tresult\tseconds\tfigure\n' >"$file"
+[ -n "$list" ] || [ -f "$file" ] || printf 'date\tcommit\tbatch\tresult\tseconds\tfigure\n' >"$file"
 failed=0
 while IFS=$'\t' read -r name command; do
   wanted=${1:+0}
@@ -76,7 +112,7 @@ while IFS=$'\t' read -r name command; do
     case $name in $pattern) wanted=1 ;; esac
   done
   [ "${wanted:-1}" = 1 ] || continue
-  proven=$(cut -f 3,4 "$file" | grep -Fx "$name"$'\t'"proven" || true)
+  proven=$(cut -f 3,4 "$file" 2>/dev/null | grep -Fx "$name"$'\t'"proven" || true)
   if [ -n "$list" ]; then
     printf '%-40s %s\n' "$name" "${proven:+proven}"
     continue
@@ -84,7 +120,7 @@ while IFS=$'\t' read -r name command; do
   [ -z "$proven" ] || continue
   began=$SECONDS log=target/proofs/$name.log result=proven
   # shellcheck disable=SC2086
-  export -f simulate model node_tests selftest
+  export -f simulate model node_tests by_chance selftest fuzz garbage judge_tests
   timeout 600 bash -c "set -euo pipefail; $command" >"$log" 2>&1 </dev/null || result=failed
   [ "$result" = proven ] || failed=1
   figure=$(tail -n 1 "$log" | tr '\t' ' ' | sed 's/^ *//')

@@ -219,3 +219,56 @@ fn an_interrupted_repetition_says_what_is_known_so_far() {
     assert!(stdout.contains("  failed "), "{stdout}");
     assert!(line(&stdout, "not run").ends_with("of 100, ended before"), "{stdout}");
 }
+
+#[test]
+fn exploring_a_store_without_protections_finds_what_it_loses_shrinks_it_and_can_go_on() {
+    let arguments = [
+        "explore",
+        "unsafe.yaml",
+        "--seed",
+        "9",
+        "--runs",
+        "40",
+        "--duration",
+        "5s",
+        "--shrink-budget",
+        "20s",
+        "--out",
+        "explored",
+    ];
+    let (code, stdout, stderr) = ended(folder(), &arguments);
+    assert_eq!(code, 1, "{stdout}\n{stderr}");
+    assert!(line(&stdout, "FOUND").starts_with("FOUND  run "), "{stdout}");
+    assert!(stdout.contains("states reached") && stdout.contains("FAULTS LEFT"), "{stdout}");
+    let left = folder().join("explored/latest");
+    let diary = fs::read_to_string(left.join("explore.jsonl")).unwrap();
+    let runs = diary.lines().count() - 1;
+    assert!(line(&stderr, &format!("run {runs:>3}")).contains("NOT MET"), "{stderr}");
+    let shrunk = fs::read_dir(left.join("shrunk")).unwrap().flatten();
+    let suite = shrunk.map(|entry| entry.path().join("shrunk.yaml")).find(|path| path.exists());
+    let path = suite.expect("a suite of the smallest plan");
+    assert_eq!(ended(folder(), &["validate", path.to_str().unwrap()]).0, 0);
+
+    // The next plans are numbered on, and what was reached before is not new.
+    let folder_of = left.to_str().unwrap();
+    let arguments = [
+        "explore",
+        "unsafe.yaml",
+        "--runs",
+        "1",
+        "--duration",
+        "5s",
+        "--no-shrink",
+        "--resume",
+        folder_of,
+    ];
+    let (code, stdout, stderr) = ended(folder(), &arguments);
+    assert!([0, 1].contains(&code), "{stdout}\n{stderr}");
+    let next = format!("run {:>3}", runs + 1);
+    assert!(stderr.lines().any(|line| line.starts_with(&next)), "{stderr}");
+    let after = fs::read_to_string(left.join("explore.jsonl")).unwrap();
+    assert!(after.starts_with(&diary) && after.lines().count() == runs + 2, "{after}");
+    let (code, _, stderr) = ended(folder(), &["explore", "--resume", folder_of]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("its search is of another run"), "{stderr}");
+}

@@ -20,13 +20,17 @@ const BOUND: Duration = Duration::from_secs(1);
 /// A target with a process beside its nodes.
 const WITH_COMPANION: &str = "{ store: { lock-service: store, set: { election: lease } } }";
 
+/// Kills all the time, so that most moments have a node that is being restarted.
+fn busy(target: &str) -> String {
+    format!(
+        "suite: busy\ntarget: {target}\nruns:\n  - name: busy\n    workload: set\n    \
+         duration: 6s\n    faults:\n      - kill: {{ node: follower, every: 700ms, for: 200ms }}\n      \
+         - pause: {{ node: leader, at: 1500ms, for: 1s }}\n"
+    )
+}
+
 fn start(folder: &Path, target: &str) -> Child {
-    let suite = folder.join("busy.yaml");
-    // Kills all the time, so that most moments have a node that is being restarted.
-    let text = "suite: busy\ntarget: TARGET\nruns:\n  - name: busy\n    workload: set\n    \
-                duration: 6s\n    faults:\n      - kill: { node: follower, every: 700ms, for: 200ms }\n      \
-                - pause: { node: leader, at: 1500ms, for: 1s }\n";
-    std::fs::write(&suite, text.replace("TARGET", target)).unwrap();
+    std::fs::write(folder.join("busy.yaml"), busy(target)).unwrap();
     Command::new(env!("CARGO_BIN_EXE_splitbrain"))
         .args(["run", "busy.yaml", "--quiet"])
         .current_dir(folder)
@@ -196,6 +200,88 @@ fn nothing_survives_an_interrupt() {
     let (after, bound) = (Duration::from_millis(2500), Duration::from_secs(15));
     assert_eq!(nothing_survives(Signal::SIGINT, after, bound), Some(130));
     assert_eq!(nothing_survives(Signal::SIGTERM, after, bound), Some(143));
+}
+
+/// Whatever a suite leaves in its folder of folders, by the end of the command.
+fn report_in(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join("runs/latest/report.txt")).unwrap_or_default()
+}
+
+/// A terminal that is closed hangs up, and from then on nothing can be printed.
+#[test]
+fn a_closed_terminal_ends_the_run_like_a_request_and_the_report_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("busy.yaml"), busy("store")).unwrap();
+    let mut harness = Command::new(env!("CARGO_BIN_EXE_splitbrain"))
+        .args(["run", "busy.yaml"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = BTreeSet::new();
+    until(&harness, "three nodes", |family| {
+        seen = family.clone();
+        family.len() >= 4
+    });
+    // Whoever read is gone first, as the terminal is.
+    drop((harness.stdout.take(), harness.stderr.take()));
+    kill(Pid::from_raw(harness.id() as i32), Signal::SIGHUP).unwrap();
+    assert_eq!(harness.wait().unwrap().code(), Some(143));
+    let ended = Instant::now();
+    while !alive(&seen).is_empty() {
+        assert!(ended.elapsed() < BOUND, "{:?} survive", alive(&seen));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(report_in(folder.path()).contains("busy"), "{}", report_in(folder.path()));
+}
+
+/// The disk is a small one of its own, in a namespace that needs no privilege where the kernel lets
+/// users have one.
+#[test]
+#[allow(clippy::print_stdout, reason = "where it cannot be shown, that must be seen")]
+fn a_full_disk_ends_the_run_as_environment_and_nothing_survives() {
+    let own_mounts = ["--user", "--map-root-user", "--mount"];
+    let possible = Command::new("unshare").args(own_mounts).arg("true").status();
+    if !possible.is_ok_and(|status| status.success()) {
+        println!("not shown here: this kernel or container gives users no namespaces");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("runs")).unwrap();
+    std::fs::write(folder.path().join("busy.yaml"), busy("store")).unwrap();
+    // Less than the logs that three nodes lay out beforehand.
+    let script = "mount -t tmpfs -o size=8m tmpfs runs && exec \"$0\" run busy.yaml --quiet";
+    let mut harness = Command::new("unshare")
+        .args(own_mounts)
+        .args(["sh", "-c", script, env!("CARGO_BIN_EXE_splitbrain")])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut seen = BTreeSet::new();
+    let began = Instant::now();
+    let status = loop {
+        seen.extend(family(harness.id()));
+        if let Some(status) = harness.try_wait().unwrap() {
+            break status;
+        }
+        assert!(began.elapsed() < Duration::from_secs(120), "the harness does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let mut told = String::new();
+    harness.stdout.take().unwrap().read_to_string(&mut told).unwrap();
+    harness.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    // A node that ends because its disk is full may be taken for one that crashed.
+    assert!(matches!(status.code(), Some(1 | 4)), "{status}: {told}");
+    assert!(told.contains("No space left on device") || told.contains("stderr.log"), "{told}");
+    let ended = Instant::now();
+    while !alive(&seen).is_empty() {
+        assert!(ended.elapsed() < BOUND, "{:?} survive", alive(&seen));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(seen.len() >= 2, "a reaper and a node were seen");
 }
 
 /// A harness that waits for a signal gets one, even when the test fails.

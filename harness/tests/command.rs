@@ -55,6 +55,44 @@ fn ended(command: &mut Command) -> (i32, String, String) {
 }
 
 #[test]
+fn a_program_to_upgrade_to_that_cannot_be_executed_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("text"), "no program").unwrap();
+    for (program, why) in [
+        ("nowhere", "No such file or directory (os error 2)"),
+        ("text", "it is not an executable file"),
+    ] {
+        let suite = format!(
+            "suite: s\ntarget: store\nruns:\n- name: a\n  workload: set\n  faults:\n  - upgrade: \
+             {{ node: n1, to: {program}, at: 2s, for: 1s }}\n"
+        );
+        fs::write(folder.path().join("s.yaml"), suite).unwrap();
+        let (code, stdout, stderr) = ended(splitbrain(folder.path()).args(["run", "s.yaml"]));
+        let expected = format!(
+            "error: cannot upgrade to {program}: {why}\n  = help: give the path of an executable \
+             file, as seen from here, or `copy`\n"
+        );
+        assert_eq!((code, stdout.as_str(), stderr), (4, "", expected));
+        assert!(!folder.path().join("runs").exists());
+    }
+}
+
+/// What was found is not forgotten because nobody reads it to the end.
+#[test]
+fn a_reader_that_is_gone_changes_no_exit_code() {
+    let smoke = Smoke::get();
+    let report = |stdout: std::process::Stdio| {
+        let mut command = splitbrain(smoke.folder.path());
+        let mut child = command.args(["check", "runs/latest"]).stdout(stdout).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(report(std::process::Stdio::null()), report(std::process::Stdio::piped()));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_eq!(report(full.into()), Some(4), "a report that cannot be written is trouble");
+}
+
+#[test]
 fn a_short_run_meets_its_expectation_and_says_so() {
     let smoke = Smoke::get();
     let stdout = String::from_utf8_lossy(&smoke.output.stdout);
@@ -199,6 +237,25 @@ fn a_profile_or_switch_that_the_store_does_not_have_is_refused() {
         let (code, _, stderr) = ended(splitbrain(folder.path()).args(["validate", "bad.yaml"]));
         assert_eq!(code, 2, "{stderr}");
         assert!(stderr.contains("bad.yaml:3:"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_the_store_would_not_start_with_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    for (target, why) in [
+        ("{ set: { replication: asyncc } }", "expected quorum, async, semi-sync, sync, isr"),
+        ("{ set: { majority: off } }", "won with a majority or not at all"),
+        ("{ set: { replication: semi-sync, replicas: 3 } }", "at most 2"),
+    ] {
+        let suite = format!(
+            "suite: bad\ntarget:\n  store: {target}\nruns:\n  - name: it\n    workload: set\n"
+        );
+        fs::write(folder.path().join("bad.yaml"), suite).unwrap();
+        let (code, _, stderr) = ended(splitbrain(folder.path()).args(["run", "bad.yaml"]));
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains("bad.yaml:3:") && stderr.contains(why), "{stderr}");
+        assert!(!folder.path().join("runs").exists());
     }
 }
 

@@ -1,6 +1,6 @@
 //! A cluster that does not start leaves nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -87,9 +87,15 @@ async fn a_cluster_of_which_one_node_cannot_start_leaves_no_process() {
     let journal =
         Journal::create(&directory.events(), clock, Arc::new(recorder), listener).unwrap();
     let token = "start".to_string();
-    let cluster =
-        Cluster::start(Arc::new(Sleeper), processes.clone(), directory, Arc::new(journal), token)
-            .await;
+    let cluster = Cluster::start(
+        Arc::new(Sleeper),
+        BTreeSet::new(),
+        processes.clone(),
+        directory,
+        Arc::new(journal),
+        token,
+    )
+    .await;
     let error = cluster.err().expect("a node without a folder does not start");
     assert!(format!("{error:#}").contains("n3: start: open "), "{error:#}");
     let started = started.lock().unwrap().clone();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use splitbrain::suite::target::{Setting, TargetKind};
+use splitbrain::suite::target::{Sense, Setting, TargetKind};
 use splitbrain::suite::{plan, units::Time};
 use splitbrain_workloads::operation::Capability;
 use splitbrain_workloads::seed::Seed;
@@ -35,6 +35,7 @@ fn kind(name: &str, settings: Vec<Setting>, switches: Option<Vec<String>>) -> Ta
         switches,
         refuses: Vec::new(),
         needs: Vec::new(),
+        sense: Sense::ANY,
     }
 }
 

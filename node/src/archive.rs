@@ -10,26 +10,28 @@
 //!  "idempotency_key":null}
 //! ```
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use crate::disk::Disk;
 use crate::protocol::{Claim, Entry, Gtid};
 use crate::state::Change;
 
 /// The folder.
 #[derive(Debug)]
 pub(crate) struct Archive {
+    disk: Disk,
     dir: PathBuf,
     entries: u64,
 }
 
 impl Archive {
     /// Opens or creates the folder and counts what is in it.
-    pub(crate) fn open(dir: &Path) -> Result<Self> {
+    pub(crate) fn open(disk: &Disk, dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let mut entries = 0;
         let files = fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))?;
@@ -39,7 +41,7 @@ impl Archive {
                 fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             entries += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         }
-        Ok(Archive { dir: dir.to_owned(), entries })
+        Ok(Archive { disk: disk.clone(), dir: dir.to_owned(), entries })
     }
 
     /// How many entries were archived before this process.
@@ -53,14 +55,20 @@ impl Archive {
         let Some(first) = cut.first() else { return Ok(()) };
         let Claim { epoch, leader } = first.id.claim;
         let path = self.dir.join(format!("{epoch}-{leader}-{}.jsonl", first.id.index));
-        write(&path, cut, committed, upstream)
-            .and_then(|()| File::open(&self.dir)?.sync_all())
+        self.write(&path, &lines(cut, committed, upstream))
             .with_context(|| format!("cannot archive cut entries in {}", path.display()))
+    }
+
+    fn write(&self, path: &Path, lines: &[u8]) -> std::io::Result<()> {
+        let file = self.disk.create(path)?;
+        file.write_all_at(lines, 0)?;
+        file.sync_all()?;
+        self.disk.sync_dir(&self.dir)
     }
 }
 
-fn write(path: &Path, cut: &[Entry], committed: u64, upstream: Claim) -> std::io::Result<()> {
-    let mut file = BufWriter::new(File::create(path)?);
+fn lines(cut: &[Entry], committed: u64, upstream: Claim) -> Vec<u8> {
+    let mut lines = Vec::new();
     for entry in cut {
         let Claim { epoch, leader } = entry.id.claim;
         let (index, gtid) = (entry.id.index, Gtid(entry.id).to_string());
@@ -76,9 +84,9 @@ fn write(path: &Path, cut: &[Entry], committed: u64, upstream: Claim) -> std::io
             "command": command,
             "idempotency_key": key,
         });
-        writeln!(file, "{line}")?;
+        writeln!(lines, "{line}").expect("memory takes every write");
     }
-    file.into_inner()?.sync_all()
+    lines
 }
 
 #[cfg(test)]
@@ -90,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_cut_can_be_read_afterwards_and_is_counted() {
         let dir = tempfile::tempdir().expect("a folder");
-        let archive = Archive::open(dir.path()).expect("it opens");
+        let archive = Archive::open(&Disk::default(), dir.path()).expect("it opens");
         let claim = Claim { epoch: 1, leader: NodeId(1) };
         let cut: Vec<Entry> = (5..8)
             .map(|index| Entry {
@@ -110,6 +118,6 @@ mod tests {
         assert_eq!(lines[2]["committed"], false);
         assert_eq!(lines[2]["cut_for"]["leader"], "n2");
         assert_eq!(lines[0]["command"]["delete"]["key"], "k");
-        assert_eq!(Archive::open(dir.path()).expect("it opens").entries(), 3);
+        assert_eq!(Archive::open(&Disk::default(), dir.path()).expect("it opens").entries(), 3);
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use reqwest::Url;
 
-use crate::config::{Election, Settings, describe};
+use crate::config::{Election, Settings, describe, prediction};
 use crate::lock_service::Kind;
 use crate::log::Identity;
 use crate::peer::Peer;
@@ -28,7 +28,7 @@ use crate::runtime::{NodeConfig, cluster_number, serve};
 #[command(verbatim_doc_comment)]
 pub struct NodeArgs {
     /// Name of this node: n1, n2, ...
-    #[arg(long, value_name = "NODE", required_unless_present_any = ["describe", "replay_inputs"])]
+    #[arg(long, value_name = "NODE", required_unless_present_any = ["describe", "predict", "replay_inputs"])]
     id: Option<NodeId>,
 
     /// Name of the cluster; nodes and data directories of another one are refused
@@ -36,12 +36,12 @@ pub struct NodeArgs {
     cluster: String,
 
     /// Where the node keeps its log, created when missing
-    #[arg(long, value_name = "DIR", required_unless_present_any = ["describe", "replay_inputs"])]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["describe", "predict", "replay_inputs"])]
     data_dir: Option<PathBuf>,
 
     /// Where clients reach the node over HTTP
     #[arg(long, value_name = "ADDRESS",
-          required_unless_present_any = ["describe", "replay_inputs", "replay_to"])]
+          required_unless_present_any = ["describe", "predict", "replay_inputs", "replay_to"])]
     client_listen: Option<SocketAddr>,
 
     /// Where clients are told to reach this node when another one redirects them to it
@@ -93,6 +93,14 @@ pub struct NodeArgs {
     #[arg(long)]
     record_inputs: bool,
 
+    /// Read from a file, before every look at a clock, how wrong it is
+    #[arg(long, value_name = "FILE", hide = true)]
+    clock_control: Option<PathBuf>,
+
+    /// Take orders to fail as a disk does, from a folder; on one data directory always or never
+    #[arg(long, value_name = "DIR", hide = true)]
+    disk_faults: Option<PathBuf>,
+
     /// Feed a recording to a fresh core, which must do the same byte for byte, and exit
     #[arg(long, value_name = "FILE")]
     replay_inputs: Option<PathBuf>,
@@ -110,6 +118,11 @@ pub struct NodeArgs {
     /// With --replay-to: write that state as a new data directory of this node
     #[arg(long, value_name = "DIR", requires = "replay_to")]
     into: Option<PathBuf>,
+
+    /// Start nothing: print as JSON what may go wrong with these settings in a cluster of so many
+    /// nodes, or refuse them with the reason
+    #[arg(long, value_name = "NODES")]
+    predict: Option<u16>,
 
     /// Print every profile, switch and plant as JSON and exit
     #[arg(long)]
@@ -144,6 +157,9 @@ pub fn run(args: NodeArgs) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if let Some(nodes) = args.predict {
+        return predicted(&args.profile, &args.overrides, nodes);
+    }
     log_to_stderr();
     if let Some(path) = &args.replay_inputs {
         return replayed(path);
@@ -175,6 +191,21 @@ pub fn run(args: NodeArgs) -> ExitCode {
         Err(error) => {
             tracing::error!("stopped: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints what settings may show, or, without decoration, why they are refused.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command's output")]
+fn predicted(profile: &str, overrides: &[String], nodes: u16) -> ExitCode {
+    match prediction(profile, overrides, nodes) {
+        Ok(prediction) => {
+            println!("{prediction:#}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
         }
     }
 }
@@ -295,6 +326,8 @@ impl NodeArgs {
             settings,
             lock_service,
             record_inputs: self.record_inputs,
+            clock_control: self.clock_control,
+            disk_faults: self.disk_faults,
         })
     }
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::protocol::Plants;
 
-pub use describe::describe;
+pub use describe::{describe, prediction};
 pub use predict::{Prediction, predict};
 pub use profile::{PROFILES, Profile};
 pub use switch::{SWITCHES, Switch};
@@ -136,6 +136,8 @@ pub enum Demote {
     OnContact,
     /// After it has gone on serving for this long.
     After(Duration),
+    /// Not by itself: only its end, by a crash or an operator, ends its leadership.
+    Never,
 }
 
 /// Where the strongest reads are served.

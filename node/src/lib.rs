@@ -7,7 +7,9 @@
 mod api;
 mod archive;
 mod args;
+mod clock;
 pub mod config;
+mod disk;
 mod fnv;
 mod lock_service;
 pub mod log;

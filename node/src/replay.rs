@@ -11,6 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
+use crate::disk::Disk;
 use crate::log::{self, Identity, Options};
 use crate::protocol::{Gtid, Member, Note, Point, Remembered, Replayed};
 use crate::snapshot_file;
@@ -85,7 +86,7 @@ fn write(into: &Path, identity: Identity, replayed: Replayed) -> Result<()> {
     // The log names the snapshot, so the snapshot is there first.
     if base.index > 0 {
         let image = snapshot.encode();
-        snapshot_file::write(&into.join("snapshot"), identity, true, &image)
+        snapshot_file::write(&Disk::default(), &into.join("snapshot"), identity, true, &image)
             .with_context(context)?;
     }
     let (mut log, _) = log::open(&into.join("log"), identity, &Options::default())?;

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::signal::Signal;
 use rustc_hash::FxHashMap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,14 +26,16 @@ use tracing::{info, warn};
 
 use crate::api::{self, Job, Shared};
 use crate::archive::Archive;
+use crate::clock::Clock;
 use crate::config::{self, Settings};
+use crate::disk::Disk;
 use crate::fnv::fnv1a;
 use crate::lock_service::{Kind, LockService};
 use crate::log::{self, Identity, Options, Record, Writer};
 use crate::peer::{Directions, Hello, Introductions, Links, Peer, listen};
 use crate::protocol::{
-    Core, Effect, Input, LockAsk, NodeId, Note, Now, Outcome, Remembered, Report, RequestId, Saved,
-    Token, WallTime,
+    Core, Effect, Input, LockAsk, NodeId, Note, Outcome, Remembered, Report, RequestId, Saved,
+    Token,
 };
 use crate::recording::{Found, Recorded, Recorder};
 use crate::snapshot_file::{SnapshotFile, Written};
@@ -62,6 +64,10 @@ pub(crate) struct NodeConfig {
     pub(crate) settings: Settings,
     /// With `election=lease`: how to speak to the lock service, and where it is.
     pub(crate) lock_service: Option<(Kind, Vec<reqwest::Url>)>,
+    /// Where the clocks are told how to be wrong (`clock`), if they are to.
+    pub(crate) clock_control: Option<PathBuf>,
+    /// Where the disk takes orders to fail (`disk`), if it is to.
+    pub(crate) disk_faults: Option<PathBuf>,
     /// Whether everything the core is fed and does is written down (`recording`).
     pub(crate) record_inputs: bool,
 }
@@ -81,6 +87,9 @@ pub(crate) async fn serve(config: NodeConfig) -> Result<()> {
 async fn serve_locally(config: NodeConfig) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot await SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot await SIGINT")?;
+    // With a handler a write beyond the limit of file sizes is an error that can be told, and not the
+    // end of the process without a word.
+    let _too_large = signal(SignalKind::from_raw(Signal::SIGXFSZ as i32));
     let api_listener = bind("client-listen", config.client_listen).await?;
     let peer_listener = bind("peer-listen", config.peer_listen).await?;
 
@@ -135,7 +144,7 @@ impl axum::serve::Listener for NoDelay {
 /// The core with everything it acts on.
 struct Node {
     core: Recorded,
-    clock: Clock,
+    clock: Arc<Clock>,
     writer: Writer,
     written: Marks,
     snapshots: SnapshotFile,
@@ -158,12 +167,16 @@ impl Node {
     fn open(config: &NodeConfig) -> Result<(Node, Arc<Shared>)> {
         let cluster = cluster_number(&config.cluster);
         let identity = Identity { cluster, node: config.id.0 };
+        let disk = match &config.disk_faults {
+            None => Disk::sound(&config.data_dir)?,
+            Some(orders) => Disk::faulty(orders, &config.data_dir)?,
+        };
         let (saved_sender, saved) = mpsc::unbounded_channel();
         let (snapshots, saved_before) =
-            SnapshotFile::open(&config.data_dir, identity, saved_sender)?;
+            SnapshotFile::open(&disk, &config.data_dir, identity, saved_sender)?;
         let OpenLog { writer, written, remembered, found, flushed } =
-            open_log(config, identity, saved_before)?;
-        let archive = Archive::open(&config.data_dir.join("lost+found"))?;
+            open_log(config, &disk, identity, saved_before)?;
+        let archive = Archive::open(&disk, &config.data_dir.join("lost+found"))?;
         info!(
             "{} remembers {} entries, {} of them as a snapshot, {} more are archived in lost+found",
             config.id,
@@ -171,7 +184,7 @@ impl Node {
             remembered.snapshot_index(),
             archive.entries()
         );
-        let clock = Clock::start()?;
+        let clock = Arc::new(Clock::start(config.clock_control.as_deref())?);
         let (inbox, inputs) = mpsc::channel(INBOX);
         let introductions = Arc::<Introductions>::default();
         let links = links(config, cluster, &introductions, &inbox);
@@ -191,6 +204,7 @@ impl Node {
         let (job_sender, jobs) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             view: Mutex::new(core.view()),
+            clock: Arc::clone(&clock),
             cluster: config.cluster.clone(),
             profile: config.profile.clone(),
             settings: config.settings.values(),
@@ -228,7 +242,7 @@ impl Node {
     async fn run(mut self) -> Result<()> {
         let (mut inputs, mut jobs, mut flushed) = (Vec::new(), Vec::new(), Vec::new());
         loop {
-            let timer = sleep(self.core.next_timer().saturating_sub(self.clock.now()?));
+            let timer = sleep(self.clock.until(self.core.next_timer())?);
             // Messages come before the timer: a leader that was heard is not suspected.
             tokio::select! {
                 biased;
@@ -272,7 +286,7 @@ impl Node {
         // Read after everything in the batch has arrived: a lease that holds at this moment held
         // while each request in the batch was waiting (`protocol/read_lease.rs`).
         let now = self.clock.now()?;
-        self.core.step(now, Input::Clock(WallTime::of_this_machine()));
+        self.core.step(now, Input::Clock(self.clock.wall()));
         for input in inputs.drain(..) {
             self.core.step(now, input);
         }
@@ -352,28 +366,6 @@ impl Node {
     }
 }
 
-/// Time since the node started, on a clock that goes on while the machine is suspended: leases and
-/// promises of votes would otherwise be longer than they are.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    started: Now,
-}
-
-impl Clock {
-    fn start() -> Result<Self> {
-        Ok(Clock { started: since_boot()? })
-    }
-
-    fn now(self) -> Result<Now> {
-        Ok(since_boot()?.saturating_sub(self.started))
-    }
-}
-
-fn since_boot() -> Result<Now> {
-    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).context("cannot read the clock")?;
-    Ok(time.into())
-}
-
 fn gather(receiver: &mut mpsc::Receiver<Input>, inputs: &mut Vec<Input>) {
     while inputs.len() < BATCH
         && let Ok(input) = receiver.try_recv()
@@ -429,14 +421,14 @@ struct OpenLog {
     flushed: mpsc::UnboundedReceiver<Token>,
 }
 
-fn open_log(config: &NodeConfig, identity: Identity, saved: Saved) -> Result<OpenLog> {
+fn open_log(config: &NodeConfig, disk: &Disk, identity: Identity, saved: Saved) -> Result<OpenLog> {
     let fsync = match config.settings.fsync {
         config::Fsync::Always => log::Fsync::Always,
         config::Fsync::Never => log::Fsync::Never,
     };
     let dir = config.data_dir.join("log");
     let options = Options { fsync, plants: config.settings.plants, ..Options::default() };
-    let (log, recovered) = log::open(&dir, identity, &options)?;
+    let (log, recovered) = log::open_on(disk, &dir, identity, &options)?;
     if recovered.torn_bytes > 0 {
         warn!("the log had a torn tail of {} bytes, which was cut", recovered.torn_bytes);
     }

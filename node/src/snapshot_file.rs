@@ -12,18 +12,22 @@
 //!
 //! A file is written under another name, synced and renamed, and its folder synced: there is always
 //! the old one or the new one. Saving is done in a thread of its own, one after the other, so that
-//! the log goes on meanwhile.
+//! the log goes on meanwhile. A full disk costs the snapshot and not the node: it tries again, and
+//! the log grows until it can.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::warn;
 
+use crate::disk::Disk;
 use crate::log::Identity;
 use crate::protocol::{Saved, Snapshot};
 
@@ -31,6 +35,9 @@ const MAGIC: &[u8; 8] = b"SPLITSNP";
 const FORMAT_VERSION: u32 = 1;
 const SUMMED: usize = 28;
 const HEADER_BYTES: usize = 32;
+
+/// How long a node waits before it tries again to save a snapshot on a full disk.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of a snapshot that was to be saved: its number, and how many bytes it takes.
 pub(crate) type Written = io::Result<(u64, u64)>;
@@ -52,6 +59,7 @@ impl SnapshotFile {
     /// Reads the snapshot in a folder, if there is one, and starts the thread, which reports to
     /// `written`.
     pub(crate) fn open(
+        disk: &Disk,
         dir: &Path,
         identity: Identity,
         written: UnboundedSender<Written>,
@@ -59,11 +67,22 @@ impl SnapshotFile {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let path = dir.join("snapshot");
         let saved = read(&path, identity).with_context(|| format!("in {}", path.display()))?;
+        // The name may be newer than what the disk has, if the last sync of the folder failed.
+        disk.sync_dir(dir).with_context(|| format!("cannot sync {}", dir.display()))?;
         let (sender, jobs) = mpsc::channel::<Job>();
+        let disk = disk.clone();
         let body = move || {
             for Job { number, snapshot, received, done } in jobs {
                 let image = snapshot.encode();
-                let result = write(&path, identity, received, &image);
+                let mut result = write(&disk, &path, identity, received, &image);
+                while let Err(error) = &result
+                    && done.is_none()
+                    && is_full(error)
+                {
+                    warn!("cannot save a snapshot, and the log is kept: {error}; tries again");
+                    thread::sleep(AGAIN_AFTER);
+                    result = write(&disk, &path, identity, received, &image);
+                }
                 let failed = result.is_err();
                 // When the core is gone the process is ending.
                 let _ = written.send(result.map(|()| (number, image.len() as u64)));
@@ -99,19 +118,20 @@ impl SnapshotFile {
 
 /// Puts a snapshot's image in place, whole or not at all.
 pub(crate) fn write(
+    disk: &Disk,
     path: &Path,
     identity: Identity,
     received: bool,
     image: &[u8],
 ) -> io::Result<()> {
-    let unfinished: PathBuf = path.with_extension("tmp");
-    let mut file = File::create(&unfinished)?;
-    file.write_all(&header(identity, received))?;
-    file.write_all(image)?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir)?.sync_all()
+    disk.replace(path, &[&header(identity, received), image])
+}
+
+/// Whether it is for want of space. Nothing is lost by that: the file that was being written is none
+/// yet, and what it stands for is in the log.
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 fn header(identity: Identity, received: bool) -> Vec<u8> {
@@ -174,14 +194,15 @@ mod tests {
 
     fn open(dir: &Path, identity: Identity) -> Result<Saved> {
         let (sender, _) = tokio::sync::mpsc::unbounded_channel();
-        SnapshotFile::open(dir, identity, sender).map(|(_, saved)| saved)
+        SnapshotFile::open(&Disk::default(), dir, identity, sender).map(|(_, saved)| saved)
     }
 
     #[test]
     fn what_was_saved_is_read_back_with_its_idempotency_keys() {
         let dir = tempfile::tempdir().expect("a folder");
         let (sender, mut written) = tokio::sync::mpsc::unbounded_channel();
-        let (file, before) = SnapshotFile::open(dir.path(), US, sender).expect("it opens");
+        let (file, before) =
+            SnapshotFile::open(&Disk::default(), dir.path(), US, sender).expect("it opens");
         assert_eq!(*before.snapshot, Snapshot::default());
         file.save(1, snapshot(3), false, false).expect("it is taken");
         file.save(2, snapshot(5), true, true).expect("it is saved");
@@ -196,7 +217,7 @@ mod tests {
     fn a_changed_or_missing_byte_refuses_the_snapshot_and_never_yields_another_state() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("snapshot");
-        write(&path, US, false, &snapshot(3).encode()).expect("it is written");
+        write(&Disk::default(), &path, US, false, &snapshot(3).encode()).expect("it is written");
         let whole = fs::read(&path).expect("it is there");
         for at in 0..whole.len() {
             let mut bytes = whole.clone();
@@ -214,7 +235,8 @@ mod tests {
     #[test]
     fn a_half_written_snapshot_leaves_the_one_before_it() {
         let dir = tempfile::tempdir().expect("a folder");
-        write(&dir.path().join("snapshot"), US, false, &snapshot(3).encode()).expect("written");
+        write(&Disk::default(), &dir.path().join("snapshot"), US, false, &snapshot(3).encode())
+            .expect("written");
         fs::write(dir.path().join("snapshot.tmp"), "half").expect("written");
         assert_eq!(open(dir.path(), US).expect("it opens").snapshot, snapshot(3));
     }

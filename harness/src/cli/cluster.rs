@@ -60,7 +60,7 @@ fn up(args: &ClusterUpArgs) -> Ended {
 }
 
 /// The run of a suite that is meant: the one of exactly this name, or the first.
-fn chosen(
+pub(super) fn chosen(
     suite: &Suite,
     kinds: &[TargetKind],
     seed: Seed,

@@ -6,6 +6,7 @@
 mod check;
 mod cluster;
 mod clusters;
+mod explore;
 mod gate;
 mod list;
 mod plan;
@@ -89,6 +90,8 @@ enum Command {
     Repro(ReproArgs),
     /// Find the smallest plan that still fails as a recorded run did
     Shrink(ShrinkArgs),
+    /// Draw plans at random, prefer those that lead somewhere new, shrink what breaks a promise
+    Explore(ExploreArgs),
     /// Start the target of a run behind its links and leave it for curl
     #[command(subcommand)]
     Cluster(ClusterCommand),
@@ -277,6 +280,50 @@ struct ShrinkArgs {
 }
 
 #[derive(Debug, Args)]
+struct ExploreArgs {
+    /// Suite file whose target, workload and load are taken; without one, the built-in release gate
+    #[arg(value_name = "SUITE")]
+    suite: Option<PathBuf>,
+    /// Which run of the suite; by default the first
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+    /// How many plans at most
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 100,
+          value_parser = clap::value_parser!(u32).range(1..=9999))]
+    runs: u32,
+    /// How long to search
+    #[arg(long, value_name = "TIME", default_value = "20m")]
+    budget: Time,
+    /// How long clients and faults are at work in each run
+    #[arg(long, value_name = "TIME", default_value = "8s", value_parser = explore::duration)]
+    duration: Time,
+    /// How many clusters at a time; more than the machine has processors for disturb each other
+    #[arg(short, long, value_name = "K", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..=8))]
+    jobs: u16,
+    /// Leave the plan that broke a promise as it is
+    #[arg(long)]
+    no_shrink: bool,
+    /// How long to search for a smaller one
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    shrink_budget: Time,
+    /// Seed of the plans, such as 42 or 0x5eed; by default the suite's, else a fresh one
+    #[arg(long, value_name = "SEED")]
+    seed: Option<Seed>,
+    /// Go on with an earlier search of the same run, in its folder
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    /// Folder for what the search leaves
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    out: PathBuf,
+    /// No progress on stderr
+    #[arg(short, long, help_heading = "Output")]
+    quiet: bool,
+    #[command(flatten)]
+    drawing: Drawing,
+}
+
+#[derive(Debug, Args)]
 struct SelftestArgs {
     /// Only canaries whose name matches; `*` stands for anything
     #[arg(long, value_name = "GLOB")]
@@ -375,6 +422,8 @@ enum Format {
     Json,
     /// For CI systems, as XML
     Junit,
+    /// For a page of a CI system or of the docs: one table, expected beside found
+    Markdown,
 }
 
 #[derive(Debug, Args)]
@@ -486,6 +535,9 @@ pub fn main() -> std::process::ExitCode {
         ExitCode::Met | ExitCode::Undecided if PANICKED.load(Ordering::Relaxed) => {
             ExitCode::HarnessBug
         }
+        ExitCode::Met | ExitCode::Undecided if UNPRINTED.load(Ordering::Relaxed) => {
+            ExitCode::Environment
+        }
         code => code,
     };
     std::process::ExitCode::from(code as u8)
@@ -500,6 +552,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Replay(args) => replay::main(&args),
         Command::Repro(args) => repro::main(&args),
         Command::Shrink(args) => shrink::main(&args),
+        Command::Explore(args) => explore::main(&args),
         Command::Cluster(command) => cluster::main(command),
         Command::Selftest(args) => selftest::main(&args),
         Command::Plan(args) => plan::main(&args),
@@ -510,11 +563,18 @@ fn carry_out(command: Command) -> Ended {
     }
 }
 
-/// Prints on stdout. A reader that has gone away, as `head` does, ends the program quietly.
+/// Whether something could not be printed for another reason than that nobody reads any more.
+static UNPRINTED: AtomicBool = AtomicBool::new(false);
+
+/// Prints on stdout. A reader that has gone away, as `head` does and a closed terminal, takes
+/// nothing from the command: its code is the same. A full disk behind stdout is trouble.
 fn print(text: &str) {
+    const EIO: i32 = nix::errno::Errno::EIO as i32;
     let mut out = io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
+    let gone = error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(EIO);
+    if !gone && !UNPRINTED.swap(true, Ordering::Relaxed) {
+        say(&format!("error: cannot print: {error}"));
     }
 }
 

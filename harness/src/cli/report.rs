@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use splitbrain_reports::record::{EventRecord, RunRecord, SuiteRecord};
 use splitbrain_reports::text::{self, RunDetail, Style};
-use splitbrain_reports::{json, junit};
+use splitbrain_reports::{json, junit, markdown};
 
 use super::{Ended, Failure, Format, ReportArgs, print, style};
 use crate::result::ExitCode;
@@ -29,6 +29,11 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
         Format::Junit => {
             let mut bytes = Vec::new();
             junit::write_suite(&summary, &mut bytes).context("cannot write the results")?;
+            print(&String::from_utf8_lossy(&bytes));
+        }
+        Format::Markdown => {
+            let mut bytes = Vec::new();
+            markdown::write_suite(&summary, &mut bytes).context("cannot write the table")?;
             print(&String::from_utf8_lossy(&bytes));
         }
     }

@@ -221,6 +221,7 @@ impl Progress for Lines {
             Event::Process { .. }
             | Event::Role { .. }
             | Event::Stranger { .. }
+            | Event::State(_)
             | Event::Note(_) => {}
         }
     }

@@ -369,6 +369,8 @@ pub enum Cause {
     Asked,
     /// The process itself. A crash, whatever it returned.
     Crash,
+    /// The process itself, because a fault left it no other way: its disk failed, and it said so.
+    Fault,
     /// SIGKILL that the harness did not send: somebody else, most likely the kernel for want of
     /// memory. It says nothing about the target.
     Environment,

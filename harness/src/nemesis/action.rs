@@ -68,7 +68,7 @@ pub struct InForce {
 
 impl InForce {
     /// Lasts until the value becomes true, or its sender is gone.
-    pub(super) fn until(over: watch::Receiver<bool>) -> InForce {
+    pub fn until(over: watch::Receiver<bool>) -> InForce {
         InForce { over }
     }
 

@@ -8,14 +8,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use splitbrain_workloads::operation::NodeId;
 
+use super::StoredByte;
 use crate::cluster::ExitStatus;
 use crate::cluster::census::Entry;
 use crate::network::link::Link;
 use crate::network::{Dials, HalfOpen, LinkEvidence, Shape};
+use crate::target::clock::ClockReading;
+use crate::target::disk::{DiskOrders, DiskReport};
 use crate::target::{MemberChange, NodeStatus};
 
 /// A cluster, as actions see it.
@@ -39,6 +43,37 @@ pub trait Hands: Send + Sync {
 
     /// Removes the data of a node that has no process.
     async fn wipe(&self, node: NodeId) -> anyhow::Result<()>;
+
+    /// Starts a node's process; returns at once, whatever becomes of it.
+    async fn launch(&self, node: NodeId) -> anyhow::Result<()>;
+
+    /// From now on a node that ends by itself does so because of a fault, and is no crash.
+    async fn tolerate_end(&self, node: NodeId) -> anyhow::Result<()>;
+
+    /// Takes that back, and starts the node if it has ended; returns when it answers.
+    async fn revive(&self, node: NodeId) -> anyhow::Result<()>;
+
+    /// Gives a node's file layer its orders, in place of those before.
+    async fn order_disk(&self, node: NodeId, orders: DiskOrders) -> anyhow::Result<()>;
+
+    /// Lets a node's process write to no file any more, or to all again. One that has ended is
+    /// left alone.
+    async fn limit_files(&self, node: NodeId, limited: bool) -> anyhow::Result<()>;
+
+    /// Changes a byte in the data of a node that has no process.
+    async fn write_byte(&self, node: NodeId, place: &StoredByte, byte: u8) -> anyhow::Result<()>;
+
+    /// Lets a node's clocks run at a rate.
+    async fn clock_rate(&self, node: NodeId, rate: f64) -> anyhow::Result<()>;
+
+    /// Sets a node's wall clock so many milliseconds ahead of what is right.
+    async fn wall_clock(&self, node: NodeId, offset_ms: i64) -> anyhow::Result<()>;
+
+    /// Puts a node's steady clock ahead.
+    async fn steady_clock(&self, node: NodeId, by: Duration) -> anyhow::Result<()>;
+
+    /// What a node says of its clocks, beside ours; `None` when it does not answer.
+    async fn clock(&self, node: NodeId) -> Option<ClockReading>;
 
     /// Tells a node to lead, by the target's own administrative interface. Whether it came to that
     /// is for the statuses to say.
@@ -90,6 +125,19 @@ pub trait Hands: Send + Sync {
 
     /// The data directory of a node, as the file system has it now; `None` when there is none.
     fn data(&self, node: NodeId) -> Option<DataDirectory>;
+
+    /// What a node's file layer counted; `None` when the target has none that takes orders.
+    fn disk_report(&self, node: NodeId) -> Option<DiskReport>;
+
+    /// Whether the kernel's table of limits says that a node's process may write to no file.
+    fn may_write_no_file(&self, node: NodeId) -> bool;
+
+    /// A byte of a node's data, as the file system has it now; `draw` decides which. `None` when
+    /// there is too little.
+    fn stored_byte(&self, node: NodeId, draw: u64) -> Option<StoredByte>;
+
+    /// What stands in the place of a byte now.
+    fn byte_now(&self, node: NodeId, place: &StoredByte) -> Option<u8>;
 
     /// The counters of a link; `None` when there is no such link.
     fn traffic(&self, link: Link) -> Option<LinkEvidence>;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::selector::minority;
-use super::{Action, Hands, InForce, ROLE_WAIT_AT_MOST, View};
+use super::{Action, Hands, InForce, Lane, ROLE_WAIT_AT_MOST, View};
 use crate::run::journal::Journal;
 use crate::run::recorder::{Clock, Recorder};
 use crate::run::roles::{self, Picture};
@@ -93,33 +93,35 @@ impl Injection {
 struct Shared {
     injector: Injector,
     began: Micros,
-    faulted: Mutex<BTreeSet<NodeId>>,
+    faulted: Mutex<BTreeSet<(Lane, NodeId)>>,
 }
 
 impl Shared {
     /// Reserves the victims, so that two faults at the same instant cannot take the same node.
-    fn reserve(&self, nodes: &[NodeId]) -> bool {
+    fn reserve(&self, lane: Lane, nodes: &[NodeId]) -> bool {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
-        if nodes.iter().any(|node| faulted.contains(node)) {
+        if nodes.iter().any(|node| faulted.contains(&(lane, *node))) {
             return false;
         }
-        faulted.extend(nodes);
+        faulted.extend(nodes.iter().map(|node| (lane, *node)));
         true
     }
 
-    fn release(&self, nodes: &[NodeId]) {
+    fn release(&self, lane: Lane, nodes: &[NodeId]) {
         let mut faulted = self.faulted.lock().expect("no holder of this lock panics");
         for node in nodes {
-            faulted.remove(node);
+            faulted.remove(&(lane, *node));
         }
     }
 
-    fn view(&self) -> View {
+    fn view(&self, lane: Lane) -> View {
         let picture = self.injector.picture.borrow();
         let leader = roles::leader(&picture);
         let nodes: Vec<NodeId> = picture.keys().copied().collect();
         let follows = |node: &NodeId| Some(*node) != leader && picture[node].is_some();
-        let faulted = self.faulted.lock().expect("no holder of this lock panics").clone();
+        let faulted = self.faulted.lock().expect("no holder of this lock panics");
+        let faulted =
+            faulted.iter().filter(|(other, _)| *other == lane).map(|(_, node)| *node).collect();
         View {
             followers: nodes.iter().copied().filter(follows).collect(),
             nodes,
@@ -180,7 +182,7 @@ impl Task {
             }
         };
         let done = self.carry_out(action, &mut record).await;
-        self.shared.release(&self.reserved);
+        self.shared.release(self.lane(), &self.reserved);
         done.map(|()| record)
     }
 
@@ -210,6 +212,10 @@ impl Task {
         }
     }
 
+    fn lane(&self) -> Lane {
+        self.fault.fault.lane()
+    }
+
     async fn wait_and_resolve(&mut self) -> Result<Box<dyn Action>, Skipped> {
         match self.fault.start.clone() {
             Start::At(at) => self.sleep_until(at.duration()).await?,
@@ -234,13 +240,13 @@ impl Task {
             {
                 return Err(Skipped(format!("it had not begun before {before}")));
             }
-            let view = self.shared.view();
+            let view = self.shared.view(self.lane());
             let reason = match self.fault.fault.resolve(&view, &mut self.rng) {
                 Ok(action) if self.fault.keep.is_some_and(|keep| !keeps(keep, &view, &*action)) => {
                     let under = view.faulted.len();
                     return Err(Skipped(format!("with {under} under faults no majority is left")));
                 }
-                Ok(action) if self.shared.reserve(action.reserves()) => {
+                Ok(action) if self.shared.reserve(self.lane(), action.reserves()) => {
                     self.reserved = action.reserves().to_vec();
                     return Ok(action);
                 }
@@ -289,7 +295,7 @@ impl Task {
         while self.hold(&mut *action, &since).await? == Ended::Moved {
             action.undo(hands).await?;
             effects.push(action.effect(hands));
-            self.shared.release(&std::mem::take(&mut self.reserved));
+            self.shared.release(self.lane(), &std::mem::take(&mut self.reserved));
             action = match self.resolve().await {
                 Ok(next) => next,
                 Err(Skipped(reason)) => {

@@ -7,8 +7,8 @@
 //! undoes and judges what was seen, through [`Hands`]. All of a fault stands in its own file.
 //! Waiting for the time or the condition and healing in time are the injector's work.
 //!
-//! Two rules hold for every fault. A node that is under a fault is never hit by a second one: the
-//! later fault is skipped, and says so, since nobody could tell whose effect was seen. And a fault
+//! Two rules hold for every fault. A node that is under a fault is never hit by a second one of the
+//! same [`Lane`]: the later fault is skipped, and says so, since nobody could tell whose effect was seen. And a fault
 //! on a role that nobody plays waits, bounded by [`ROLE_WAIT_AT_MOST`], and is then skipped.
 //!
 //! A new fault is one file with an implementation of [`Fault`], and one line in the registry at the
@@ -16,7 +16,16 @@
 
 mod action;
 mod bandwidth;
+mod clock_drift;
+mod clock_jump;
 mod delay;
+mod disk_error;
+mod disk_flip;
+mod disk_full;
+mod disk_loss;
+mod disk_slow;
+mod disk_torn;
+mod disk_watch;
 mod half_open;
 mod hands;
 mod injector;
@@ -24,6 +33,7 @@ mod kill;
 mod membership;
 mod partition;
 mod pause;
+mod power_cut;
 mod promote;
 mod reach;
 mod replaced;
@@ -33,13 +43,13 @@ mod selector;
 mod slow;
 mod slow_close;
 mod stop;
+mod stored_byte;
 #[cfg(test)]
 mod tests;
 mod upgrade;
 mod view;
 mod wipe;
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -49,7 +59,15 @@ use splitbrain_workloads::seed::Stream;
 
 pub use action::{Action, InForce};
 pub use bandwidth::{Bandwidth, BytesPerSecond};
+pub use clock_drift::{ClockDrift, ClockRate};
+pub use clock_jump::{ClockJump, Way, Which};
 pub use delay::Delay;
+pub use disk_error::DiskError;
+pub use disk_flip::DiskFlip;
+pub use disk_full::DiskFull;
+pub use disk_loss::DiskLoss;
+pub use disk_slow::DiskSlow;
+pub use disk_torn::DiskTorn;
 pub use half_open::HalfOpen;
 pub use hands::{DataDirectory, Hands, Program, Replacement};
 pub use injector::{Injection, Injector};
@@ -64,6 +82,7 @@ pub use selector::Selector;
 pub use slow::Slow;
 pub use slow_close::SlowClose;
 pub use stop::Stop;
+pub use stored_byte::StoredByte;
 pub use upgrade::Upgrade;
 pub use view::{Skip, View};
 pub use wipe::Wipe;
@@ -72,6 +91,25 @@ pub use wipe::Wipe;
 /// before it skips the fault. Longer than an election of any target with default timeouts, short
 /// enough that faults planned later keep their times.
 pub const ROLE_WAIT_AT_MOST: Duration = Duration::from_secs(3);
+
+/// What a node must be started with so that a fault can reach it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Instrument {
+    /// A file layer that takes orders.
+    Disk,
+    /// Clocks that can be made wrong.
+    Clock,
+}
+
+/// What of a node a fault takes for itself: two faults of one lane never hit one node at a time,
+/// since nobody could tell whose effect was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// The node as a whole: its process, its links, its disk.
+    Node,
+    /// Its clocks, which show by themselves how wrong they are.
+    Clock,
+}
 
 /// A kind of fault: its parameters as a suite writes them, and what they come to.
 pub trait Fault: Serialize + DeserializeOwned + Sized {
@@ -96,6 +134,16 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
         OnLinks::Cut
     }
 
+    /// What the nodes must be started with.
+    fn instrument(&self) -> Option<Instrument> {
+        None
+    }
+
+    /// What of its victims it takes for itself.
+    fn lane(&self) -> Lane {
+        Lane::Node
+    }
+
     /// Whom it is aimed at, where one selector says it all.
     fn aimed_at(&self) -> Option<Selector> {
         None
@@ -104,9 +152,10 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
     /// Whether clients still hear from the victims while the fault is in force.
     fn victim_serves(&self) -> bool;
 
-    /// Programs that must be there before anything is started.
-    fn programs(&self) -> Vec<&Path> {
-        Vec::new()
+    /// The program that nodes are started as instead of the target's own. It must be there before
+    /// anything is started.
+    fn replacement(&self) -> Option<Replacement> {
+        None
     }
 
     /// Whether it needs a spare node.
@@ -188,6 +237,16 @@ macro_rules! registry {
                 match self { $(AnyFault::$fault(fault) => fault.on_links(),)+ }
             }
 
+            /// [`Fault::instrument`].
+            pub fn instrument(&self) -> Option<Instrument> {
+                match self { $(AnyFault::$fault(fault) => fault.instrument(),)+ }
+            }
+
+            /// [`Fault::lane`].
+            pub fn lane(&self) -> Lane {
+                match self { $(AnyFault::$fault(fault) => fault.lane(),)+ }
+            }
+
             /// [`Fault::aimed_at`].
             pub fn aimed_at(&self) -> Option<Selector> {
                 match self { $(AnyFault::$fault(fault) => fault.aimed_at(),)+ }
@@ -206,9 +265,9 @@ macro_rules! registry {
                 match self { $(AnyFault::$fault(fault) => fault.victim_serves(),)+ }
             }
 
-            /// [`Fault::programs`].
-            pub fn programs(&self) -> Vec<&Path> {
-                match self { $(AnyFault::$fault(fault) => fault.programs(),)+ }
+            /// [`Fault::replacement`].
+            pub fn replacement(&self) -> Option<Replacement> {
+                match self { $(AnyFault::$fault(fault) => fault.replacement(),)+ }
             }
 
             /// [`Fault::needs_spare`].
@@ -281,4 +340,12 @@ registry! {
     Reset,
     HalfOpen,
     SlowClose,
+    DiskLoss,
+    DiskTorn,
+    DiskFull,
+    DiskError,
+    DiskSlow,
+    DiskFlip,
+    ClockDrift,
+    ClockJump,
 }

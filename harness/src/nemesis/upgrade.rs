@@ -2,7 +2,7 @@
 //! back.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -47,15 +47,6 @@ fn yes() -> bool {
     true
 }
 
-impl Upgrade {
-    fn replacement(&self) -> Replacement {
-        match self.to.as_str() {
-            COPY => Replacement::Copy,
-            path => Replacement::File(PathBuf::from(path)),
-        }
-    }
-}
-
 impl Fault for Upgrade {
     const KIND: &'static str = "upgrade";
     const SUMMARY: &'static str = "start nodes as another program on the same data, and back";
@@ -93,11 +84,11 @@ Expect    versions that promise to work together lose nothing. A program that
         true
     }
 
-    fn programs(&self) -> Vec<&Path> {
-        match self.to.as_str() {
-            COPY => Vec::new(),
-            path => vec![Path::new(path)],
-        }
+    fn replacement(&self) -> Option<Replacement> {
+        Some(match self.to.as_str() {
+            COPY => Replacement::Copy,
+            path => Replacement::File(PathBuf::from(path)),
+        })
     }
 
     fn problems(&self, nodes: u16) -> Vec<Problem> {
@@ -174,7 +165,7 @@ impl Upgrading {
         if end.is_none() {
             return Ok(());
         }
-        hands.install(node, Some(&self.fault.replacement())).await?;
+        hands.install(node, self.fault.replacement().as_ref()).await?;
         force.lasts(self.fault.down.duration()).await;
         hands.restart(node).await?;
         if let Some(swap) = self.swaps.last_mut() {

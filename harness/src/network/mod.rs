@@ -8,6 +8,7 @@
 //! heal, and tells what it saw.
 
 mod dialler;
+mod flood;
 mod gate;
 mod lane;
 pub mod link;

@@ -253,8 +253,12 @@ impl Doorman {
     }
 
     async fn identify(&self, caller: SocketAddrV4, here: SocketAddrV4) -> io::Result<Caller> {
-        let shared = Arc::clone(&self.shared);
         let likely = self.entrance.dialler;
+        let diallers = &self.shared.diallers;
+        if likely == Some(Party::Clients) && diallers.is_plainly_a_client(caller, here) {
+            return Ok(Caller::Known(Party::Clients));
+        }
+        let shared = Arc::clone(&self.shared);
         tokio::task::spawn_blocking(move || shared.diallers.identify(caller, here, likely))
             .await
             .map_err(io::Error::other)?

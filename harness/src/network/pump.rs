@@ -25,6 +25,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
+use super::flood::Flood;
 use super::gate::{Dial, Ending, Gate};
 use super::shape::Due;
 use super::timer;
@@ -292,6 +293,8 @@ struct Pump<'a> {
     gate: &'a Gate,
     open: watch::Receiver<bool>,
     tally: Option<&'a Tally>,
+    /// Once it was needed.
+    flood: Option<Flood>,
 }
 
 impl<'a> Pump<'a> {
@@ -301,7 +304,7 @@ impl<'a> Pump<'a> {
         gate: &'a Gate,
         tally: Option<&'a Tally>,
     ) -> Pump<'a> {
-        Pump { source, sink, gate, open: gate.watch(), tally }
+        Pump { source, sink, gate, open: gate.watch(), tally, flood: None }
     }
 
     /// Pumps until the source has ended and the sink was told.
@@ -324,6 +327,10 @@ impl<'a> Pump<'a> {
                 Ok(0) => break,
                 Ok(bytes) => {
                     self.pass(&chunk[..bytes]).await?;
+                    // As much as was asked for: there is more where that came from.
+                    if bytes == CHUNK && !self.gate.is_cut() {
+                        self.flood().await?;
+                    }
                     continue;
                 }
                 Err(_) => return self.source_is_gone().await,
@@ -390,6 +397,56 @@ impl<'a> Pump<'a> {
                 },
                 None => {}
             }
+        }
+    }
+
+    /// Hands on whatever comes, without looking at it, until nothing more is there, or until the
+    /// link is cut or slow. The end of the source is left for whoever reads next.
+    async fn flood(&mut self) -> Result<(), Gone> {
+        let mut flood = match self.flood.take() {
+            Some(flood) => flood,
+            None => match Flood::new() {
+                Ok(flood) => flood,
+                // Without a descriptor to spare the bytes are copied.
+                Err(_) => return Ok(()),
+            },
+        };
+        let done = self.pour(&mut flood).await;
+        // Empty again, or the connection is over.
+        self.flood = Some(flood);
+        done
+    }
+
+    async fn pour(&mut self, flood: &mut Flood) -> Result<(), Gone> {
+        loop {
+            // At its end the source stays readable, and is read once more by the caller.
+            match flood.fill(self.source) {
+                Ok(0) | Err(_) => return Ok(()),
+                Ok(_) => {}
+            }
+            while !flood.is_empty() {
+                match self.count(self.gate.pass(|| flood.pour(self.sink))) {
+                    Some(Ok(poured)) => flood.poured(poured),
+                    Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => {
+                        tokio::select! {
+                            ready = self.sink.writable() => if ready.is_err() {
+                                return Err(Gone::Sink);
+                            },
+                            _ = self.open.changed() => {}
+                        }
+                    }
+                    Some(Err(_)) => return Err(Gone::Sink),
+                    None => {
+                        let offered = flood.drain().map_err(|_| Gone::Source)?;
+                        return self.hold(offered).await;
+                    }
+                }
+            }
+            if self.gate.is_slow() {
+                return Ok(());
+            }
+            // Others on this thread get their turn, as after a read of the runtime's.
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -464,7 +521,11 @@ impl<'a> Pump<'a> {
     }
 
     fn try_pass(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
-        let passed = self.gate.pass(|| self.sink.try_write(bytes));
+        self.count(self.gate.pass(|| self.sink.try_write(bytes)))
+    }
+
+    /// Tells the tally of the lane what was handed on.
+    fn count(&self, passed: Option<io::Result<usize>>) -> Option<io::Result<usize>> {
         if let (Some(Ok(written)), Some(tally)) = (&passed, self.tally) {
             tally.forwarded.fetch_add(*written as u64, Ordering::SeqCst);
         }

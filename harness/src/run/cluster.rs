@@ -4,10 +4,10 @@
 //! It joins what the others keep apart: the target's command lines, the reaper's processes and
 //! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
@@ -21,13 +21,17 @@ use tokio::task::JoinHandle;
 use super::directory::RunDirectory;
 use super::journal::Journal;
 use super::series;
+use super::tolerance::Tolerance;
 use crate::cluster::ExitStatus;
 use crate::cluster::address::RunAddress;
 use crate::cluster::census::Entry;
+use crate::cluster::limits;
 use crate::cluster::process::{Cause, ClusterError, Exit, Owner, Process, ProcessSpec, Processes};
-use crate::nemesis::{DataDirectory, Hands, Program, Replacement};
+use crate::nemesis::{DataDirectory, Hands, Instrument, Program, Replacement, StoredByte};
 use crate::network::link::Link;
 use crate::network::{Dials, HalfOpen, Lane, LinkEvidence, Network, Shape, Stranger};
+use crate::target::clock::{ClockControl, ClockReading};
+use crate::target::disk::{DiskOrders, DiskReport};
 use crate::target::{
     Beside, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Wiring,
 };
@@ -41,6 +45,10 @@ const ASK_BOUND: Duration = Duration::from_millis(500);
 
 /// Time between two such questions.
 const ASK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a node whose disk failed may take to end by itself: it was told of the failure before the
+/// heal began, and may be on its way.
+const LAST_MOMENTS: Duration = Duration::from_millis(200);
 
 /// How long a node may take to end after SIGTERM. Stores that flush or hand over take up to some
 /// seconds; one that takes longer is said not to have ended.
@@ -69,6 +77,11 @@ pub struct Cluster {
     hashes: Hashes,
     companion: Mutex<Option<Arc<Process>>>,
     ends: Arc<Mutex<Vec<Exit>>>,
+    tolerance: Arc<Tolerance>,
+    /// How wrong the clocks of nodes are.
+    clocks: Mutex<BTreeMap<NodeId, ClockControl>>,
+    /// What the nodes are started with.
+    instruments: BTreeSet<Instrument>,
     watcher: JoinHandle<()>,
 }
 
@@ -81,6 +94,7 @@ impl Cluster {
     /// When an address, a port or a process cannot be had.
     pub async fn start(
         target: Arc<dyn Target>,
+        instruments: BTreeSet<Instrument>,
         processes: Arc<Processes>,
         directory: RunDirectory,
         journal: Arc<Journal>,
@@ -106,7 +120,10 @@ impl Cluster {
         };
         let wiring = wire(&*target, &network, &real, companion, token).await?;
         let ends = Arc::new(Mutex::new(Vec::new()));
-        let watcher = tokio::spawn(watch_exits(processes.clone(), journal.clone(), ends.clone()));
+        let tolerance = Arc::new(Tolerance::default());
+        let watching =
+            watch_exits(processes.clone(), journal.clone(), ends.clone(), tolerance.clone());
+        let watcher = tokio::spawn(watching);
         let cluster = Cluster {
             target,
             wiring: Arc::new(wiring),
@@ -119,6 +136,9 @@ impl Cluster {
             hashes: Hashes::default(),
             companion: Mutex::default(),
             ends,
+            tolerance,
+            clocks: Mutex::default(),
+            instruments,
             watcher,
         };
         match cluster.launch_all(&nodes, companion).await {
@@ -135,7 +155,7 @@ impl Cluster {
             self.launch_companion(companion, beside).await?;
         }
         for node in nodes {
-            self.launch(*node).await?;
+            self.start_node(*node).await?;
         }
         Ok(())
     }
@@ -171,7 +191,8 @@ impl Cluster {
     /// The nodes, and the companion, that ended without our doing, so far.
     pub fn unasked_ends(&self) -> Vec<Exit> {
         let ends = self.ends.lock().expect("no holder of this lock panics");
-        ends.iter().filter(|exit| exit.cause != Cause::Asked).cloned().collect()
+        let asked = |exit: &&Exit| matches!(exit.cause, Cause::Asked | Cause::Fault);
+        ends.iter().filter(|exit| !asked(exit)).cloned().collect()
     }
 
     /// Kills what runs and takes the links down.
@@ -227,12 +248,15 @@ impl Cluster {
         Ok(())
     }
 
-    async fn launch(&self, node: NodeId) -> anyhow::Result<()> {
+    async fn start_node(&self, node: NodeId) -> anyhow::Result<()> {
         let folder = absolute(&self.directory.node(node))?;
+        let mut args = self.target.arguments(node, &self.wiring, &folder.join("data"));
+        args.extend(self.disk_layer(node)?);
+        args.extend(self.clock_control(node)?);
         let spec = ProcessSpec {
             owner: Owner::Node(node),
             program: self.program_of(node),
-            args: self.target.arguments(node, &self.wiring, &folder.join("data")),
+            args,
             env: self.target.environment().into_iter().collect(),
             stdout: folder.join("stdout.log"),
             stderr: folder.join("stderr.log"),
@@ -241,6 +265,7 @@ impl Cluster {
         let prepared = self.processes.prepare(spec).await?;
         // Known before it runs: its first dial must find its name at the proxy.
         self.network.set_pids(node, &[prepared.pid()]);
+        self.tolerance.started(node, prepared.pid());
         let process = prepared.run().await?;
         self.changed(&process, ProcessChange::Started);
         let mut running = self.running.lock().expect("no holder of this lock panics");
@@ -248,25 +273,75 @@ impl Cluster {
         Ok(())
     }
 
+    /// The arguments that let a node's disk fail, if a fault of this run wants that and the target
+    /// can.
+    fn disk_layer(&self, node: NodeId) -> anyhow::Result<Vec<String>> {
+        if !self.instruments.contains(&Instrument::Disk) {
+            return Ok(Vec::new());
+        }
+        let folder = absolute(&self.directory.disk(node))?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
+        Ok(self.target.disk_layer(&folder).unwrap_or_default())
+    }
+
+    /// The same for its clocks.
+    fn clock_control(&self, node: NodeId) -> anyhow::Result<Vec<String>> {
+        if !self.instruments.contains(&Instrument::Clock) {
+            return Ok(Vec::new());
+        }
+        let file = absolute(&self.directory.clock(node))?;
+        Ok(self.target.clock_control(&file).unwrap_or_default())
+    }
+
+    /// Makes a node's clocks wrong in another way.
+    fn tell_clock(
+        &self,
+        node: NodeId,
+        change: impl FnOnce(&mut ClockControl),
+    ) -> anyhow::Result<()> {
+        let mut clocks = self.clocks.lock().expect("no holder of this lock panics");
+        let clock = clocks.entry(node).or_default();
+        change(clock);
+        let file = self.directory.clock(node);
+        clock.tell(&file).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// Waits until a node answers; `false` when its process ends instead.
+    async fn answers(&self, node: NodeId) -> anyhow::Result<bool> {
+        let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
+        while self.target.status(&self.wiring, node, ASK_BOUND).await.is_none() {
+            if Hands::process(self, node).is_none() {
+                return Ok(false);
+            }
+            if tokio::time::Instant::now() >= deadline {
+                bail!(
+                    "{node} did not answer within {} s of its start\n  = help: see {}",
+                    ANSWER_BOUND.as_secs(),
+                    self.log_of(node)
+                );
+            }
+            tokio::time::sleep(ASK_INTERVAL).await;
+        }
+        Ok(true)
+    }
+
+    fn log_of(&self, node: NodeId) -> String {
+        self.directory.node(node).join("stderr.log").display().to_string()
+    }
+
+    /// Data is only touched while its node is down.
+    fn down(&self, node: NodeId) -> anyhow::Result<PathBuf> {
+        if Hands::process(self, node).is_some() {
+            bail!("{node} still runs, and data is only touched while its node is down");
+        }
+        Ok(self.data_directory(node))
+    }
+
     /// What a node is started as.
     fn program_of(&self, node: NodeId) -> PathBuf {
         let installed = self.installed.lock().expect("no holder of this lock panics");
         installed.get(&node).cloned().unwrap_or_else(|| self.target.program().to_path_buf())
-    }
-
-    /// A copy of the target's program in the folder of the run, made once.
-    fn copy_of_program(&self) -> anyhow::Result<PathBuf> {
-        let folder = absolute(&self.directory.programs())?;
-        let copy = folder.join("copy");
-        if !copy.exists() {
-            let failed = || format!("cannot copy the program to {}", copy.display());
-            std::fs::create_dir_all(&folder).with_context(failed)?;
-            // Under another name first: a copy that is there is whole.
-            let fresh = folder.join("copy.new");
-            std::fs::copy(self.target.program(), &fresh).with_context(failed)?;
-            std::fs::rename(&fresh, &copy).with_context(failed)?;
-        }
-        Ok(copy)
     }
 
     fn data_directory(&self, node: NodeId) -> PathBuf {
@@ -307,8 +382,73 @@ impl Hands for Cluster {
         }
     }
 
+    async fn launch(&self, node: NodeId) -> anyhow::Result<()> {
+        self.start_node(node).await
+    }
+
+    async fn tolerate_end(&self, node: NodeId) -> anyhow::Result<()> {
+        let alive = Hands::process(self, node).map(|entry| entry.pid);
+        self.tolerance.begin(node, alive);
+        Ok(())
+    }
+
+    async fn revive(&self, node: NodeId) -> anyhow::Result<()> {
+        let process = self.running(node)?;
+        // Unconfirmed means that it lives on.
+        if process.wait(LAST_MOMENTS).await.is_ok() {
+            self.start_node(node).await?;
+        }
+        if !self.answers(node).await? {
+            self.start_node(node).await?;
+            if !self.answers(node).await? {
+                bail!("{node} ends again and again\n  = help: see {}", self.log_of(node));
+            }
+        }
+        self.tolerance.end(node, self.running(node)?.pid());
+        Ok(())
+    }
+
+    async fn order_disk(&self, node: NodeId, orders: DiskOrders) -> anyhow::Result<()> {
+        let folder = self.directory.disk(node);
+        orders.give(&folder).with_context(|| format!("cannot give orders in {}", folder.display()))
+    }
+
+    async fn limit_files(&self, node: NodeId, limited: bool) -> anyhow::Result<()> {
+        let Some(process) = Hands::process(self, node) else { return Ok(()) };
+        limits::set_file_size(process.pid, limited)
+            .with_context(|| format!("{node}: cannot limit what it may write"))
+    }
+
+    async fn clock_rate(&self, node: NodeId, rate: f64) -> anyhow::Result<()> {
+        self.tell_clock(node, |clock| clock.rate = rate)
+    }
+
+    async fn wall_clock(&self, node: NodeId, offset_ms: i64) -> anyhow::Result<()> {
+        self.tell_clock(node, |clock| clock.wall_offset_ms = offset_ms)
+    }
+
+    async fn steady_clock(&self, node: NodeId, by: Duration) -> anyhow::Result<()> {
+        let by = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+        self.tell_clock(node, |clock| {
+            clock.steady_offset_ms = clock.steady_offset_ms.saturating_add(by);
+        })
+    }
+
+    async fn clock(&self, node: NodeId) -> Option<ClockReading> {
+        let asked = Instant::now();
+        let node = self.target.clock(&self.wiring, node, ASK_BOUND).await?;
+        Some(ClockReading::between(asked, node))
+    }
+
+    async fn write_byte(&self, node: NodeId, place: &StoredByte, byte: u8) -> anyhow::Result<()> {
+        let data = self.down(node)?;
+        place
+            .write(&data, byte)
+            .with_context(|| format!("cannot change a byte of {}", data.display()))
+    }
+
     async fn restart(&self, node: NodeId) -> anyhow::Result<()> {
-        self.launch(node).await?;
+        self.start_node(node).await?;
         let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
         while self.target.status(&self.wiring, node, ASK_BOUND).await.is_none() {
             if let Some(status) = Hands::exit(self, node) {
@@ -347,10 +487,7 @@ impl Hands for Cluster {
     }
 
     async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
-        if Hands::process(self, node).is_some() {
-            bail!("{node} still runs, and data is only touched while its node is down");
-        }
-        let data = self.data_directory(node);
+        let data = self.down(node)?;
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
     }
 
@@ -437,7 +574,7 @@ impl Hands for Cluster {
     async fn install(&self, node: NodeId, program: Option<&Replacement>) -> anyhow::Result<()> {
         let program = match program {
             None => None,
-            Some(Replacement::Copy) => Some(self.copy_of_program()?),
+            Some(Replacement::Copy) => Some(absolute(&self.directory.copy_of_program())?),
             // The node has another working directory.
             Some(Replacement::File(path)) => Some(absolute(path)?),
         };
@@ -467,6 +604,27 @@ impl Hands for Cluster {
 
     fn data(&self, node: NodeId) -> Option<DataDirectory> {
         DataDirectory::of(&self.data_directory(node))
+    }
+
+    fn disk_report(&self, node: NodeId) -> Option<DiskReport> {
+        let folder = self.directory.disk(node);
+        let layered = self.instruments.contains(&Instrument::Disk)
+            && self.target.disk_layer(&folder).is_some();
+        layered.then(|| DiskReport::read(&folder))
+    }
+
+    fn may_write_no_file(&self, node: NodeId) -> bool {
+        let process = Hands::process(self, node);
+        process.is_some_and(|process| limits::file_size(process.pid) == Some(0))
+    }
+
+    fn stored_byte(&self, node: NodeId, draw: u64) -> Option<StoredByte> {
+        // What cannot be read is missing, and the evidence says so.
+        StoredByte::find(&self.data_directory(node), draw).ok()?
+    }
+
+    fn byte_now(&self, node: NodeId, place: &StoredByte) -> Option<u8> {
+        place.read(&self.data_directory(node))
     }
 
     fn traffic(&self, link: Link) -> Option<LinkEvidence> {
@@ -569,11 +727,13 @@ async fn watch_exits(
     processes: Arc<Processes>,
     journal: Arc<Journal>,
     ends: Arc<Mutex<Vec<Exit>>>,
+    tolerance: Arc<Tolerance>,
 ) {
     let mut exits = processes.exits();
     loop {
         match exits.recv().await {
             Ok(exit) => {
+                let exit = tolerance.judge(exit);
                 let by_us = exit.cause == Cause::Asked;
                 let change = ProcessChange::Exited { status: exit.status.to_string(), by_us };
                 journal.report(event_of(exit.owner, exit.pid, change));

@@ -164,6 +164,16 @@ impl RunDirectory {
         self.node(node).join("data")
     }
 
+    /// The folder through which a node's disk is told to fail.
+    pub fn disk(&self, node: NodeId) -> PathBuf {
+        self.node(node).join("disk")
+    }
+
+    /// The file that says how wrong a node's clocks are.
+    pub fn clock(&self, node: NodeId) -> PathBuf {
+        self.node(node).join("clock")
+    }
+
     /// The folder of the target's companion, as that of a node; there is none without one.
     pub fn companion(&self) -> PathBuf {
         self.path.join("companion")
@@ -173,6 +183,24 @@ impl RunDirectory {
     /// copy.
     pub fn programs(&self) -> PathBuf {
         self.path.join("programs")
+    }
+
+    /// A copy of the target's program.
+    pub fn copy_of_program(&self) -> PathBuf {
+        self.programs().join("copy")
+    }
+
+    /// Makes that copy, and waits until the disk has it: what is written back while a store waits
+    /// for the same disk is a fault that nobody asked for.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or written.
+    pub fn copy_program(&self, program: &Path) -> io::Result<()> {
+        fs::create_dir_all(self.programs())?;
+        let copy = self.copy_of_program();
+        fs::copy(program, &copy)?;
+        fs::File::open(copy)?.sync_all()
     }
 
     /// Removes the data of the nodes and of their companion, and copies of programs. Logs stay.

@@ -18,6 +18,8 @@ pub mod roles;
 pub mod series;
 pub mod stale;
 pub mod standing;
+pub mod states;
+mod tolerance;
 pub mod trials;
 
 use std::sync::Arc;
@@ -37,7 +39,7 @@ use self::journal::{Journal, Listener};
 use self::recorder::{Clock, Recorder};
 use self::roles::Sampler;
 use crate::cluster::process::{Cause, Exit, Processes};
-use crate::nemesis::{Injection, Injector};
+use crate::nemesis::{Injection, Injector, Replacement};
 use crate::suite::plan::PlannedRun;
 use crate::target::Target;
 
@@ -151,6 +153,12 @@ async fn begin(
     directory
         .create(target.nodes() + target.spares())
         .with_context(|| format!("cannot make {}", directory.path().display()))?;
+    if plan.faults.iter().any(|fault| fault.fault.replacement() == Some(Replacement::Copy)) {
+        let program = target.program();
+        directory
+            .copy_program(program)
+            .with_context(|| format!("cannot copy {}", program.display()))?;
+    }
     let clock = Clock::start();
     let header = Header {
         history: FORMAT_VERSION,
@@ -170,8 +178,15 @@ async fn begin(
     let born = chrono::Utc::now().timestamp_micros();
     let token = format!("splitbrain-{}-{born}", std::process::id());
     let run = Run { plan, target, clock, recorder, journal, interrupt };
-    let started =
-        Cluster::start(run.target.clone(), processes, directory, run.journal.clone(), token).await;
+    let started = Cluster::start(
+        run.target.clone(),
+        plan.instruments(),
+        processes,
+        directory,
+        run.journal.clone(),
+        token,
+    )
+    .await;
     Ok((run, started))
 }
 

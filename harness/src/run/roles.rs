@@ -4,7 +4,7 @@
 //! it holds, conditions wait on it, and the journal gets every change.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use splitbrain_reports::record::{Event, Role};
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::journal::Journal;
+use super::states::States;
 use crate::target::{NodeStatus, Target, Wiring};
 
 /// Time between two samples of a node. Ten samples fit into the shortest election time-out that
@@ -41,10 +42,12 @@ impl Sampler {
         let silent: Picture = founders.map(|node| (*node, None)).collect();
         let (sender, picture) = watch::channel(silent);
         let sender = Arc::new(sender);
+        let states = Arc::new(Mutex::new(States::default()));
         let mut tasks = JoinSet::new();
         for node in wiring.nodes.keys().copied() {
             let (target, wiring) = (target.clone(), wiring.clone());
             let (journal, sender) = (journal.clone(), sender.clone());
+            let states = states.clone();
             tasks.spawn(async move {
                 let mut said = is_spare(node).then(|| summary(None));
                 loop {
@@ -59,6 +62,13 @@ impl Sampler {
                         None if is_spare(node) => drop(picture.remove(&node)),
                         status => drop(picture.insert(node, status)),
                     });
+                    let new = {
+                        let mut states = states.lock().expect("no holder of this lock panics");
+                        states.look(&sender.borrow())
+                    };
+                    if let Some(state) = new {
+                        journal.report(Event::State(state));
+                    }
                     tokio::time::sleep(INTERVAL).await;
                 }
             });

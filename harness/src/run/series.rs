@@ -24,6 +24,7 @@ use super::attempt::{Attempt, Origin};
 use super::directory::SuiteDirectory;
 use super::journal::Listener;
 use crate::cluster::process::Processes;
+use crate::nemesis::Replacement;
 use crate::result::{self, ExitCode};
 use crate::suite::limits;
 use crate::suite::plan::PlannedRun;
@@ -68,7 +69,9 @@ impl Targets {
     /// fault needs and that cannot be executed.
     pub fn open(runs: &[PlannedRun]) -> Result<Targets, Unusable> {
         for fault in runs.iter().flat_map(|run| &run.faults) {
-            fault.fault.programs().into_iter().try_for_each(executable)?;
+            if let Some(Replacement::File(program)) = fault.fault.replacement() {
+                executable(&program)?;
+            }
         }
         let mut ready = BTreeMap::new();
         let mut hashes = BTreeMap::new();

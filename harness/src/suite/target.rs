@@ -45,7 +45,28 @@ pub struct TargetKind {
     pub refuses: Vec<Refusal>,
     /// Settings that a switch cannot do without.
     pub needs: Vec<Need>,
+    /// Whether values and their combination make sense to the target itself.
+    pub sense: Sense,
 }
+
+/// Asks a target whether a choice of settings and switches makes sense to it; the answer is why
+/// not. It is asked only for names that the target has.
+#[derive(Clone, Copy, Debug)]
+pub struct Sense(pub fn(&TargetSpec) -> Result<(), String>);
+
+impl Sense {
+    /// Of a target that has nothing to combine.
+    pub const ANY: Sense = Sense(|_| Ok(()));
+}
+
+/// Two kinds are the same if they accept the same names; how they judge values is theirs.
+impl PartialEq for Sense {
+    fn eq(&self, _: &Sense) -> bool {
+        true
+    }
+}
+
+impl Eq for Sense {}
 
 /// A fault that a kind of target cannot be put under: not because it would break a promise, which
 /// is what faults are for, but because it was never made to survive it.
@@ -53,10 +74,21 @@ pub struct TargetKind {
 pub struct Refusal {
     /// The kind of the fault, such as `wipe`.
     pub fault: &'static str,
+    /// The one form of it that is refused, such as `growth`; all of them without.
+    pub form: Option<&'static str>,
     /// The one shape of it that is possible all the same, such as `leader`, if there is one.
     pub unless: Option<&'static str>,
     /// Why, in words.
     pub why: &'static str,
+}
+
+impl Refusal {
+    /// Whether it is of a fault of this kind, form and shape.
+    pub fn covers(&self, kind: &str, form: &str, shape: &str) -> bool {
+        self.fault == kind
+            && self.form.is_none_or(|refused| refused == form)
+            && self.unless != Some(shape)
+    }
 }
 
 /// A switch that, at one value, needs a setting; the setting is of no use without it.

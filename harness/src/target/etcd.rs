@@ -25,11 +25,19 @@ use splitbrain_workloads::operation::{
 use super::{
     Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, find_on_path, http,
 };
-use crate::suite::target::{Refusal, TargetKind, TargetSpec};
+use crate::suite::target::{Refusal, Sense, TargetKind, TargetSpec};
 
 /// Answers after which the operation certainly never happens: etcd refuses them before it
 /// proposes anything (`EtcdServer.processInternalRaftRequestOnce` checks the backlog first).
 const DEFINITE: [&str; 1] = ["etcdserver: too many requests"];
+
+/// Why its disk cannot be told to fail.
+const NO_FILE_LAYER: &str = "its file system would have to be ours (FUSE, or ext4 on a loop device), \
+                             with a privilege that is not asked for";
+
+/// Why its clocks cannot be made wrong.
+const NO_CLOCK: &str = "a program in Go reads the clock past the C library, so that libfaketime (package \
+                        faketime) has no hold on it; it would take a machine of its own";
 
 /// An etcd cluster.
 pub(super) struct Etcd {
@@ -59,11 +67,32 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
         refuses: vec![
             Refusal {
                 fault: "wipe",
+                form: None,
                 unless: None,
                 why: "a member that has lost its data must be replaced, it exits when it is started",
             },
+            Refusal { fault: "disk-loss", form: None, unless: None, why: NO_FILE_LAYER },
+            Refusal { fault: "disk-torn", form: None, unless: None, why: NO_FILE_LAYER },
+            Refusal { fault: "disk-error", form: None, unless: None, why: NO_FILE_LAYER },
+            Refusal { fault: "disk-slow", form: None, unless: None, why: NO_FILE_LAYER },
+            Refusal { fault: "clock-drift", form: None, unless: None, why: NO_CLOCK },
+            Refusal { fault: "clock-jump", form: None, unless: None, why: NO_CLOCK },
+            Refusal {
+                fault: "disk-full",
+                form: Some("growth"),
+                unless: None,
+                why: "its disk cannot be told to be full; `refuses: writes` lets the kernel refuse it \
+                      every write to a file",
+            },
+            Refusal {
+                fault: "disk-flip",
+                form: None,
+                unless: None,
+                why: "the pages of its database have no checksums, so what comes of it is luck",
+            },
             Refusal {
                 fault: "promote",
+                form: None,
                 unless: None,
                 why: "only its leader can hand over, nobody can tell another member to take over",
             },
@@ -74,6 +103,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             },
         ],
         needs: Vec::new(),
+        sense: Sense::ANY,
     })
 }
 

@@ -7,6 +7,8 @@
 //!
 //! A new target is one file with a [`Target`] and a [`Client`], and one line in the registry.
 
+pub mod clock;
+pub mod disk;
 mod etcd;
 mod http;
 mod lock_service;
@@ -23,6 +25,7 @@ use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{NodeId, Op, Outcome};
 use thiserror::Error;
 
+use self::clock::NodeClock;
 use crate::suite::target::{TargetKind, TargetSpec};
 
 /// A target that cannot be used on this machine. The exit code is 4.
@@ -142,6 +145,23 @@ pub trait Target: Send + Sync {
     /// The arguments that start one node on its data directory, the first time and every time
     /// after a kill.
     fn arguments(&self, node: NodeId, wiring: &Wiring, data: &Path) -> Vec<String>;
+
+    /// The arguments that give a node a file layer which takes its orders from a folder; `None` when
+    /// the target has no such layer.
+    fn disk_layer(&self, _folder: &Path) -> Option<Vec<String>> {
+        None
+    }
+
+    /// The arguments that give a node clocks which a file makes wrong; `None` when the target has no
+    /// such clocks.
+    fn clock_control(&self, _file: &Path) -> Option<Vec<String>> {
+        None
+    }
+
+    /// What one node says of its clocks, asked at its real port. Nothing by default.
+    async fn clock(&self, _: &Wiring, _: NodeId, _limit: Duration) -> Option<NodeClock> {
+        None
+    }
 
     /// Environment variables of every node.
     fn environment(&self) -> Vec<(String, String)> {

@@ -19,12 +19,13 @@ use splitbrain_workloads::operation::{
     Transaction, Value, queue,
 };
 
+use super::clock::NodeClock;
 use super::lock_service::LockService;
 use super::{
     Client, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Unusable, Wiring,
     http,
 };
-use crate::suite::target::{Need, SPARES, Setting, TargetKind, TargetSpec};
+use crate::suite::target::{Need, SPARES, Sense, Setting, TargetKind, TargetSpec};
 
 /// What stays as it is in the path of a key.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
@@ -120,7 +121,26 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             setting: LOCK_SERVICE,
             why: "whoever holds a lock leads, and a lock service gives it away",
         }],
+        sense: Sense(makes_sense),
     })
+}
+
+/// Asks the store whether it would start so; it knows what its switches mean, this file does not.
+fn makes_sense(spec: &TargetSpec) -> Result<(), String> {
+    let program = program().map_err(|unusable| unusable.what)?;
+    let mut command = Command::new(program);
+    command.args(["node", "--predict", &spec.nodes.to_string()]);
+    if let Some(profile) = spec.settings.get(PROFILE) {
+        command.args(["--profile", profile]);
+    }
+    for (name, value) in &spec.set {
+        command.args(["--set", &format!("{name}={value}")]);
+    }
+    let output = command.output().map_err(|error| format!("it does not run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_string())
 }
 
 /// Makes the store ready.
@@ -264,6 +284,22 @@ impl Target for Store {
         arguments
     }
 
+    fn disk_layer(&self, folder: &Path) -> Option<Vec<String>> {
+        Some(vec!["--disk-faults".to_string(), folder.display().to_string()])
+    }
+
+    fn clock_control(&self, file: &Path) -> Option<Vec<String>> {
+        Some(vec!["--clock-control".to_string(), file.display().to_string()])
+    }
+
+    async fn clock(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeClock> {
+        let url = format!("http://{}/status", wiring.nodes[&node].client);
+        let request = self.sampler.get(url).timeout(limit);
+        let clocks = http::send::<Clocks>(request).await.ok()?.body?;
+        let wall = chrono::DateTime::parse_from_rfc3339(&clocks.clock).ok()?.timestamp_micros();
+        Some(NodeClock { running: Duration::from_micros(clocks.running_us), wall })
+    }
+
     fn companion(&self) -> Option<&dyn Companion> {
         self.lock_service.as_ref().map(|service| service as &dyn Companion)
     }
@@ -349,6 +385,13 @@ struct Status {
     committed: u64,
     voters: Vec<NodeId>,
     learners: Vec<NodeId>,
+}
+
+/// The part of `GET /status` that says what the node's clocks show.
+#[derive(Deserialize)]
+struct Clocks {
+    running_us: u64,
+    clock: String,
 }
 
 struct StoreClient {

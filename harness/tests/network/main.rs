@@ -62,6 +62,44 @@ async fn bytes_pass_unchanged_both_ways_in_whatever_chunks_and_cuts() {
     assert_eq!(evidence.dials_passed, 8);
 }
 
+/// Enough at once that the proxy moves pages instead of copying bytes, and with all that can happen
+/// to a link in the middle of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_arrives_unchanged_through_cuts_and_delays() {
+    const LENGTH: usize = 24 << 20;
+    let rig = Rig::new().await;
+    let link = Link::peers(N1, N2);
+    let (mut dialled, mut accepted) = rig.connect(N1, N2).await;
+    let bytes = noise(3, LENGTH);
+    let sent = bytes.clone();
+    let sender = tokio::spawn(async move {
+        within(dialled.write_all(&sent)).await.unwrap();
+        dialled.shutdown().await.unwrap();
+        // Until the other end has read all of it.
+        rest(&mut dialled).await;
+    });
+    let network = rig.network.clone();
+    let trouble = tokio::spawn(async move {
+        let slow = Shape { delay: Duration::from_millis(2), ..Shape::default() };
+        loop {
+            network.cut(&[link], Dials::Hold).await.unwrap();
+            network.heal(&[link], Dials::Hold).unwrap();
+            network.shape(&[link], slow).unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            network.unshape(&[link], slow).unwrap();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let mut received = Vec::with_capacity(LENGTH);
+    within(accepted.read_to_end(&mut received)).await.unwrap();
+    drop(accepted);
+    assert!(received == bytes, "{} bytes of {LENGTH} came, or other ones", received.len());
+    within(sender).await.unwrap();
+    trouble.abort();
+    let seen = rig.evidence(link);
+    assert_eq!((seen.passed, seen.passed_while_cut), (LENGTH as u64, 0));
+}
+
 #[tokio::test]
 async fn a_half_close_is_passed_on_and_the_answer_still_arrives() {
     let rig = Rig::new().await;

@@ -25,6 +25,7 @@ use axum::routing::{delete, get, post};
 use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::peer::{Introductions, LinkStates};
 use crate::protocol::{Outcome, Plants, Request, View};
 
@@ -51,6 +52,8 @@ pub(crate) struct Job {
 pub(crate) struct Shared {
     /// The node's own words on itself, renewed after every batch of inputs.
     pub(crate) view: Mutex<View>,
+    /// The node's clocks.
+    pub(crate) clock: Arc<Clock>,
     /// The cluster's name.
     pub(crate) cluster: String,
     /// The profile's name, for reports.

@@ -39,6 +39,8 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
         "settings": shared.settings,
         "plants": shared.plants.rows().map(|row| row.name).collect::<Vec<_>>(),
         "role": view.role.name(),
+        "running_us": shared.clock.now().map_or(Value::Null, |now| json!(micros(now))),
+        "clock": shared.clock.wall().to_string(),
         "voter": view.voter,
         "configuration": view.configuration,
         "members": names(&mut view.members.members().map(|(node, _)| node)),
@@ -80,6 +82,10 @@ pub(super) async fn status(State(shared): State<Arc<Shared>>) -> Json<Value> {
 
 fn names(nodes: &mut dyn Iterator<Item = NodeId>) -> Vec<String> {
     nodes.map(|node| node.to_string()).collect()
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn millis(span: Duration) -> u64 {

@@ -2,14 +2,38 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PROFILES, SWITCHES, Settings, predict};
+use super::{ConfigError, PROFILES, SWITCHES, Settings, predict};
 use crate::protocol::PLANTS;
 
 /// The version of the JSON that [`describe`] returns.
 const DESCRIBE_VERSION: u32 = 1;
 
+/// The version of the JSON that [`prediction`] returns.
+const PREDICT_VERSION: u32 = 1;
+
 /// Of how many nodes the predictions of a description speak.
 const DESCRIBED_NODES: u16 = 3;
+
+/// What `--predict` says of one choice of settings in a cluster of so many nodes:
+///
+/// ```json
+/// {"predict": 1, "profile": "raft", "nodes": 3, "settings": {"fencing": "on"},
+///  "may_show": [{"anomaly": "stale-read", "switches": ["reads"], "why": "..."}]}
+/// ```
+///
+/// # Errors
+/// When the settings make no sense, alone or for so many nodes.
+pub fn prediction(profile: &str, overrides: &[String], nodes: u16) -> Result<Value, ConfigError> {
+    let settings = Settings::resolve(profile, overrides)?;
+    settings.check_cluster(&(1..=nodes).collect::<Vec<u16>>())?;
+    Ok(json!({
+        "predict": PREDICT_VERSION,
+        "profile": profile,
+        "nodes": nodes,
+        "settings": settings.values(),
+        "may_show": predict(&settings, nodes),
+    }))
+}
 
 /// Every profile with its meaning and values, every switch with its meaning and possible values,
 /// and every bug that can be planted:

@@ -252,9 +252,13 @@ mod tests {
     use super::*;
 
     fn anomalies(profile: &str, overrides: &[&str]) -> BTreeSet<&'static str> {
+        anomalies_among(3, profile, overrides)
+    }
+
+    fn anomalies_among(nodes: u16, profile: &str, overrides: &[&str]) -> BTreeSet<&'static str> {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
         let settings = Settings::resolve(profile, &overrides).expect("the settings make sense");
-        predict(&settings, 3).into_iter().map(|prediction| prediction.anomaly).collect()
+        predict(&settings, nodes).into_iter().map(|prediction| prediction.anomaly).collect()
     }
 
     #[test]
@@ -332,6 +336,7 @@ mod tests {
             .map(|set| set.split(", ").map(|pair| pair.trim().replacen(": ", "=", 1)).collect())
             .unwrap_or_default();
         let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
-        anomalies(profile, &overrides)
+        let nodes = line.split_once("nodes: ").map_or("3", |(_, rest)| &rest[..1]);
+        anomalies_among(nodes.parse().expect("a number"), profile, &overrides)
     }
 }

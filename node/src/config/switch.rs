@@ -222,15 +222,17 @@ pub static SWITCHES: &[Switch] = &[
     Switch {
         name: "demote",
         meaning: "when a leader gives way that has come into contact with a later claimant",
-        values: "on-contact, after <duration>",
+        values: "on-contact, after <duration>, never",
         read: |settings| match settings.demote {
             Demote::OnContact => "on-contact".to_string(),
             Demote::After(span) => format!("after {}", duration_text(span)),
+            Demote::Never => "never".to_string(),
         },
         write: |settings, text| {
             settings.demote = match text.strip_prefix("after ") {
                 Some(span) => Demote::After(duration(span)?),
                 None if text == "on-contact" => Demote::OnContact,
+                None if text == "never" => Demote::Never,
                 None => return None,
             };
             Some(())

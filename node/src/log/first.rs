@@ -3,13 +3,14 @@
 //! Written by [`super::Log::purge`] before it removes anything, read by `recovery`. Its layout is
 //! documented in [`super`].
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::frame::{u32_at, u64_at};
-use super::segment::{damaged, sync_dir};
+use super::segment::damaged;
 use super::{FORMAT_VERSION, Identity, LogError};
+use crate::disk::Disk;
 
 const MAGIC: &[u8; 8] = b"SPLITFST";
 /// The bytes in front of the checksum.
@@ -29,13 +30,8 @@ impl First {
     pub(super) const WHOLE: First = First { segment: 1, sequence: 0 };
 
     /// Puts the file on disk in place of an earlier one; it is never half there.
-    pub(super) fn write(self, dir: &Path, identity: Identity) -> io::Result<()> {
-        let unfinished = dir.join("first.tmp");
-        let mut file = File::create(&unfinished)?;
-        file.write_all(&self.encode(identity))?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path_in(dir))?;
-        sync_dir(dir)
+    pub(super) fn write(self, disk: &Disk, dir: &Path, identity: Identity) -> io::Result<()> {
+        disk.replace(&path_in(dir), &[&self.encode(identity)])
     }
 
     /// Reads the file; without one nothing was let go.

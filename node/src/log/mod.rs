@@ -68,11 +68,12 @@
 //!
 //! A failed write or sync is never retried. After a failed `fsync` Linux marks the pages clean, and
 //! the next one succeeds without having written them. A [`Log`] refuses to be used after an error;
-//! a [`Writer`] ends the process. Opening syncs what it read before it hands it out. (It reads
-//! through the page cache: after a failed `fsync` that may still hold what the disk does not.)
+//! a [`Writer`] ends the process. Opening syncs what it read before it hands it out. It reads
+//! through the page cache, which after a failed `fsync` holds what the disk does not: so it writes
+//! the last frame, the only one that may not have been synced, once more before it syncs it.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
@@ -80,8 +81,11 @@ use std::thread::{self, JoinHandle};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::disk::{Disk, parent};
 use crate::protocol::{Plant, Plants};
 
+#[cfg(test)]
+mod crash_tests;
 mod error;
 mod first;
 mod frame;
@@ -191,6 +195,16 @@ pub fn open(
     identity: Identity,
     options: &Options,
 ) -> Result<(Log, Recovered), LogError> {
+    open_on(&Disk::default(), dir, identity, options)
+}
+
+/// The same on a disk that may be faulty.
+pub(crate) fn open_on(
+    disk: &Disk,
+    dir: &Path,
+    identity: Identity,
+    options: &Options,
+) -> Result<(Log, Recovered), LogError> {
     let segment_bytes = options.segment_bytes;
     if !segment_bytes.is_multiple_of(PAGE_BYTES)
         || !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&segment_bytes)
@@ -202,17 +216,18 @@ pub fn open(
             most: MAX_SEGMENT_BYTES,
         });
     }
-    let lock = lock(dir)?;
-    let (tail, recovered) = recovery::recover(dir, identity, options.plants)?;
+    let lock = lock(disk, dir)?;
+    let (tail, recovered) = recovery::recover(disk, dir, identity, options.plants)?;
     let tail = match tail {
         Some(tail) => tail,
         None => {
-            let segment = Segment::create(dir, identity, 1, segment_bytes)
+            let segment = Segment::create(disk, dir, identity, 1, segment_bytes)
                 .map_err(LogError::io("create the first segment in", dir))?;
             Tail { segment, end: PAGE_BYTES, sequence: 0, next: None, closed: Vec::new() }
         }
     };
     let mut log = Log {
+        disk: disk.clone(),
         dir: dir.to_owned(),
         identity,
         options: *options,
@@ -244,13 +259,15 @@ pub fn open(
 pub fn read(dir: &Path, identity: Identity) -> Result<Recovered, LogError> {
     // Looked at first, since taking the lock of a folder creates it.
     fs::metadata(dir).map_err(LogError::io("open", dir))?;
-    let _lock = lock(dir)?;
-    recovery::read(dir, identity)
+    let disk = Disk::default();
+    let _lock = lock(&disk, dir)?;
+    recovery::read(&disk, dir, identity)
 }
 
 /// The end of the log, where records are appended. Dropping it is like a crash: nothing is synced.
 #[derive(Debug)]
 pub struct Log {
+    disk: Disk,
     dir: PathBuf,
     identity: Identity,
     options: Options,
@@ -273,7 +290,7 @@ pub struct Log {
     failed: Option<String>,
     /// `None` only while a segment is being changed for the next, or after that failed.
     next: Option<Next>,
-    _lock: Flock<File>,
+    _lock: Flock<fs::File>,
 }
 
 /// A full segment.
@@ -338,9 +355,11 @@ impl Log {
             return Ok(());
         };
         let first = First { segment: last.number + 1, sequence: last.sequence };
-        first.write(&self.dir, self.identity).map_err(|error| self.fail("purge", error))?;
+        let written = first.write(&self.disk, &self.dir, self.identity);
+        written.map_err(|error| self.fail("purge", error))?;
         for closed in self.closed.drain(..count).collect::<Vec<_>>() {
-            fs::remove_file(&closed.path).map_err(|error| self.fail("purge", error))?;
+            let removed = self.disk.remove(&closed.path);
+            removed.map_err(|error| self.fail("purge", error))?;
         }
         Ok(())
     }
@@ -417,11 +436,11 @@ impl Log {
     }
 
     fn prepare_next(&mut self) -> io::Result<()> {
-        let (dir, identity) = (self.dir.clone(), self.identity);
+        let (disk, dir, identity) = (self.disk.clone(), self.dir.clone(), self.identity);
         let (number, bytes) = (self.active.number + 1, self.options.segment_bytes);
         let thread = thread::Builder::new()
             .name("log-segment".into())
-            .spawn(move || Segment::create(&dir, identity, number, bytes))?;
+            .spawn(move || Segment::create(&disk, &dir, identity, number, bytes))?;
         self.next = Some(Next::Preparing(thread));
         Ok(())
     }
@@ -460,15 +479,14 @@ impl Drop for Log {
 
 /// Creates the folder if it is missing and takes its lock, which the kernel releases when the
 /// process ends, however it ends.
-fn lock(dir: &Path) -> Result<Flock<File>, LogError> {
+fn lock(disk: &Disk, dir: &Path) -> Result<Flock<fs::File>, LogError> {
     if !dir.is_dir() {
         fs::create_dir_all(dir).map_err(LogError::io("create", dir))?;
-        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        segment::sync_dir(parent).map_err(LogError::io("sync", parent))?;
+        let parent = parent(dir);
+        disk.sync_dir(parent).map_err(LogError::io("sync", parent))?;
     }
     let path = dir.join("lock");
-    let file = File::options()
+    let file = fs::File::options()
         .write(true)
         .create(true)
         .truncate(false)

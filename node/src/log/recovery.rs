@@ -3,13 +3,13 @@
 //! Called once by [`super::open`], which holds the folder's lock. The rule and the reasons for it
 //! stand in [`super`]; nothing on disk is changed unless the whole log was found in order.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::first::{self, First};
 use super::frame::{self, Flaw, Place};
 use super::segment::{self, Segment, damaged};
 use super::{Closed, Identity, LogError, PAGE_BYTES, Record, Recovered};
+use crate::disk::Disk;
 use crate::protocol::{Plant, Plants};
 
 /// Where writing goes on.
@@ -36,7 +36,7 @@ struct Found {
 }
 
 /// Reads all segments and changes nothing in them.
-fn find(dir: &Path, identity: Identity, plants: Plants) -> Result<Found, LogError> {
+fn find(disk: &Disk, dir: &Path, identity: Identity, plants: Plants) -> Result<Found, LogError> {
     let first = First::read(dir, identity)?;
     let purged = first != First::WHOLE;
     // A stop in the middle of a purge leaves segments before the first; they go in the end.
@@ -54,15 +54,15 @@ fn find(dir: &Path, identity: Identity, plants: Plants) -> Result<Found, LogErro
     let mut scan = Scan { sequence: first.sequence, plants, ..Scan::default() };
     let mut buffer = Vec::new();
     for &number in &numbers {
-        let segment = Segment::open(dir, identity, number, &mut buffer)?;
+        let segment = Segment::open(disk, dir, identity, number, &mut buffer)?;
         scan.segment(segment, &buffer)?;
     }
     Ok(Found { scan, segments: numbers.len(), purged, gone })
 }
 
 /// Reads all segments and leaves them as they are, a torn tail too.
-pub(super) fn read(dir: &Path, identity: Identity) -> Result<Recovered, LogError> {
-    let Found { scan, segments, purged, .. } = find(dir, identity, Plants::NONE)?;
+pub(super) fn read(disk: &Disk, dir: &Path, identity: Identity) -> Result<Recovered, LogError> {
+    let Found { scan, segments, purged, .. } = find(disk, dir, identity, Plants::NONE)?;
     let torn_bytes = scan.torn.as_ref().map_or(0, |torn| torn.to - torn.from);
     let torn_at = scan.torn.map(|torn| (torn.path, torn.from));
     Ok(Recovered { records: scan.records, torn_bytes, torn_at, segments, purged })
@@ -70,21 +70,29 @@ pub(super) fn read(dir: &Path, identity: Identity) -> Result<Recovered, LogError
 
 /// Reads all segments, cuts and zeroes a torn tail. `None`: there is no segment yet.
 pub(super) fn recover(
+    disk: &Disk,
     dir: &Path,
     identity: Identity,
     plants: Plants,
 ) -> Result<(Option<Tail>, Recovered), LogError> {
-    segment::remove_unfinished(dir)?;
-    let Found { scan, segments, purged, gone } = find(dir, identity, plants)?;
+    segment::remove_unfinished(disk, dir)?;
+    let Found { scan, segments, purged, gone } = find(disk, dir, identity, plants)?;
     // A process that was killed leaves bytes that were written but not synced, and names too. What
     // is handed out counts as durable, and the next frame may only follow durable ones.
-    segment::sync_dir(dir).map_err(LogError::io("sync", dir))?;
-    let Scan { records, sequence, active, next, torn, closed, plants: _ } = scan;
+    disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
+    let Scan { records, sequence, active, next, torn, closed, last, plants: _ } = scan;
     let torn_bytes = torn.as_ref().map_or(0, |torn| torn.to - torn.from);
     let Some((segment, end)) = active else {
         let recovered = Recovered { records, torn_bytes, torn_at: None, segments: 0, purged };
         return Ok((None, recovered));
     };
+    if let Some((at, frame)) = last {
+        // After a failed sync its pages pass for clean, and no sync would write them.
+        segment
+            .write(&frame, at)
+            .and_then(|()| segment.sync())
+            .map_err(LogError::io("write again", &segment.path))?;
+    }
     if let Some(torn) = &torn {
         // Zeroed and synced before anything is appended: if the next write stops short of these
         // bytes, they must not follow it.
@@ -96,7 +104,7 @@ pub(super) fn recover(
     let torn_at = torn.map(|torn| (torn.path, torn.from));
     for number in gone {
         let path = segment::path_of(dir, number);
-        fs::remove_file(&path).map_err(LogError::io("remove", path))?;
+        disk.remove(&path).map_err(LogError::io("remove", path))?;
     }
     let recovered = Recovered { records, torn_bytes, torn_at, segments, purged };
     Ok((Some(Tail { segment, end, sequence, next, closed }), recovered))
@@ -111,6 +119,8 @@ struct Scan {
     next: Option<Segment>,
     torn: Option<Torn>,
     closed: Vec<Closed>,
+    /// The last frame, as it stands in the active segment, and where.
+    last: Option<(u64, Vec<u8>)>,
     plants: Plants,
 }
 
@@ -167,6 +177,7 @@ impl Scan {
     /// that place and what stands there.
     fn frames(&mut self, segment: &Segment, bytes: &[u8]) -> Result<(usize, Flaw), LogError> {
         let mut at = PAGE_BYTES as usize;
+        let mut last = None;
         loop {
             let place = Place { segment: segment.number, offset: at as u64 };
             let frame = match frame::parse(&bytes[at..], place) {
@@ -174,7 +185,10 @@ impl Scan {
                 Err(Flaw::Checksum { .. }) if self.plants.has(Plant::SkipChecksum) => {
                     frame::believe(&bytes[at..])
                 }
-                Err(flaw) => return Ok((at, flaw)),
+                Err(flaw) => {
+                    self.last = last.map(|from| (from as u64, bytes[from..at].to_vec()));
+                    return Ok((at, flaw));
+                }
             };
             let complain = |expected, got| damaged(&segment.path, at as u64, expected, got);
             if frame.sequence != self.sequence + 1 {
@@ -187,6 +201,7 @@ impl Scan {
                 return Err(complain("a list of records".into(), got));
             }
             self.sequence = frame.sequence;
+            last = Some(at);
             at += frame::FRAME_HEADER + frame.body.len();
         }
     }

@@ -3,13 +3,13 @@
 //! A segment knows nothing of records; frames are placed in it by [`super::Log`] and found again
 //! by `recovery`. Its layout is documented in [`super`].
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::frame::{u32_at, u64_at};
 use super::{FORMAT_VERSION, Identity, LogError, MAX_SEGMENT_BYTES, PAGE_BYTES};
+use crate::disk::{Disk, File};
 
 /// The first bytes of every segment.
 const MAGIC: &[u8; 8] = b"SPLITLOG";
@@ -33,6 +33,7 @@ impl Segment {
     /// It is filled and synced under a temporary name first: a file with a segment's name is
     /// always complete. An existing file of this name is replaced; callers know it to be blank.
     pub(super) fn create(
+        disk: &Disk,
         dir: &Path,
         identity: Identity,
         number: u64,
@@ -40,14 +41,13 @@ impl Segment {
     ) -> io::Result<Segment> {
         let path = path_of(dir, number);
         let unfinished = path.with_extension("log.tmp");
-        let file =
-            File::options().read(true).write(true).create(true).truncate(true).open(&unfinished)?;
+        let file = disk.create(&unfinished)?;
         file.write_all_at(&header(identity, number, bytes), 0)?;
         let segment = Segment { number, bytes, path, file };
         segment.zero(PAGE_BYTES, bytes)?;
         segment.file.sync_all()?;
-        fs::rename(&unfinished, &segment.path)?;
-        sync_dir(dir)?;
+        disk.rename(&unfinished, &segment.path)?;
+        disk.sync_dir(dir)?;
         Ok(segment)
     }
 
@@ -58,18 +58,15 @@ impl Segment {
     /// A header that is not whole, of another format version, of another cluster or node, or that
     /// does not match the file's name and size.
     pub(super) fn open(
+        disk: &Disk,
         dir: &Path,
         identity: Identity,
         number: u64,
         buffer: &mut Vec<u8>,
     ) -> Result<Segment, LogError> {
         let path = path_of(dir, number);
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(LogError::io("open", &path))?;
-        let bytes = file.metadata().map_err(LogError::io("examine", &path))?.len();
+        let file = disk.open(&path).map_err(LogError::io("open", &path))?;
+        let bytes = file.len().map_err(LogError::io("examine", &path))?;
         if !(PAGE_BYTES..=MAX_SEGMENT_BYTES).contains(&bytes) {
             let expected = format!("a file of {PAGE_BYTES} to {MAX_SEGMENT_BYTES} bytes");
             return Err(damaged(&path, 0, expected, format!("{bytes} bytes")));
@@ -106,11 +103,11 @@ impl Segment {
 const UNFINISHED: &str = ".log.tmp";
 
 /// Removes unfinished files: they never held a record.
-pub(super) fn remove_unfinished(dir: &Path) -> Result<(), LogError> {
+pub(super) fn remove_unfinished(disk: &Disk, dir: &Path) -> Result<(), LogError> {
     for entry in fs::read_dir(dir).map_err(LogError::io("list", dir))? {
         let path = entry.map_err(LogError::io("list", dir))?.path();
         if path.to_string_lossy().ends_with(UNFINISHED) {
-            fs::remove_file(&path).map_err(LogError::io("remove", &path))?;
+            disk.remove(&path).map_err(LogError::io("remove", &path))?;
         }
     }
     Ok(())
@@ -134,11 +131,6 @@ pub(super) fn list(dir: &Path) -> Result<Vec<u64>, LogError> {
     }
     numbers.sort_unstable();
     Ok(numbers)
-}
-
-/// Makes the names in a folder durable; `fsync` of a file alone does not.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
 }
 
 /// Says what is wrong where in a segment.

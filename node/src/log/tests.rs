@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
+use crate::disk::File;
 
 const US: Identity = Identity { cluster: 0xC0FFEE, node: 2 };
 const SMALL: Options =
@@ -15,7 +16,7 @@ const SMALL: Options =
 const START: usize = PAGE_BYTES as usize;
 
 /// Payloads without zeros, so that a cut is visible as such.
-fn record(kind: u8, bytes: usize) -> Record {
+pub(super) fn record(kind: u8, bytes: usize) -> Record {
     Record { kind, payload: (0..bytes).map(|i| (i % 255) as u8 + 1).collect() }
 }
 
@@ -451,7 +452,7 @@ fn a_log_is_not_used_after_a_failed_write() {
 #[test]
 fn a_frame_is_written_only_after_the_one_before_it_was_synced() {
     // The null device takes every write and refuses to sync, so a sync shows as an error.
-    let null = || fs::File::options().write(true).open("/dev/null").unwrap();
+    let null = || -> File { fs::File::options().write(true).open("/dev/null").unwrap().into() };
     let never = Options { fsync: Fsync::Never, ..SMALL };
     for (options, waits) in [(SMALL, true), (never, false)] {
         let dir = tempfile::tempdir().unwrap();
@@ -468,8 +469,8 @@ fn a_frame_is_written_only_after_the_one_before_it_was_synced() {
 }
 
 /// A device of the kernel that answers every write with "no space left on device".
-pub(super) fn full_disk() -> fs::File {
-    fs::File::options().write(true).open("/dev/full").unwrap()
+pub(super) fn full_disk() -> File {
+    fs::File::options().write(true).open("/dev/full").unwrap().into()
 }
 
 proptest! {

@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn a_failed_write_or_sync_reaches_the_hook_and_reports_no_token() {
         // One device takes no write, the other takes writes and refuses to sync.
-        let null = std::fs::File::options().write(true).open("/dev/null").unwrap();
+        let null = std::fs::File::options().write(true).open("/dev/null").unwrap().into();
         for (file, failed) in [(full_disk(), "cannot write"), (null, "cannot sync")] {
             let dir = tempfile::tempdir().unwrap();
             let (mut log, _) = open(dir.path(), US, &OPTIONS).unwrap();

@@ -6,9 +6,14 @@
 //! by following, refuses every earlier leader from then on, tells it so, and has that promise on
 //! disk before its first acknowledgement in the epoch.
 
+use std::time::Duration;
+
 use super::leader::Leader;
 use super::{Claim, Core, HardState, Message, NodeId, Plant, Report, Role};
 use crate::config::Demote;
+
+/// After which a leader with `demote=never` would give way: a timer like any other, a century away.
+const LONGER_THAN_ANY_LIFE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// How a leader's claim stands to what a node knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +72,11 @@ impl Core {
     /// heard.
     fn outlasts(&mut self, claim: Claim) -> bool {
         let Role::Leader(leader) = &mut self.role else { return false };
-        let Demote::After(span) = self.settings.demote else { return false };
+        let span = match self.settings.demote {
+            Demote::OnContact => return false,
+            Demote::After(span) => span,
+            Demote::Never => LONGER_THAN_ANY_LIFE,
+        };
         let own = leader.claim;
         if leader.demote_at.is_none() {
             leader.demote_at = Some(self.now + span);

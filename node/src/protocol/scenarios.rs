@@ -4,6 +4,7 @@
 mod acknowledge;
 mod carried;
 mod configuration;
+mod demote;
 mod elections;
 mod lease;
 mod membership;

@@ -55,6 +55,9 @@ pub enum Event {
         /// What is known of the caller.
         caller: String,
     },
+    /// The nodes were seen, for the first time in this run, in this state, with names and numbers
+    /// forgotten.
+    State(String),
     /// Anything else worth a line, in words.
     Note(String),
 }

@@ -11,6 +11,7 @@
 
 mod checked;
 mod coverage;
+mod explore;
 mod faults;
 mod gates;
 mod lanes;
@@ -36,6 +37,7 @@ use crate::measure::fault_coverage;
 use crate::record::{EventRecord, Part, RunRecord, SuiteRecord};
 
 pub use checked::{Checked, checked};
+pub use explore::{Explored, Ventured, explored, ventured};
 pub use modelled::{Modelled, modelled};
 pub use regression::{Gated, gated};
 pub use replay::{Replay, ReplayedFault, replay};

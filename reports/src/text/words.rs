@@ -9,7 +9,7 @@ use crate::record::{Effect, FaultRecord, Part, RunRecord, RunResult, SuiteRecord
 use crate::units;
 
 /// The result of one run.
-pub(super) fn result(result: RunResult) -> &'static str {
+pub(crate) fn result(result: RunResult) -> &'static str {
     match result {
         RunResult::Met => "MET",
         RunResult::Undecided => "UNDECIDED",
@@ -20,7 +20,7 @@ pub(super) fn result(result: RunResult) -> &'static str {
 }
 
 /// The result of a suite.
-pub(super) fn verdict_of_suite(suite: &SuiteRecord) -> &'static str {
+pub(crate) fn verdict_of_suite(suite: &SuiteRecord) -> &'static str {
     match suite.result {
         _ if was_stopped(suite) => "STOPPED",
         RunResult::Met => "PASS",
@@ -46,7 +46,7 @@ pub(crate) fn part(part: &Part) -> &'static str {
 }
 
 /// A target in short: `store raft`, or `etcd` when nothing was set that has a name.
-pub(super) fn target(target: &TargetRecord) -> String {
+pub(crate) fn target(target: &TargetRecord) -> String {
     match target.settings.get("profile") {
         Some(profile) => format!("{} {profile}", target.name),
         None => target.name.clone(),
@@ -113,7 +113,7 @@ pub(super) fn found(judgements: &[Judgement]) -> BTreeMap<AnomalyKind, u64> {
 }
 
 /// What was found, in a few words: `57 lost writes, 3 stale reads`, `nothing`, `undecided`.
-pub(super) fn finding(run: &RunRecord) -> String {
+pub(crate) fn finding(run: &RunRecord) -> String {
     let mut found: Vec<_> = found(&run.judgements).into_iter().collect();
     found.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
     match (run.verdict, &found[..]) {

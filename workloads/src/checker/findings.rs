@@ -61,6 +61,11 @@ impl<P: Copy> Findings<P> {
         self.best.is_empty()
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.best.len()
+    }
+
     /// The judgement: counts of all, and the clearest told in full. `summary` is used when there
     /// is no anomaly.
     pub(super) fn judge(
@@ -109,4 +114,19 @@ impl<P: Copy> Findings<P> {
 pub(super) fn counted(found: &BTreeMap<AnomalyKind, u64>) -> String {
     let parts: Vec<String> = found.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     parts.join(", ")
+}
+
+/// Adds what the search found to what was found without.
+pub(super) fn with_searched(mut judgement: Judgement, searched: Vec<Anomaly>) -> Judgement {
+    if searched.is_empty() {
+        return judgement;
+    }
+    for anomaly in searched {
+        *judgement.found.entry(anomaly.kind).or_insert(0) += 1;
+        judgement.anomalies.push(anomaly);
+    }
+    judgement.anomalies.truncate(Judgement::ANOMALIES_MAX);
+    judgement.verdict = Verdict::Fail;
+    judgement.summary = counted(&judgement.found);
+    judgement
 }

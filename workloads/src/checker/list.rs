@@ -135,7 +135,10 @@ impl<'h> List<'h> {
             return Err(format!("{value} was appended to {} twice: undecided", self.key));
         }
         // Whichever was acknowledged names the element in stories.
-        if added.end < before.end || before.failed {
+        if before.failed {
+            // It certainly did nothing, so the element is of the later sending alone.
+            *before = added;
+        } else if !failed && added.end < before.end {
             *before = Added { begin: before.begin.min(begin), ..added };
         }
         Ok(())
@@ -344,6 +347,10 @@ impl Keyed<'_, '_> {
             let added = self.list.added.get(value).copied();
             if !seen.insert(*value) {
                 is_right = false;
+                // What nobody appended is a phantom, however often it is there.
+                if added.is_none() {
+                    continue;
+                }
                 // The first who saw it twice.
                 let read = self.first_twice(*value).unwrap_or(*read);
                 let by = added.map(|added| added.by);

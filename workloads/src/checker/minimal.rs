@@ -30,7 +30,9 @@ pub fn minimal(history: &History, anomaly: &Anomaly, checker: &Checker) -> Histo
     let mut ids: BTreeSet<OperationId> = anomaly.operations.iter().copied().collect();
     ids.extend(&anomaly.swaps);
     let fabricated = fabricated(history, anomaly);
-    let part = |ids: &BTreeSet<OperationId>| restrict(history, ids, fabricated);
+    // The search keeps every enqueue that could be in a list, so what else is in one has none.
+    let is_whole = anomaly.kind == AnomalyKind::NonLinearizable;
+    let part = |ids: &BTreeSet<OperationId>| restrict(history, ids, fabricated, is_whole);
     let shows = |part: &History| {
         let judgement = run(checker, part);
         // Of many turns of a flip-flop, the proof keeps the first: a stale read.
@@ -52,8 +54,13 @@ pub fn minimal(history: &History, anomaly: &Anomaly, checker: &Checker) -> Histo
     part(&ids)
 }
 
-/// The history of some operations alone.
-fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<Value>) -> History {
+/// The history of some operations alone, lists cut down to what they add.
+fn restrict(
+    history: &History,
+    ids: &BTreeSet<OperationId>,
+    fabricated: Option<Value>,
+    are_queues_whole: bool,
+) -> History {
     let mut kept: FxHashSet<Value> =
         ids.iter().flat_map(|id| added(&history.operation(*id).op)).collect();
     kept.extend(fabricated);
@@ -63,6 +70,9 @@ fn restrict(history: &History, ids: &BTreeSet<OperationId>, fabricated: Option<V
         .map(|(index, id)| {
             let mut operation: Operation = history.operation(*id).clone();
             operation.id = OperationId(index as u32);
+            if are_queues_whole && matches!(operation.op, Op::ReadQueue { .. }) {
+                return operation;
+            }
             for values in listed_mut(&mut operation.outcome) {
                 values.retain(|value| kept.contains(value));
             }

@@ -34,6 +34,7 @@ pub mod minimal;
 mod plants;
 pub mod promise;
 pub mod queue;
+mod queue_search;
 pub mod replay;
 pub mod sessions;
 mod staleness;
@@ -108,5 +109,7 @@ pub(crate) mod testing;
 mod tests;
 #[cfg(test)]
 mod tests_models;
+#[cfg(test)]
+mod tests_plain;
 #[cfg(test)]
 mod tests_strangers;

@@ -15,14 +15,15 @@
 //! A dequeue of unknown outcome may have taken something. What is missing is given to those, that
 //! which must have gone first to the one that began first: since they have no end, any other way to
 //! share it out works only if this one does. If that explains everything, some order exists; if
-//! not even the widest guess would, none does; between the two it is `unknown`. Called through
-//! `workload`.
+//! not even the widest guess would, none does; between the two the general search decides
+//! (`queue_search`). Called through `workload`.
 
 use std::collections::BTreeMap;
 
 use rustc_hash::FxHashMap;
 
-use super::findings::{Candidate, Findings, Rank};
+use super::findings::{Candidate, Findings, Rank, with_searched};
+use super::queue_search::{self, Searched};
 use super::story;
 use super::unjudged;
 use super::versions::{NEVER, Place, begin, end};
@@ -32,8 +33,9 @@ use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 const NAME: &str = "queue";
 
-/// Judges all queues of a history. Complete where every dequeue was answered; `unknown` of elements
-/// that were added twice and of a queue that was read before its end.
+/// Judges all queues of a history. Complete, within the budget of the general search: that judges
+/// queues with elements that were added twice, those that were read before their end, and those of which
+/// dequeues of unknown outcome explain what is missing neither certainly nor certainly not.
 pub fn check(history: &History) -> Judgement {
     if let Some(unknown) = unjudged(NAME, history) {
         return unknown;
@@ -46,17 +48,26 @@ pub fn check(history: &History) -> Judgement {
         }
     }
     let (mut findings, mut open) = (Findings::new(), None);
-    let mut counts = BTreeMap::new();
+    let (mut counts, mut searched) = (BTreeMap::new(), Vec::new());
     for (key, queue) in &mut queues {
-        if let Some(why) = queue.unready(key) {
-            return Judgement::unknown(NAME, why);
-        }
-        queue.check(&mut findings);
-        if !queue.is_explained() {
-            open = Some(format!("{key}: what dequeues of unknown outcome took is undecided"));
-        }
         for (name, count) in queue.counts() {
             *counts.entry(name.to_string()).or_insert(0) += count;
+        }
+        if !queue.is_beyond() {
+            let before = findings.count();
+            queue.check(&mut findings);
+            if queue.is_explained() || findings.count() > before {
+                continue;
+            }
+        }
+        *counts.entry("searched".to_string()).or_insert(0) += 1;
+        match queue_search::search(history, key) {
+            Searched::Explained => {}
+            Searched::Impossible(anomaly) => searched.push(anomaly),
+            Searched::Undecided(why) => {
+                let calls = queue.calls;
+                open = Some(format!("{key} with {calls} calls is undecided: {why}"));
+            }
         }
     }
     let enqueued = counts.get("acknowledged").copied().unwrap_or(0);
@@ -71,9 +82,10 @@ pub fn check(history: &History) -> Judgement {
             )
         }
     };
-    let mut judgement = findings.judge(NAME, verdict, summary, |found| {
+    let judgement = findings.judge(NAME, verdict, summary, |found| {
         tell(history, &queues[history.operation(found.culprit).op.key()], found)
     });
+    let mut judgement = with_searched(judgement, searched);
     judgement.counts = counts;
     judgement
 }
@@ -113,6 +125,10 @@ struct Queue {
     missing: Vec<Missing>,
     /// Whether the dequeues of unknown outcome, shared out, explain what is missing and empty.
     explained: bool,
+    /// How many calls it had, and whether some of them are beyond comparing intervals: an element that
+    /// was added twice, a read of all that is not the last thing.
+    calls: usize,
+    is_beyond: bool,
 }
 
 /// An element that nobody was given and that is not there at the end.
@@ -171,11 +187,12 @@ impl Queue {
         if span.end != NEVER {
             self.last = self.last.max(if operation.is_final { 0 } else { span.end });
         }
+        self.calls += 1;
         match (&operation.op, &operation.outcome) {
             (Op::Enqueue { .. } | Op::Dequeue { .. }, Outcome::Ok(Reply::Missed { .. })) => {}
             (Op::Enqueue { value, .. }, outcome) => {
                 if self.by_value.insert(*value, self.added.len()).is_some() {
-                    return Err(format!("{value} was added twice: undecided"));
+                    self.is_beyond = true;
                 }
                 let failed = matches!(outcome, Outcome::Fail(_));
                 let acknowledged = matches!(outcome, Outcome::Ok(_));
@@ -188,9 +205,7 @@ impl Queue {
             (Op::Dequeue { .. }, Outcome::Info(_)) => self.unknown.push(span),
             (Op::Dequeue { .. }, Outcome::Fail(_)) => {}
             (Op::ReadQueue { .. }, Outcome::Ok(Reply::Listed(values))) => {
-                if self.rest.replace((span, values.clone())).is_some() {
-                    return Err("a queue that was read more than once is undecided".to_string());
-                }
+                self.is_beyond |= self.rest.replace((span, values.clone())).is_some();
             }
             (Op::ReadQueue { .. }, _) => {}
             (other, _) => return Err(format!("a queue with \"{other}\" is undecided")),
@@ -198,11 +213,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Why nothing can be said.
-    fn unready(&self, key: &Key) -> Option<String> {
-        let (rest, _) = self.rest.as_ref()?;
-        (rest.begin < self.last)
-            .then(|| format!("{key} was read before all else had ended: undecided"))
+    /// Whether it is for the search alone.
+    fn is_beyond(&self) -> bool {
+        self.is_beyond || self.rest.as_ref().is_some_and(|(rest, _)| rest.begin < self.last)
     }
 
     fn is_explained(&self) -> bool {

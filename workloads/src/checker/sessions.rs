@@ -48,7 +48,7 @@ pub fn check(history: &History) -> Judgement {
         match (&operation.op, &operation.outcome) {
             (Op::Write { value, .. }, Outcome::Ok(_)) => {
                 writes += 1;
-                let place = written.by_value[value];
+                let (_, place) = written.by_value[value];
                 floors.insert((operation.client, operation.client, false), (place, operation.id));
             }
             (Op::Read { key, .. }, Outcome::Ok(Reply::Read(value))) => {
@@ -108,7 +108,7 @@ pub(super) fn check_one(history: &History, promise: AnomalyKind) -> Judgement {
             (Op::Write { key, value }, Outcome::Ok(_)) => {
                 writes += 1;
                 if promise == AnomalyKind::ReadYourWrites {
-                    let place = written.by_value[value];
+                    let (_, place) = written.by_value[value];
                     let floors = floors.entry((client, client)).or_default();
                     floors.insert(key.clone(), (place, operation.id));
                 }
@@ -197,7 +197,8 @@ fn one_by_one(history: &History) -> Result<(), String> {
 /// What every session wrote, in its order. Places count from one; zero is before all.
 struct Written {
     writers: FxHashMap<Key, ClientId>,
-    by_value: FxHashMap<Value, usize>,
+    /// Who wrote a value, and at which place.
+    by_value: FxHashMap<Value, (ClientId, usize)>,
     /// Per session its writes, without those that certainly failed.
     all: FxHashMap<ClientId, Vec<(Key, OperationId)>>,
     /// The places of the writes of each key.
@@ -229,7 +230,7 @@ impl Written {
             let all = written.all.entry(client).or_default();
             all.push((key.clone(), operation.id));
             written.by_key.entry(key.clone()).or_default().push(all.len());
-            if written.by_value.insert(value, all.len()).is_some() {
+            if written.by_value.insert(value, (client, all.len())).is_some() {
                 return Err(format!("{value} was written twice: undecided"));
             }
         }
@@ -239,9 +240,9 @@ impl Written {
     /// The place of a value of a key; `None` if its writer never wrote it there.
     fn place(&self, key: &Key, writer: ClientId, value: Option<Value>) -> Option<usize> {
         let Some(value) = value else { return Some(0) };
-        let place = *self.by_value.get(&value)?;
+        let (by, place) = *self.by_value.get(&value)?;
         let (of, _) = self.all[&writer].get(place - 1)?;
-        (of == key).then_some(place)
+        (by == writer && of == key).then_some(place)
     }
 
     /// The last write of a key among the first so many of its writer.

@@ -292,6 +292,8 @@ fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod flood;
+#[cfg(test)]
 pub(crate) mod fuzz;
 #[cfg(test)]
 mod tests;

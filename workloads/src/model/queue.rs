@@ -16,7 +16,7 @@ pub struct Queue {
 pub enum Order {
     /// The one that was added first.
     FirstIn,
-    /// Any.
+    /// Any. A dequeue of unknown outcome must name what it would take.
     Any,
     /// Any, and no call finds the queue empty. Elements then have nothing to do with one another and
     /// are judged one by one; a dequeue of unknown outcome helps to explain nothing, as no answer
@@ -32,6 +32,8 @@ pub enum Input {
     /// Takes an element. Which one it was given stands here as well as in the answer, where it is known,
     /// so that it can be judged with the others of its element.
     Dequeue(Option<Key>),
+    /// Tells all elements and leaves them there.
+    Read,
 }
 
 /// What a queue answers.
@@ -41,6 +43,8 @@ pub enum Output {
     Done,
     /// This element was taken; `None` if there was none.
     Took(Option<Key>),
+    /// All elements, the first one first.
+    Held(Vec<Key>),
 }
 
 impl Model for Queue {
@@ -64,6 +68,16 @@ impl Model for Queue {
                 held.insert(at, element.clone());
             }
             (Input::Dequeue(_), Some(Output::Took(None))) if held.is_empty() => {}
+            (Input::Read, None) => {}
+            (Input::Read, Some(Output::Held(seen))) => {
+                let mut seen = seen.clone();
+                if self.order != Order::FirstIn {
+                    seen.sort();
+                }
+                if seen != held {
+                    return None;
+                }
+            }
             (Input::Dequeue(_), Some(Output::Took(Some(element)))) => {
                 let at = held.iter().position(|it| it == element)?;
                 if self.order == Order::FirstIn && at > 0 {
@@ -71,10 +85,16 @@ impl Model for Queue {
                 }
                 held.remove(at);
             }
-            // Of unknown outcome: of a queue in order it can only have been the first.
-            (Input::Dequeue(_), None) if self.order == Order::FirstIn => {
-                if !held.is_empty() {
-                    held.remove(0);
+            // Of unknown outcome: of a queue in order it can only have been the first, of others only what
+            // the input names.
+            (Input::Dequeue(named), None) => {
+                let at = match (self.order, named) {
+                    (Order::FirstIn, _) => (!held.is_empty()).then_some(0),
+                    (_, Some(element)) => held.iter().position(|it| it == element),
+                    (_, None) => return None,
+                };
+                if let Some(at) = at {
+                    held.remove(at);
                 }
             }
             _ => return None,
@@ -91,8 +111,8 @@ impl Model for Queue {
         }
     }
 
-    fn only_looks(&self, _: &Input, output: Option<&Output>) -> bool {
-        matches!(output, Some(Output::Took(None)))
+    fn only_looks(&self, input: &Input, output: Option<&Output>) -> bool {
+        *input == Input::Read || matches!(output, Some(Output::Took(None)))
     }
 
     fn explains(&self, (cause, _): Asked<'_, Self>, (_, output): Asked<'_, Self>) -> bool {
@@ -104,7 +124,8 @@ impl Model for Queue {
                 element == taken
             }
             (Input::Enqueue(_), Some(Output::Took(None))) => self.order == Order::FirstIn,
-            (_, Some(Output::Took(_))) => true,
+            (Input::Read, _) => false,
+            (_, Some(Output::Took(_) | Output::Held(_))) => true,
             (_, Some(Output::Done) | None) => self.order == Order::FirstIn,
         }
     }
@@ -121,6 +142,8 @@ impl Model for Queue {
             (Input::Dequeue(_), Some(Output::Took(Some(element)))) => format!("dequeue: {element}"),
             (Input::Dequeue(_), Some(_)) => "dequeue: nothing".to_string(),
             (Input::Dequeue(_), None) => "dequeue, unknown".to_string(),
+            (Input::Read, Some(Output::Held(seen))) => format!("read: {}", self.show_state(seen)),
+            (Input::Read, _) => "read, unknown".to_string(),
         }
     }
 }

@@ -9,6 +9,8 @@
 mod mix;
 mod text;
 
+use std::collections::BTreeSet;
+
 use rand::RngExt;
 use splitbrain_reports::record::{Expectation, FaultId, Part};
 use splitbrain_workloads::seed::{Seed, Stream};
@@ -23,7 +25,7 @@ use super::schedule::{Condition, Follow, Keep, Schedule};
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
 use super::{Defaults, FORMAT_VERSION, Run, Suite, limits};
-use crate::nemesis::AnyFault;
+use crate::nemesis::{AnyFault, Instrument};
 
 pub use text::render;
 
@@ -60,6 +62,13 @@ pub struct PlannedRun {
     pub expect: Expectation,
     /// For a canary: the target of its control.
     pub control: Option<TargetSpec>,
+}
+
+impl PlannedRun {
+    /// What its nodes must be started with, so that its faults can reach them.
+    pub fn instruments(&self) -> BTreeSet<Instrument> {
+        self.faults.iter().filter_map(|planned| planned.fault.instrument()).collect()
+    }
 }
 
 /// A fault with its time or condition.

@@ -155,6 +155,11 @@ fn mistakes_of_meaning_are_shown_at_their_place() {
         "suite: s\ntarget: { store: { lock-service: store, set: { fsync: never } } }\n\
          runs:\n- { name: a, workload: set }\n",
     );
+    check(
+        "value_that_the_target_refuses",
+        "suite: s\ntarget: { store: { set: { fsync: sometimes } } }\n\
+         runs:\n- { name: a, workload: set }\n",
+    );
     check("no_target", "suite: s\nruns:\n- { name: a, workload: set }\n");
     check("bad_name", "suite: s\ntarget: store\nruns:\n- { name: a/b, workload: set }\n");
     check("out_of_range", &in_run("clients: 0\nrate: 1000000\nduration: 2h\ntimeout: 1ms"));

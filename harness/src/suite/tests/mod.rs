@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use splitbrain_workloads::operation::Capability;
 
-use super::target::{Need, Refusal, Setting, TargetKind, TargetSpec};
+use super::target::{Need, Refusal, Sense, Setting, TargetKind, TargetSpec};
 use super::{Suite, parse};
 
 /// Two kinds of target as the harness might have them.
@@ -54,6 +54,12 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
                 setting: "lock-service",
                 why: "whoever holds a lock leads",
             }],
+            sense: Sense(|spec| match spec.set.get("fsync").map(String::as_str) {
+                Some("sometimes") => {
+                    Err("fsync=sometimes: expected always or never; help: say when".to_string())
+                }
+                _ => Ok(()),
+            }),
         },
         TargetKind {
             name: "cache".to_string(),
@@ -63,10 +69,12 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
             switches: None,
             refuses: vec![Refusal {
                 fault: "wipe",
+                form: None,
                 unless: Some("leader"),
                 why: "only a leader finds its data again",
             }],
             needs: Vec::new(),
+            sense: Sense::ANY,
         },
     ]
 }

@@ -78,6 +78,10 @@ impl Findings {
         self.0.last_mut().expect("one was just pushed")
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn into_list(self) -> Vec<Finding> {
         self.0
     }

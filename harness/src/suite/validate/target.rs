@@ -15,6 +15,7 @@ pub(super) fn check(findings: &mut Findings, path: &Path, spec: &TargetSpec, kin
         return;
     };
     let path = path.key(&spec.kind);
+    let before = findings.len();
     if !(1..=limits::NODES_MAX).contains(&spec.nodes) {
         findings
             .add(path.key("nodes"), format!("a cluster of {} nodes is out of range", spec.nodes))
@@ -42,6 +43,24 @@ pub(super) fn check(findings: &mut Findings, path: &Path, spec: &TargetSpec, kin
     }
     check_switches(findings, &path, spec, kind);
     check_needs(findings, &path, spec, kind);
+    if findings.len() == before {
+        check_sense(findings, &path, spec, kind);
+    }
+}
+
+/// Whether the target itself would start so: it knows its values, and which do not go together.
+fn check_sense(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind: &TargetKind) {
+    let Err(why) = (kind.sense.0)(spec) else { return };
+    let (why, help) = match why.split_once("; help: ") {
+        Some((why, help)) => (why, Some(help)),
+        None => (why.as_str(), None),
+    };
+    let at = if spec.set.is_empty() { path.clone() } else { path.key("set") };
+    let finding = findings.add(at, format!("the target `{}` would not start so", kind.name));
+    finding.label(why.to_string());
+    if let Some(help) = help {
+        finding.help(help);
+    }
 }
 
 fn check_switches(findings: &mut Findings, path: &Path, spec: &TargetSpec, kind: &TargetKind) {
@@ -84,9 +103,9 @@ pub(super) fn check_faults(findings: &mut Findings, path: &Path, run: &Run, kind
     let drawn = run.mix.iter().flat_map(|mix| &mix.faults);
     let drawn = drawn.map(|spec| (path.key("mix").key("faults"), spec)).enumerate();
     for (index, (faults, spec)) in own.chain(drawn) {
-        let (name, shape) = (spec.fault.kind(), spec.fault.shape());
-        let refused = kind.refuses.iter().find(|refusal| refusal.fault == name);
-        let Some(refusal) = refused.filter(|refusal| refusal.unless != Some(shape.as_str())) else {
+        let (name, shape, form) = (spec.fault.kind(), spec.fault.shape(), spec.fault.form());
+        let Some(refusal) = kind.refuses.iter().find(|refusal| refusal.covers(name, form, &shape))
+        else {
             continue;
         };
         let finding = findings.add(

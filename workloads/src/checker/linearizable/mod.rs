@@ -24,13 +24,13 @@ mod zones;
 
 use rustc_hash::FxHashSet;
 
-use crate::checker::findings::{Candidate, Findings, Rank, counted};
+use crate::checker::findings::{Candidate, Findings, Rank, with_searched};
 use crate::checker::frontier::{Budget, Decision, Overrun, Refusal};
 use crate::checker::unjudged;
 use crate::checker::versions::{Oddity, Versions, beyond_registers, by_key};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op};
-use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
+use crate::verdict::{AnomalyKind, Judgement, Verdict};
 
 pub(super) use proof::{Touch, close};
 pub use screen::Screen;
@@ -204,21 +204,6 @@ impl Screened {
             is_answered,
         }
     }
-}
-
-/// Adds what the search found to what was found without.
-fn with_searched(mut judgement: Judgement, searched: Vec<Anomaly>) -> Judgement {
-    if searched.is_empty() {
-        return judgement;
-    }
-    for anomaly in searched {
-        *judgement.found.entry(anomaly.kind).or_insert(0) += 1;
-        judgement.anomalies.push(anomaly);
-    }
-    judgement.anomalies.truncate(Judgement::ANOMALIES_MAX);
-    judgement.verdict = Verdict::Fail;
-    judgement.summary = counted(&judgement.found);
-    judgement
 }
 
 /// A proof and the index of its key.

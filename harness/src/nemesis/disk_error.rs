@@ -1,0 +1,163 @@
+//! The `disk-error` fault: writes or syncs of a node fail.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::try_join_all;
+use serde::{Deserialize, Serialize};
+use splitbrain_reports::record::Effect;
+use splitbrain_workloads::operation::NodeId;
+use splitbrain_workloads::seed::Stream;
+
+use super::disk_watch::DiskWatch;
+use super::{Action, Fault, Hands, Instrument, Problem, Selector, Skip, View};
+use crate::target::disk::{DiskOrders, Fails};
+
+/// How long a process that was told of a failure may take to end before it is said to have gone on.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// Parameters of a `disk-error`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskError {
+    /// Whose disk fails.
+    pub node: Selector,
+    /// What fails.
+    pub on: Fails,
+}
+
+impl Fault for DiskError {
+    const KIND: &'static str = "disk-error";
+    const SUMMARY: &'static str = "writes or syncs of nodes fail with an input/output error";
+    const EXPLAIN: &'static str = "\
+disk-error: { node: leader, on: syncs, at: 2s, for: 1s }
+disk-error: { node: n2, on: writes, at: 2s, for: 1s }
+
+Every write, or every fsync and fdatasync, of the nodes fails with EIO. After a
+failed sync the kernel takes the pages for clean: reads still see what was
+written, the next sync succeeds, and the disk has nothing of it (fsyncgate). So
+does the layer: what a failed sync should have covered is gone with the next
+loss of power unless it is written again. It takes a target whose file layer can
+be told, which the built-in store has.
+
+Effect    the file layer counted calls that it failed at every node; whether the
+          process ended by itself is told. Its end is no crash while the disk
+          fails.
+Heal      calls succeed again; a node that ended is started, and it answers.
+Expect    a node that cannot know what is on its disk ends, loudly, and has
+          acknowledged nothing of it.";
+
+    fn shape(&self) -> String {
+        format!("{}, {} fail", self.node, self.form())
+    }
+
+    fn form(&self) -> &'static str {
+        match self.on {
+            Fails::Writes => "writes",
+            Fails::Syncs => "syncs",
+        }
+    }
+
+    fn instrument(&self) -> Option<Instrument> {
+        Some(Instrument::Disk)
+    }
+
+    fn aimed_at(&self) -> Option<Selector> {
+        Some(self.node)
+    }
+
+    fn victim_serves(&self) -> bool {
+        false
+    }
+
+    fn problems(&self, nodes: u16) -> Vec<Problem> {
+        self.node.problems(nodes, &["node"])
+    }
+
+    fn draw(&self, nodes: u16, rng: &mut Stream) -> Self {
+        DiskError { node: self.node.draw(nodes, rng), ..self.clone() }
+    }
+
+    fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Box<dyn Action>, Skip> {
+        let victims = self.node.pick(view, rng)?;
+        Ok(Box::new(Failing { victims, on: self.on, watch: DiskWatch::default() }))
+    }
+}
+
+#[derive(Debug)]
+struct Failing {
+    victims: Vec<NodeId>,
+    on: Fails,
+    watch: DiskWatch,
+}
+
+impl Failing {
+    async fn order(&self, hands: &dyn Hands, fail: Option<Fails>) -> anyhow::Result<()> {
+        let orders = DiskOrders { fail, ..DiskOrders::default() };
+        try_join_all(self.victims.iter().map(|node| hands.order_disk(*node, orders.clone())))
+            .await?;
+        Ok(())
+    }
+
+    fn failed(&self, hands: &dyn Hands) -> Vec<(NodeId, u64)> {
+        let on = self.on;
+        let counter = move |now: &crate::target::disk::DiskReport| match on {
+            Fails::Writes => now.failed_writes,
+            Fails::Syncs => now.failed_syncs,
+        };
+        self.watch.grown(hands, counter).collect()
+    }
+
+    /// Waits, bounded, for the end of those that were told of a failure: it is on its way.
+    async fn await_ends(&self, hands: &dyn Hands) {
+        let deadline = tokio::time::Instant::now() + END_WITHIN;
+        let told: Vec<NodeId> = self
+            .failed(hands)
+            .iter()
+            .filter(|(_, calls)| *calls > 0)
+            .map(|(node, _)| *node)
+            .collect();
+        while told.iter().any(|node| hands.exit(*node).is_none())
+            && tokio::time::Instant::now() < deadline
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[async_trait]
+impl Action for Failing {
+    fn victims(&self) -> &[NodeId] {
+        &self.victims
+    }
+
+    async fn inject(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
+        self.watch = DiskWatch::look(hands, &self.victims);
+        try_join_all(self.victims.iter().map(|node| hands.tolerate_end(*node))).await?;
+        self.order(hands, Some(self.on)).await
+    }
+
+    async fn undo(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
+        self.order(hands, None).await?;
+        self.await_ends(hands).await;
+        self.watch.note_ends(hands);
+        try_join_all(self.victims.iter().map(|node| hands.revive(*node))).await?;
+        Ok(())
+    }
+
+    fn effect(&self, hands: &dyn Hands) -> Effect {
+        let failed = self.failed(hands);
+        let what = match self.on {
+            Fails::Writes => "write",
+            Fails::Syncs => "sync",
+        };
+        if let Some((node, _)) = failed.iter().find(|(_, calls)| *calls == 0) {
+            return Effect::None(format!("no {what} of {node} failed"));
+        }
+        let told = failed.iter().map(|(node, calls)| {
+            let plural = if *calls == 1 { "" } else { "s" };
+            format!("{calls} {what}{plural} failed and {}", self.watch.fate(*node))
+        });
+        Effect::Seen(told.collect::<Vec<_>>().join(", "))
+    }
+}
