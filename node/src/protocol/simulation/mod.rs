@@ -44,6 +44,8 @@ struct Tally {
     read_at_followers: usize,
     /// Disks that were lost.
     wiped: usize,
+    /// Syncs that failed.
+    failed_syncs: usize,
     /// Entries that followers handed on.
     relayed: usize,
     /// Changes of the members that were committed.
@@ -69,6 +71,7 @@ fn prove_each(
         tally.installed += verdict.installed;
         tally.read_at_followers += verdict.read_at_followers;
         tally.wiped += verdict.wiped;
+        tally.failed_syncs += verdict.failed_syncs;
         tally.relayed += verdict.relayed;
         tally.changed += verdict.changed;
     }
@@ -132,6 +135,15 @@ fn with_disks_lost_one_at_a_time_the_raft_profile_keeps_every_promise() {
     let Tally { acknowledged, wiped, .. } = prove_each(&settings, 0..SCHEDULES / 2, shape);
     assert!(wiped > 500, "only {wiped} disks were lost");
     assert!(acknowledged > 10 * SCHEDULES / 2, "only {acknowledged} writes were acknowledged");
+}
+
+#[test]
+fn with_syncs_that_fail_the_raft_profile_keeps_every_promise() {
+    let settings = settings("raft", &["snapshot-entries=20"]);
+    let shape = |seed| Shape::of(seed).with_failing_syncs();
+    let Tally { acknowledged, failed_syncs, .. } = prove_each(&settings, 0..SCHEDULES / 4, shape);
+    assert!(failed_syncs > 500, "only {failed_syncs} syncs failed");
+    assert!(acknowledged > 10 * SCHEDULES / 4, "only {acknowledged} writes were acknowledged");
 }
 
 #[test]

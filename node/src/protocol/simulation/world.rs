@@ -46,6 +46,8 @@ pub(super) struct Shape {
     wipes: Wipes,
     /// Nodes that are no members at first; with some, an operator adds and removes members.
     spares: u16,
+    /// Whether syncs fail now and then, upon which a node ends.
+    failing_syncs: bool,
 }
 
 /// Whether disks are lost.
@@ -71,6 +73,7 @@ impl Shape {
             doubles_forwards: false,
             wipes: Wipes::Never,
             spares: 0,
+            failing_syncs: false,
         }
     }
 }
@@ -91,6 +94,11 @@ impl Shape {
     /// An operator adds and removes members all the time.
     pub(super) fn with_changes_of_members(self) -> Self {
         Shape { spares: 2, ..self }
+    }
+
+    /// Now and then a sync fails.
+    pub(super) fn with_failing_syncs(self) -> Self {
+        Shape { failing_syncs: true, ..self }
     }
 
     /// Few faults, in a network and on disks that are quick: for what takes a quiet second to show.
@@ -143,6 +151,8 @@ pub(super) struct Verdict {
     pub(super) grants: usize,
     /// How many disks were lost.
     pub(super) wiped: usize,
+    /// How many syncs failed.
+    pub(super) failed_syncs: usize,
     /// How many entries followers handed on.
     pub(super) relayed: usize,
     /// How many changes of the members were committed.
@@ -250,6 +260,7 @@ pub(super) struct World {
     installed: usize,
     read_at_followers: usize,
     wiped: usize,
+    failed_syncs: usize,
     relayed: usize,
     /// Whether clients send statements where others put.
     statements: bool,
@@ -280,6 +291,7 @@ impl World {
             installed: 0,
             read_at_followers: 0,
             wiped: 0,
+            failed_syncs: 0,
             relayed: 0,
             statements: false,
             trace: false,
@@ -348,7 +360,8 @@ impl World {
         let lost = if converged { self.lost() } else { 0 };
         let grants = self.referee.grants();
         let changed = self.referee.changes_of_members();
-        let World { installed, wiped, relayed, read_at_followers, schedule, .. } = self;
+        let World { installed, wiped, failed_syncs, relayed, read_at_followers, schedule, .. } =
+            self;
         Verdict {
             safety,
             converged,
@@ -357,6 +370,7 @@ impl World {
             installed,
             grants,
             wiped,
+            failed_syncs,
             relayed,
             changed,
             read_at_followers,

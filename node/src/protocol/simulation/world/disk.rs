@@ -1,5 +1,10 @@
 //! What simulated disks do: writes take their time and end in order, snapshots take longer, and
-//! what was not flushed dies with the process.
+//! what was not flushed dies with the process, but for a prefix, as after a loss of power.
+//!
+//! What a crash takes are whole records: that a frame which is torn by sectors counts as none is the
+//! log's work (`log/crash_tests.rs`). A sync that fails ends the node with any prefix of what was
+//! pending on its disk, since the page cache may show the next start all of it, which then makes it
+//! durable.
 
 use std::time::Duration;
 
@@ -91,6 +96,13 @@ impl World {
         if node.life != life {
             return Ok(());
         }
+        if self.shape.failing_syncs && !self.faults_over && self.random.random_range(0..100) == 0 {
+            self.note(|| format!("a sync of {id} FAILS"));
+            self.failed_syncs += 1;
+            self.crash(id);
+            return Ok(());
+        }
+        let Some(node) = self.nodes.get_mut(&id) else { return Ok(()) };
         while node.pending.front().is_some_and(|(pending, _)| *pending <= token) {
             let Some((_, notes)) = node.pending.pop_front() else { break };
             node.disk.extend(notes);
