@@ -98,6 +98,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             },
             Refusal {
                 fault: "membership",
+                form: None,
                 unless: None,
                 why: "this target starts no spare members and asks for no changes yet",
             },
