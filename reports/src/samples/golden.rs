@@ -90,6 +90,11 @@ fn a_checked_history_names_the_stale_read() {
 }
 
 #[test]
+fn a_cycle_of_transactions_is_told_in_lanes_and_sentences() {
+    golden("transactions.txt", &suites::read_skew_checked(&PLAIN));
+}
+
+#[test]
 fn an_interrupted_suite_is_no_pass_however_well_it_began() {
     let (mut suite, details) = suites::release_gate();
     (suite.exit_code, suite.exit_reason) = (130, "interrupted".into());

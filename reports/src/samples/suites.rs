@@ -5,8 +5,11 @@
 
 use std::collections::BTreeMap;
 
+use splitbrain_workloads::checker::{elle, list};
 use splitbrain_workloads::history::{History, Micros, OperationId};
-use splitbrain_workloads::operation::{Consistency, Key, NodeId, Op, Outcome, Reply, Value};
+use splitbrain_workloads::operation::{
+    Consistency, Key, NodeId, Op, Outcome, Reply, Step, StepReply, Transaction, Value,
+};
 use splitbrain_workloads::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 use super::{Events, Tape, fault, judgement};
@@ -509,6 +512,44 @@ pub(crate) fn stale_read_checked(style: &Style) -> String {
     };
     let checked = Checked {
         file: "stale.jsonl",
+        foreign: None,
+        history: &history,
+        judgements: &judgements,
+        recheck: Some(&recheck),
+        written: &[],
+        exit_code: 1,
+        exit_reason: "a violation was proven",
+    };
+    text::checked(&checked, style)
+}
+
+/// `check` on transactions of which one saw half of another, as the checkers themselves judge them.
+pub(crate) fn read_skew_checked(style: &Style) -> String {
+    let mut tape = Tape::new("append", 3);
+    let mut transaction = |client, node, steps: Vec<(Step, StepReply)>, from, to| {
+        let (then, results) = steps.into_iter().unzip();
+        let op = Op::Transaction(Box::new(Transaction { then, ..Transaction::default() }));
+        let reply = Reply::Transacted { succeeded: true, results };
+        tape.push(client, node, op, Outcome::Ok(reply), false, from, to);
+    };
+    let append = |key: &str, value| (Step::Append(Key::new(key), Value(value)), StepReply::Done);
+    let read = |key: &str, values: &[i64]| {
+        let seen = values.iter().copied().map(Value).collect();
+        (Step::ReadList(Key::new(key)), StepReply::Listed(seen))
+    };
+    transaction(4, 2, vec![append("l0", 16), read("l1", &[])], 1_204_000, 1_209_000);
+    transaction(1, 1, vec![append("l0", 17), append("l1", 18)], 1_310_000, 1_324_000);
+    transaction(2, 2, vec![read("l0", &[16, 17]), read("l1", &[])], 1_316_000, 1_329_000);
+    transaction(0, 3, vec![read("l0", &[16, 17]), read("l1", &[18])], 1_402_000, 1_406_000);
+    let history = tape.history();
+    let judgements = [list::check(&history), elle::check(&history)];
+    let recheck = Recheck {
+        file: "minimal.jsonl".into(),
+        opinion: Opinion::Confirmed,
+        how: "no order of 2 operations is legal (4 tried)".into(),
+    };
+    let checked = Checked {
+        file: "skew.jsonl",
         foreign: None,
         history: &history,
         judgements: &judgements,
