@@ -290,6 +290,12 @@ impl Hands for Store {
         unreachable!()
     }
 
+    async fn change_members(&self, _via: NodeId, _change: splitbrain::target::MemberChange) {}
+
+    fn spares(&self) -> Vec<NodeId> {
+        Vec::new()
+    }
+
     async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
         unreachable!()
     }
@@ -361,6 +367,7 @@ async fn carry_out(store: &Arc<Store>, fault: &str) -> (Effect, BTreeSet<u64>) {
     let plan = planned(fault);
     let mut rng = plan.injection(plan.faults[0].id);
     let view = View {
+        spares: Vec::new(),
         nodes: vec![NODE],
         leader: Some(NODE),
         followers: Vec::new(),

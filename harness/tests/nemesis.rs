@@ -3,7 +3,7 @@
 //!
 //! The processes are plain sleepers and the links carry bytes of this test; no store takes part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -22,10 +22,10 @@ use splitbrain::run::recorder::{Clock, Recorder};
 use splitbrain::run::roles::Picture;
 use splitbrain::suite;
 use splitbrain::suite::plan::{self, PlannedRun};
-use splitbrain::suite::target::{Sense, TargetKind};
-use splitbrain::target::NodeStatus;
+use splitbrain::suite::target::{Sense, Setting, TargetKind};
 use splitbrain::target::clock::ClockReading;
 use splitbrain::target::disk::{DiskOrders, DiskReport};
+use splitbrain::target::{MemberChange, NodeStatus};
 use splitbrain_reports::record::{Effect, FaultRecord, Role};
 use splitbrain_workloads::history::{FORMAT_VERSION, Header};
 use splitbrain_workloads::operation::{Capability, NodeId};
@@ -44,6 +44,8 @@ struct Sleepers {
     installed: Mutex<BTreeMap<NodeId, PathBuf>>,
     /// What the nodes say: who leads, and in which epoch.
     leads: Mutex<(NodeId, u64)>,
+    /// Who votes.
+    voters: Mutex<BTreeSet<NodeId>>,
     /// Whether what is asked is done. Looking is never turned off.
     acts: bool,
 }
@@ -60,6 +62,7 @@ impl Sleepers {
             folder: tempfile::tempdir().unwrap(),
             installed: Mutex::default(),
             leads: Mutex::new((NodeId(1), 1)),
+            voters: Mutex::new(NodeId::first(3).collect()),
             acts,
         };
         for node in NodeId::first(3) {
@@ -208,9 +211,25 @@ impl Hands for Sleepers {
         Ok(())
     }
 
+    async fn change_members(&self, _via: NodeId, change: MemberChange) {
+        if self.acts {
+            let mut voters = self.voters.lock().unwrap();
+            match change {
+                MemberChange::Add(node) => voters.insert(node),
+                MemberChange::Remove(node) => voters.remove(&node),
+            };
+        }
+    }
+
+    fn spares(&self) -> Vec<NodeId> {
+        vec![NodeId(4)]
+    }
+
     async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
         let (leader, epoch) = *self.leads.lock().unwrap();
-        NodeId::first(3).map(|node| (node, status(node, leader, epoch))).collect()
+        let voters: Vec<NodeId> = self.voters.lock().unwrap().iter().copied().collect();
+        let says = |node| NodeStatus { voters: voters.clone(), ..status(node, leader, epoch) };
+        NodeId::first(3).map(|node| (node, says(node))).collect()
     }
 
     async fn replicated_without(&self, _node: NodeId) -> anyhow::Result<()> {
@@ -277,7 +296,8 @@ impl Hands for Sleepers {
     }
 
     fn process(&self, node: NodeId) -> Option<Entry> {
-        Entry::of(self.running(node).pid()).filter(|entry| !entry.is_dead())
+        let pid = self.running.lock().unwrap().get(&node)?.pid();
+        Entry::of(pid).filter(|entry| !entry.is_dead())
     }
 
     fn exit(&self, node: NodeId) -> Option<ExitStatus> {
@@ -314,14 +334,19 @@ fn planned(faults: &str) -> PlannedRun {
         name: "sleeper".to_string(),
         summary: String::new(),
         capabilities: vec![Capability::AtomicList],
-        settings: Vec::new(),
+        settings: vec![Setting {
+            name: "spares".to_string(),
+            default: String::new(),
+            values: vec!["1".to_string()],
+            meaning: String::new(),
+        }],
         switches: None,
         refuses: Vec::new(),
         needs: Vec::new(),
         sense: Sense::ANY,
     };
     let text = format!(
-        "suite: faults\ntarget: sleeper\nruns:\n  - name: it\n    workload: set\n    \
+        "suite: faults\ntarget: {{ sleeper: {{ spares: 1 }} }}\nruns:\n  - name: it\n    workload: set\n    \
          duration: 5s\n    faults: [{faults}]\n"
     );
     let suite = suite::parse("faults.yaml", &text, std::slice::from_ref(&kind)).unwrap();
@@ -335,7 +360,8 @@ fn picture_led_by(leader: NodeId, epoch: u64) -> Picture {
 /// What a node says of itself.
 fn status(node: NodeId, leader: NodeId, epoch: u64) -> NodeStatus {
     let role = if node == leader { Role::Leader } else { Role::Follower };
-    NodeStatus { role, epoch, leader: Some(leader), applied: 0, committed: 0 }
+    let (voters, learners) = (NodeId::first(3).collect(), Vec::new());
+    NodeStatus { role, epoch, leader: Some(leader), applied: 0, committed: 0, voters, learners }
 }
 
 /// Carries out one fault and says what is recorded of it.
@@ -453,8 +479,11 @@ async fn an_injection_turned_into_a_no_op_has_no_effect() {
     sleepers.processes.shutdown().await.unwrap();
 }
 
-/// Faults of processes beside kill and pause, and what a no-op of each is betrayed by.
-const OF_PROCESSES: [(&str, &str, &str); 6] = [
+/// What betrays a change of the members that was none.
+const UNCHANGED: &str = "the voters were n1 n2 n3 to the end";
+
+/// Faults of processes and of who they are, beside kill and pause, and what a no-op of each is betrayed by.
+const OF_PROCESSES: [(&str, &str, &str); 10] = [
     ("stop: { node: n1, at: 1s, for: 300ms }", "(signal SIGTERM)", "still process"),
     (
         "slow: { node: n1, stopped: 30ms, running: 20ms, at: 1s, for: 500ms }",
@@ -469,6 +498,22 @@ const OF_PROCESSES: [(&str, &str, &str); 6] = [
         "still process",
     ),
     ("wipe: { node: n1, at: 1s, for: 300ms }", "bytes of n1 gone, n1 pid ", "still process"),
+    (
+        "membership: { change: add, at: 1s, for: 300ms }",
+        "n1 n2 n3 n4 vote where n1 n2 n3 did, n4 is process ",
+        UNCHANGED,
+    ),
+    (
+        "membership: { change: remove, node: leader, at: 1s, for: 300ms }",
+        "n2 n3 vote wh",
+        UNCHANGED,
+    ),
+    ("membership: { change: replace, node: n2, at: 1s, for: 500ms }", "n1 n3 n4 vote w", UNCHANGED),
+    (
+        "membership: { change: abandon, node: n3, at: 1s, for: 300ms }",
+        "n3 vote where n1",
+        UNCHANGED,
+    ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -482,6 +527,8 @@ async fn every_fault_of_processes_is_seen_from_outside() {
             let alive = sleepers.process(node).is_some_and(|process| !process.is_still());
             assert!(alive, "{fault}: {node} was not healed");
         }
+        let voters: Vec<NodeId> = sleepers.voters.lock().unwrap().iter().copied().collect();
+        assert_eq!(voters, NodeId::first(3).collect::<Vec<_>>(), "{fault}");
     }
     sleepers.processes.shutdown().await.unwrap();
 }

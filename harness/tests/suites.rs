@@ -57,9 +57,10 @@ fn kinds() -> Vec<TargetKind> {
     let profile = setting("profile", "raft", names("profiles"));
     let plant = setting("plant", "", names("plants"));
     let locks = setting("lock-service", "", vec!["store".to_string()]);
+    let spares = setting("spares", "", vec!["1".to_string(), "2".to_string()]);
     let writes = setting("writes", "", vec!["timed-statements".to_string()]);
     vec![
-        kind("store", vec![profile, plant, writes, locks], Some(names("switches"))),
+        kind("store", vec![profile, plant, writes, spares, locks], Some(names("switches"))),
         kind("etcd", Vec::new(), None),
     ]
 }

@@ -18,9 +18,9 @@ use crate::cluster::ExitStatus;
 use crate::cluster::census::Entry;
 use crate::network::link::Link;
 use crate::network::{Dials, HalfOpen, LinkEvidence, Shape};
-use crate::target::NodeStatus;
 use crate::target::clock::ClockReading;
 use crate::target::disk::{DiskOrders, DiskReport};
+use crate::target::{MemberChange, NodeStatus};
 
 /// A cluster, as actions see it.
 #[async_trait]
@@ -78,6 +78,13 @@ pub trait Hands: Send + Sync {
     /// Tells a node to lead, by the target's own administrative interface. Whether it came to that
     /// is for the statuses to say.
     async fn promote(&self, node: NodeId) -> anyhow::Result<()>;
+
+    /// Asks a node for a change of the members, by the target's own administrative interface.
+    /// Whether it came to that is for the statuses to say.
+    async fn change_members(&self, via: NodeId, change: MemberChange);
+
+    /// The nodes that may be started and added to the cluster, and are no members at first.
+    fn spares(&self) -> Vec<NodeId>;
 
     /// Waits until every other node has applied all that any of them knows to be committed now.
     async fn replicated_without(&self, node: NodeId) -> anyhow::Result<()>;

@@ -122,7 +122,13 @@ impl Shared {
         let faulted = self.faulted.lock().expect("no holder of this lock panics");
         let faulted =
             faulted.iter().filter(|(other, _)| *other == lane).map(|(_, node)| *node).collect();
-        View { followers: nodes.iter().copied().filter(follows).collect(), nodes, leader, faulted }
+        View {
+            followers: nodes.iter().copied().filter(follows).collect(),
+            nodes,
+            leader,
+            spares: self.injector.hands.spares(),
+            faulted,
+        }
     }
 
     fn acknowledged(&self, by: &[NodeId]) -> u64 {

@@ -30,6 +30,7 @@ mod half_open;
 mod hands;
 mod injector;
 mod kill;
+mod membership;
 mod partition;
 mod pause;
 mod power_cut;
@@ -71,6 +72,7 @@ pub use half_open::HalfOpen;
 pub use hands::{DataDirectory, Hands, Program, Replacement};
 pub use injector::{Injection, Injector};
 pub use kill::Kill;
+pub use membership::{Change, Membership};
 pub use partition::{Direction, Drawn, Flap, OneWay, Partition, PartitionForm, Scope, Side};
 pub use pause::Pause;
 pub use promote::Promote;
@@ -154,6 +156,11 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
     /// anything is started.
     fn replacement(&self) -> Option<Replacement> {
         None
+    }
+
+    /// Whether it needs a spare node.
+    fn needs_spare(&self) -> bool {
+        false
     }
 
     /// Everything that makes no sense for a cluster of so many nodes; empty when all is well.
@@ -263,6 +270,11 @@ macro_rules! registry {
                 match self { $(AnyFault::$fault(fault) => fault.replacement(),)+ }
             }
 
+            /// [`Fault::needs_spare`].
+            pub fn needs_spare(&self) -> bool {
+                match self { $(AnyFault::$fault(fault) => fault.needs_spare(),)+ }
+            }
+
             /// [`Fault::problems`].
             pub fn problems(&self, nodes: u16) -> Vec<Problem> {
                 match self { $(AnyFault::$fault(fault) => fault.problems(nodes),)+ }
@@ -321,6 +333,7 @@ registry! {
     Pause,
     Slow,
     Promote,
+    Membership,
     Partition,
     Delay,
     Bandwidth,

@@ -15,6 +15,7 @@ fn view(nodes: u16, leader: Option<u16>) -> View {
         nodes: NodeId::first(nodes).collect(),
         leader,
         followers: NodeId::first(nodes).filter(|node| Some(*node) != leader).collect(),
+        spares: Vec::new(),
         faulted: BTreeSet::new(),
     }
 }
@@ -445,6 +446,30 @@ fn no_fault_ever_hits_a_faulted_node() {
 }
 
 #[test]
+fn a_change_of_members_without_a_spare_or_without_sense_is_refused_before_anything_starts() {
+    for (fault, target, said) in [
+        ("{ change: add, at: 1s, for: 1s }", "store", "needs a node that is no member at first"),
+        ("{ change: remove, at: 1s, for: 1s }", "store", "`remove` does not say whom"),
+        ("{ change: add, node: n1, at: 1s, for: 1s }", "store", "who is added is a spare"),
+        ("{ change: replace, node: all, at: 1s, for: 1s }", "store", "`all` may be several nodes"),
+        (
+            "{ change: remove, node: n2, at: 1s, for: 1s }",
+            "{ store: { nodes: 2 } }",
+            "no node to l",
+        ),
+        ("{ change: remove, node: n4, at: 1s, for: 1s }", "store", "the cluster has no node `n4`"),
+    ] {
+        let suite = format!(
+            "suite: s\ntarget: {target}\nruns:\n- name: a\n  workload: set\n  faults:\n  - \
+             membership: {fault}\n"
+        );
+        let kinds = crate::suite::tests::kinds();
+        let error = crate::suite::parse("suite.yaml", &suite, &kinds).expect_err(fault);
+        assert!(error.to_string().contains(said), "{fault}: {error}");
+    }
+}
+
+#[test]
 fn every_kind_is_explained_by_an_example_that_reads() {
     for kind in KINDS {
         let example = kind.explain.lines().next().unwrap();
@@ -452,7 +477,8 @@ fn every_kind_is_explained_by_an_example_that_reads() {
         let examples = kind.explain.lines().take_while(|line| !line.is_empty());
         let example = examples.collect::<Vec<_>>().join("\n  - ");
         let suite = format!(
-            "suite: s\ntarget: store\nruns:\n- name: a\n  workload: set\n  faults:\n  - {example}\n"
+            "suite: s\ntarget: {{ store: {{ spares: 1 }} }}\nruns:\n- name: a\n  workload: set\n  \
+             faults:\n  - {example}\n"
         );
         crate::suite::parse("suite.yaml", &suite, &crate::suite::tests::kinds())
             .unwrap_or_else(|error| panic!("{error}"));

@@ -14,6 +14,8 @@ pub struct View {
     pub leader: Option<NodeId>,
     /// Who follows, in order.
     pub followers: Vec<NodeId>,
+    /// Nodes that could be started and are no members at first, in order.
+    pub spares: Vec<NodeId>,
     /// The nodes that are under a fault which is not healed yet.
     pub faulted: BTreeSet<NodeId>,
 }
@@ -32,6 +34,16 @@ impl View {
             return Err(Skip::now(format!("{node} is under another fault")));
         }
         Ok(node)
+    }
+
+    /// A spare that is under no fault, such as being a member for a while.
+    ///
+    /// # Errors
+    ///
+    /// [`Skip`] when there is none, or all are taken.
+    pub fn free_spare(&self) -> Result<NodeId, Skip> {
+        let free = self.spares.iter().find(|spare| !self.faulted.contains(spare));
+        free.copied().ok_or_else(|| Skip::now("no spare node is free"))
     }
 
     /// The leader, if it may be hit.

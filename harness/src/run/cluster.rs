@@ -32,7 +32,9 @@ use crate::network::link::Link;
 use crate::network::{Dials, HalfOpen, Lane, LinkEvidence, Network, Shape, Stranger};
 use crate::target::clock::{ClockControl, ClockReading};
 use crate::target::disk::{DiskOrders, DiskReport};
-use crate::target::{Beside, Companion, Endpoints, NodeStatus, PeerStyle, Target, Wiring};
+use crate::target::{
+    Beside, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Wiring,
+};
 
 /// How long a node or companion that was started may take to answer. A healthy one takes milliseconds; a
 /// machine busy with a compiler has been seen to take seconds.
@@ -102,7 +104,7 @@ impl Cluster {
         let (network, strangers) = Network::new(address.clone());
         let nodes: Vec<NodeId> = NodeId::first(target.nodes()).collect();
         let mut real = BTreeMap::new();
-        for node in &nodes {
+        for node in &NodeId::first(target.nodes() + target.spares()).collect::<Vec<_>>() {
             let client = address.port(format!("{node} client"))?;
             let peer = address.port(format!("{node} peer"))?;
             network.add_node(*node, peer, client);
@@ -495,8 +497,18 @@ impl Hands for Cluster {
         Ok(())
     }
 
+    async fn change_members(&self, via: NodeId, change: MemberChange) {
+        self.target.change_members(&self.wiring, via, change, ASK_BOUND).await;
+    }
+
+    fn spares(&self) -> Vec<NodeId> {
+        let all = NodeId::first(self.target.nodes() + self.target.spares());
+        all.skip(usize::from(self.target.nodes())).collect()
+    }
+
     async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
-        let asked = NodeId::first(self.target.nodes()).map(async |node| {
+        let all = NodeId::first(self.target.nodes() + self.target.spares());
+        let asked = all.map(async |node| {
             Some((node, self.target.status(&self.wiring, node, ASK_BOUND).await?))
         });
         join_all(asked).await.into_iter().flatten().collect()

@@ -151,7 +151,7 @@ async fn begin(
 ) -> anyhow::Result<(Run<'_>, anyhow::Result<Cluster>)> {
     let Surroundings { target, processes, directory, listener, interrupt } = surroundings;
     directory
-        .create(target.nodes())
+        .create(target.nodes() + target.spares())
         .with_context(|| format!("cannot make {}", directory.path().display()))?;
     if plan.faults.iter().any(|fault| fault.fault.replacement() == Some(Replacement::Copy)) {
         let program = target.program();

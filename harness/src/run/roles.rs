@@ -34,9 +34,12 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Begins to sample all nodes.
+    /// Begins to sample all nodes. A spare is in the picture only while it answers.
     pub fn start(target: Arc<dyn Target>, wiring: Arc<Wiring>, journal: Arc<Journal>) -> Sampler {
-        let silent: Picture = wiring.nodes.keys().map(|node| (*node, None)).collect();
+        let founders = target.nodes();
+        let is_spare = move |node: NodeId| node.0 > founders;
+        let founders = wiring.nodes.keys().filter(|node| !is_spare(**node));
+        let silent: Picture = founders.map(|node| (*node, None)).collect();
         let (sender, picture) = watch::channel(silent);
         let sender = Arc::new(sender);
         let states = Arc::new(Mutex::new(States::default()));
@@ -46,7 +49,7 @@ impl Sampler {
             let (journal, sender) = (journal.clone(), sender.clone());
             let states = states.clone();
             tasks.spawn(async move {
-                let mut said = None;
+                let mut said = is_spare(node).then(|| summary(None));
                 loop {
                     let status = target.status(&wiring, node, LIMIT).await;
                     let says = summary(status.as_ref());
@@ -55,8 +58,9 @@ impl Sampler {
                         journal.report(Event::Role { node, role, epoch, leader });
                         said = Some(says);
                     }
-                    sender.send_modify(|picture| {
-                        picture.insert(node, status);
+                    sender.send_modify(|picture| match status {
+                        None if is_spare(node) => drop(picture.remove(&node)),
+                        status => drop(picture.insert(node, status)),
                     });
                     let new = {
                         let mut states = states.lock().expect("no holder of this lock panics");
@@ -128,7 +132,15 @@ mod tests {
     use super::*;
 
     fn says(role: Role, epoch: u64, leader: u16, applied: u64) -> Option<NodeStatus> {
-        Some(NodeStatus { role, epoch, leader: Some(NodeId(leader)), applied, committed: 9 })
+        Some(NodeStatus {
+            role,
+            epoch,
+            leader: Some(NodeId(leader)),
+            applied,
+            committed: 9,
+            voters: Vec::new(),
+            learners: Vec::new(),
+        })
     }
 
     fn picture(statuses: [Option<NodeStatus>; 3]) -> Picture {

@@ -90,7 +90,8 @@ mod tests {
     use super::*;
 
     fn says(role: Role, epoch: u64, applied: u64, committed: u64) -> Option<NodeStatus> {
-        Some(NodeStatus { role, epoch, leader: None, applied, committed })
+        let (voters, learners) = (Vec::new(), Vec::new());
+        Some(NodeStatus { role, epoch, leader: None, applied, committed, voters, learners })
     }
 
     fn picture(statuses: [Option<NodeStatus>; 3]) -> Picture {

@@ -25,6 +25,9 @@ pub struct TargetSpec {
     pub set: BTreeMap<String, String>,
 }
 
+/// The setting that says how many nodes may join later, of the kinds that have it.
+pub const SPARES: &str = "spares";
+
 /// What a kind of target accepts and can do. Each file of `target` fills one in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetKind {

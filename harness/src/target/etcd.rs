@@ -96,6 +96,12 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                 unless: None,
                 why: "only its leader can hand over, nobody can tell another member to take over",
             },
+            Refusal {
+                fault: "membership",
+                form: None,
+                unless: None,
+                why: "this target starts no spare members and asks for no changes yet",
+            },
         ],
         needs: Vec::new(),
         sense: Sense::ANY,
@@ -193,6 +199,8 @@ impl Target for Etcd {
             leader: status.leader.and_then(|leader| members.get(&leader).copied()),
             applied: status.raft_applied_index?.parse().ok()?,
             committed: status.raft_index?.parse().ok()?,
+            voters: Vec::new(),
+            learners: Vec::new(),
         })
     }
 

@@ -95,6 +95,20 @@ pub struct NodeStatus {
     pub applied: u64,
     /// Position up to which it knows entries to be committed.
     pub committed: u64,
+    /// The members that vote, and those that do not yet, as it knows them; empty where a target
+    /// does not say.
+    pub voters: Vec<NodeId>,
+    /// See `voters`.
+    pub learners: Vec<NodeId>,
+}
+
+/// A change of which nodes are the cluster, as an operator asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemberChange {
+    /// This node becomes a member.
+    Add(NodeId),
+    /// This one is none any more.
+    Remove(NodeId),
 }
 
 /// A system under test.
@@ -105,6 +119,12 @@ pub trait Target: Send + Sync {
 
     /// How many nodes it is to have.
     fn nodes(&self) -> u16;
+
+    /// How many more nodes may be started that are no members at first. They come after the
+    /// others in number.
+    fn spares(&self) -> u16 {
+        0
+    }
 
     /// What the suite set, for the report.
     fn settings(&self) -> BTreeMap<String, String>;
@@ -160,6 +180,16 @@ pub trait Target: Send + Sync {
     /// Tells one node to lead, at its real port. Nothing by default: a target that cannot refuses
     /// the fault in its [`TargetKind`].
     async fn promote(&self, _wiring: &Wiring, _node: NodeId, _limit: Duration) {}
+
+    /// Asks one node for a change of the members, at its real port. Nothing by default, as above.
+    async fn change_members(
+        &self,
+        _wiring: &Wiring,
+        _via: NodeId,
+        _change: MemberChange,
+        _limit: Duration,
+    ) {
+    }
 
     /// A client that talks to one node through the given address, a proxy, and gives up after
     /// `limit`.

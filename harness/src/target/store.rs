@@ -21,8 +21,11 @@ use splitbrain_workloads::operation::{
 
 use super::clock::NodeClock;
 use super::lock_service::LockService;
-use super::{Client, Companion, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, http};
-use crate::suite::target::{Need, Sense, Setting, TargetKind, TargetSpec};
+use super::{
+    Client, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Unusable, Wiring,
+    http,
+};
+use crate::suite::target::{Need, SPARES, Sense, Setting, TargetKind, TargetSpec};
 
 /// What stays as it is in the path of a key.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
@@ -94,6 +97,13 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                 default: String::new(),
                 values: vec![TIMED_STATEMENTS.to_string()],
                 meaning: "every write is sent as a statement that holds until its client gives up"
+                    .to_string(),
+            },
+            Setting {
+                name: SPARES.to_string(),
+                default: String::new(),
+                values: vec!["1".to_string(), "2".to_string()],
+                meaning: "so many more nodes may be started and added by the fault `membership`"
                     .to_string(),
             },
             Setting {
@@ -213,6 +223,11 @@ impl Target for Store {
         self.spec.nodes
     }
 
+    fn spares(&self) -> u16 {
+        let spares = self.spec.settings.get(SPARES);
+        spares.and_then(|spares| spares.parse().ok()).unwrap_or(0)
+    }
+
     fn settings(&self) -> BTreeMap<String, String> {
         let mut settings = self.spec.settings.clone();
         settings.extend(self.spec.set.clone());
@@ -256,11 +271,17 @@ impl Target for Store {
         if let Some(beside) = wiring.companion {
             option("--lock-service", format!("http://{}", beside.client));
         }
+        let founds = |node: NodeId| node.0 <= self.spec.nodes;
         for (other, address) in dial {
-            option("--peer", format!("{other}={address}"));
+            // Whoever joins later, or whom somebody joins, is dialled through the proxy too.
+            let name = if founds(node) && founds(*other) { "--peer" } else { "--dial" };
+            option(name, format!("{other}={address}"));
         }
         for (name, value) in &self.spec.set {
             option("--set", format!("{name}={value}"));
+        }
+        if !founds(node) {
+            arguments.push("--join".to_string());
         }
         arguments
     }
@@ -299,6 +320,8 @@ impl Target for Store {
             leader: status.leader,
             applied: status.applied,
             committed: status.committed,
+            voters: status.voters,
+            learners: status.learners,
         })
     }
 
@@ -306,6 +329,28 @@ impl Target for Store {
         let url = format!("http://{}/promote", wiring.nodes[&node].client);
         // What it answers is that it has begun to try.
         let _ = http::send::<serde_json::Value>(self.sampler.post(url).timeout(limit)).await;
+    }
+
+    async fn change_members(
+        &self,
+        wiring: &Wiring,
+        via: NodeId,
+        change: MemberChange,
+        limit: Duration,
+    ) {
+        let members = format!("http://{}/members", wiring.nodes[&via].client);
+        let request = match change {
+            MemberChange::Add(node) => {
+                let peer = wiring.nodes[&node].peer.to_string();
+                let body = json!({ "node": node.to_string(), "peer": peer });
+                self.sampler.post(members).json(&body)
+            }
+            MemberChange::Remove(node) => self.sampler.delete(format!("{members}/{node}")),
+        };
+        let deadline = limit.as_millis().max(1).to_string();
+        let request = request.header("splitbrain-timeout-ms", deadline).timeout(limit);
+        // Whether it came to that is for the statuses to say.
+        let _ = http::send::<serde_json::Value>(request).await;
     }
 
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {
@@ -340,6 +385,8 @@ struct Status {
     leader: Option<NodeId>,
     applied: u64,
     committed: u64,
+    voters: Vec<NodeId>,
+    learners: Vec<NodeId>,
 }
 
 /// The part of `GET /status` that says what the node's clocks show.

@@ -39,6 +39,12 @@ pub(crate) fn kinds() -> Vec<TargetKind> {
                     values: vec!["store".to_string()],
                     meaning: "beside the nodes".to_string(),
                 },
+                Setting {
+                    name: "spares".to_string(),
+                    default: String::new(),
+                    values: vec!["1".to_string()],
+                    meaning: "no members at first".to_string(),
+                },
             ],
             switches: Some(["election", "fencing", "fsync"].map(str::to_string).to_vec()),
             refuses: Vec::new(),

@@ -120,6 +120,7 @@ fn check_run(findings: &mut Findings, path: &Path, suite: &Suite, run: &Run, kin
     }
     if let Some(kind) = spec.kind_in(kinds) {
         target::check_faults(findings, path, run, kind);
+        target::check_spares(findings, path, run, spec);
     }
     schedule::check(findings, path, run, spec.nodes, load.duration);
     mix::check(findings, path, run, spec.nodes, load.duration);

@@ -4,7 +4,7 @@ use super::finding::{Findings, Path};
 use crate::suite::Run;
 use crate::suite::limits;
 use crate::suite::problem::similar;
-use crate::suite::target::{Need, TargetKind, TargetSpec};
+use crate::suite::target::{Need, SPARES, TargetKind, TargetSpec};
 
 pub(super) fn check(findings: &mut Findings, path: &Path, spec: &TargetSpec, kinds: &[TargetKind]) {
     let Some(kind) = spec.kind_in(kinds) else {
@@ -116,6 +116,27 @@ pub(super) fn check_faults(findings: &mut Findings, path: &Path, run: &Run, kind
         if let Some(possible) = refusal.unless {
             finding.help(format!("`{possible}` is possible"));
         }
+    }
+}
+
+/// Whether there is a spare for every fault that needs one.
+pub(super) fn check_spares(findings: &mut Findings, path: &Path, run: &Run, spec: &TargetSpec) {
+    if spec.settings.contains_key(SPARES) {
+        return;
+    }
+    let own = run.faults.iter().map(|spec| (path.key("faults"), spec)).enumerate();
+    let drawn = run.mix.iter().flat_map(|mix| &mix.faults);
+    let drawn = drawn.map(|spec| (path.key("mix").key("faults"), spec)).enumerate();
+    for (index, (faults, fault)) in own.chain(drawn).filter(|(_, (_, f))| f.fault.needs_spare()) {
+        let name = fault.fault.kind();
+        let shape = fault.fault.shape();
+        findings
+            .add(
+                faults.index(index).key(name),
+                format!("`{name}: {shape}` needs a node that is no member at first"),
+            )
+            .label("expected a target with a spare".to_string())
+            .help(format!("for example `{}: {{ nodes: {}, spares: 1 }}`", spec.kind, spec.nodes));
     }
 }
 
