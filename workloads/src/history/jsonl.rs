@@ -185,7 +185,9 @@ fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8], number: u64) -> Result<T, Hist
     serde_json::from_str(text).map_err(|error| {
         // serde_json ends its message with its own position, always on line one here.
         let message = error.to_string();
-        let what = message.split(" at line ").next().unwrap_or_default().to_string();
+        let what = message.split(" at line ").next().unwrap_or_default();
+        // A name of the file may hold line feeds, and a message is one line.
+        let what = what.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
         HistoryError::at_column(number, error.column().max(1), what)
     })
 }
