@@ -24,6 +24,7 @@ fn everything() -> Vec<(&'static str, Value)> {
             ("delay", json!({ "node": node, "by": "80ms", "spread": "60ms" })),
             ("reset", json!({ "node": node, "scope": "peers+clients", "again": "100ms" })),
             ("half-open", json!({ "node": node })),
+            ("membership", json!({ "change": "remove", "node": node })),
             ("disk-loss", json!({ "node": node })),
             ("disk-torn", json!({ "node": node })),
             ("disk-full", json!({ "node": node, "refuses": "writes" })),
