@@ -18,8 +18,8 @@ folder=$(realpath "$(mktemp -d)")
 harness=
 trap '[ -z "$harness" ] || kill -9 "$harness" 2>/dev/null || true; rm -rf "$folder"' EXIT
 mkdir "$folder/work"
-cd "$folder/work"
-cat >busy.yaml <<'SUITE'
+work=$folder/work
+cat >"$work/busy.yaml" <<'SUITE'
 suite: busy
 target: store
 runs:
@@ -33,7 +33,7 @@ runs:
       - kill: { node: n1, at: 2500ms, for: 3s }
 SUITE
 # What two clusters at a time are made of.
-"$splitbrain" run busy.yaml --quiet --out recorded >/dev/null 2>&1 || true
+(cd "$work" && "$splitbrain" run busy.yaml --quiet --out recorded >/dev/null 2>&1) || true
 
 # The phases, and how far into each the kill may come (ms). The load is the longest by far.
 phases=(spawn start load load heal quiesce final-reads stopped load)
@@ -49,11 +49,11 @@ while [ "$done_" -lt "$times" ]; do
   # Spread evenly over the phase, in an order that repeats with no other period of this script.
   offset=$((round * 617 % reach[round % ${#phases[@]}]))
   if [ $((round % 3)) = 2 ]; then
-    "$splitbrain" repro recorded/latest -n 2 -j 2 --quiet --out runs >/dev/null 2>&1 &
-    events=runs/latest/busy-1/events.jsonl
+    (cd "$work" && exec "$splitbrain" repro recorded/latest -n 2 -j 2 --quiet --out runs) >/dev/null 2>&1 &
+    events=$work/runs/latest/busy-1/events.jsonl
   else
-    "$splitbrain" run busy.yaml --quiet --out runs >/dev/null 2>&1 &
-    events=runs/latest/busy/events.jsonl
+    (cd "$work" && exec "$splitbrain" run busy.yaml --quiet --out runs) >/dev/null 2>&1 &
+    events=$work/runs/latest/busy/events.jsonl
   fi
   harness=$!
   if [ "$phase" != spawn ]; then
@@ -68,7 +68,8 @@ while [ "$done_" -lt "$times" ]; do
   wait "$harness" 2>/dev/null || code=$?
   harness=
   sleep 1
-  after=$("$left_in" "$folder" | grep -vxE "$$|$BASHPID" || true)
+  # This script itself stays out of the folder, so whatever is in it belongs to a run.
+  after=$("$left_in" "$folder")
   if [ -n "$after" ]; then
     printf 'round %4d  killed in %s, %d ms after %s: left behind\n' "$round" "$(reached)" "$offset" "$phase"
     ps -o pid,ppid,stat,args -p "$(printf '%s' "$after" | paste -sd,)" || true
@@ -81,7 +82,7 @@ while [ "$done_" -lt "$times" ]; do
     printf 'round %4d  killed in %-12s  %2d processes before, none after\n' "$round" "${was:-spawn}" "$before"
   fi
   round=$((round + 1))
-  rm -rf runs
+  rm -rf "$work/runs"
 done
 printf '%d kills, nothing left:' "$times"
 for phase in spawn start ready load close-clients heal quiesce final-reads stopped; do
