@@ -29,10 +29,10 @@ use crate::verdict::{Anomaly, AnomalyKind, Verdict};
 pub fn minimal(history: &History, anomaly: &Anomaly, checker: &Checker) -> History {
     let mut ids: BTreeSet<OperationId> = anomaly.operations.iter().copied().collect();
     ids.extend(&anomaly.swaps);
-    let fabricated = fabricated(history, anomaly);
+    let disputed = disputed(history, anomaly);
     // The search keeps every enqueue that could be in a list, so what else is in one has none.
     let is_whole = anomaly.kind == AnomalyKind::NonLinearizable;
-    let part = |ids: &BTreeSet<OperationId>| restrict(history, ids, fabricated, is_whole);
+    let part = |ids: &BTreeSet<OperationId>| restrict(history, ids, &disputed, is_whole);
     let shows = |part: &History| {
         let judgement = run(checker, part);
         // Of many turns of a flip-flop, the proof keeps the first: a stale read.
@@ -58,12 +58,12 @@ pub fn minimal(history: &History, anomaly: &Anomaly, checker: &Checker) -> Histo
 fn restrict(
     history: &History,
     ids: &BTreeSet<OperationId>,
-    fabricated: Option<Value>,
+    disputed: &[Value],
     are_queues_whole: bool,
 ) -> History {
     let mut kept: FxHashSet<Value> =
         ids.iter().flat_map(|id| added(&history.operation(*id).op)).collect();
-    kept.extend(fabricated);
+    kept.extend(disputed);
     let operations = ids
         .iter()
         .enumerate()
@@ -117,9 +117,10 @@ fn listed_mut(outcome: &mut Outcome) -> Vec<&mut Vec<Value>> {
     }
 }
 
-/// The element that lists must keep although no add of it is part of the proof: the one that nobody
-/// added, or the one that two nodes disagree about.
-fn fabricated(history: &History, anomaly: &Anomaly) -> Option<Value> {
+/// The elements that lists must keep although no add of them is part of the proof: the one that
+/// nobody added, or what two nodes disagree about: one that one of them lacks, or the first two that
+/// stand in another order.
+fn disputed(history: &History, anomaly: &Anomaly) -> Vec<Value> {
     let listed = |id: &OperationId| match history.operation(*id).reply() {
         Some(Reply::Listed(values)) => vec![values.as_slice()],
         Some(Reply::Transacted { results, .. }) => {
@@ -134,15 +135,19 @@ fn fabricated(history: &History, anomaly: &Anomaly) -> Option<Value> {
     let mut lists = anomaly.operations.iter().flat_map(listed);
     match anomaly.kind {
         AnomalyKind::Divergence => {
-            let (one, other) = (lists.next()?, lists.next()?);
-            only_in(one, other).first().or(only_in(other, one).first()).copied()
+            let (Some(one), Some(other)) = (lists.next(), lists.next()) else { return Vec::new() };
+            if let Some(lacking) = only_in(one, other).first().or(only_in(other, one).first()) {
+                return vec![*lacking];
+            }
+            let turned = one.iter().zip(other).find(|(one, other)| one != other);
+            turned.map_or_else(Vec::new, |(one, other)| vec![*one, *other])
         }
         AnomalyKind::Phantom => {
             let operations = history.operations.iter();
             let added: FxHashSet<Value> =
                 operations.flat_map(|operation| added(&operation.op)).collect();
-            lists.flatten().find(|value| !added.contains(value)).copied()
+            lists.flatten().find(|value| !added.contains(value)).copied().into_iter().collect()
         }
-        _ => None,
+        _ => Vec::new(),
     }
 }

@@ -352,3 +352,16 @@ fn the_random_histories_survive_their_file() {
         assert_eq!(jsonl::read(file(&history).as_bytes()).unwrap(), history);
     }
 }
+
+#[test]
+fn replicas_that_hold_a_list_in_another_order_are_told_apart_by_the_brute_force_too() {
+    let lines = "
+        c1 n1 10-11 final local list s/ 1,2,3,4,5
+        c2 n2 12-13 final local list s/ 1,3,4,2,5
+    ";
+    let history = testing::history("set", lines);
+    let judgement = super::agreement::check(&history);
+    assert_eq!(judgement.anomalies.len(), 1, "{judgement:#?}");
+    assert_eq!(judgement.anomalies[0].kind, AnomalyKind::Divergence);
+    confirm(&history, &judgement);
+}
