@@ -15,7 +15,9 @@ use splitbrain::cluster::address::RunAddress;
 use splitbrain::cluster::census::Entry;
 use splitbrain::cluster::process::{Owner, Process, ProcessSpec, Processes, Reaper};
 use splitbrain::cluster::{ExitStatus, limits};
-use splitbrain::nemesis::{DataDirectory, Hands, InForce, Program, Replacement, StoredByte, View};
+use splitbrain::nemesis::{
+    Bytes, DataDirectory, Hands, InForce, Program, Replacement, StoredByte, View,
+};
 use splitbrain::network::link::Link;
 use splitbrain::network::{Dials, HalfOpen, LinkEvidence, Shape};
 use splitbrain::suite;
@@ -24,7 +26,7 @@ use splitbrain::suite::target::{Sense, TargetKind};
 use splitbrain::target::NodeStatus;
 use splitbrain::target::clock::{ClockControl, ClockReading, NodeClock};
 use splitbrain::target::disk::{DiskOrders, DiskReport};
-use splitbrain_reports::record::Effect;
+use splitbrain_reports::record::{Effect, Role};
 use splitbrain_workloads::operation::{Capability, NodeId};
 use splitbrain_workloads::seed::Seed;
 
@@ -260,8 +262,8 @@ impl Hands for Store {
         self.process(node).is_some_and(|process| limits::file_size(process.pid) == Some(0))
     }
 
-    fn stored_byte(&self, _node: NodeId, draw: u64) -> Option<StoredByte> {
-        StoredByte::find(&self.data_directory(), draw).unwrap()
+    fn stored_byte(&self, _node: NodeId, draw: u64, of: Bytes) -> Option<StoredByte> {
+        StoredByte::find(&self.data_directory(), draw, of).unwrap()
     }
 
     fn byte_now(&self, _node: NodeId, place: &StoredByte) -> Option<u8> {
@@ -296,8 +298,13 @@ impl Hands for Store {
         Vec::new()
     }
 
+    /// Of the one node, while it answers; nobody looks at more than that.
     async fn statuses(&self) -> BTreeMap<NodeId, NodeStatus> {
-        unreachable!()
+        let answers = self.write("status", String::new()).await;
+        let (voters, learners) = (vec![NodeId(1)], Vec::new());
+        let (role, leader, applied) = (Role::Leader, Some(NodeId(1)), 0);
+        let status = NodeStatus { role, epoch: 1, leader, applied, committed: 0, voters, learners };
+        answers.then_some((NodeId(1), status)).into_iter().collect()
     }
 
     async fn replicated_without(&self, _node: NodeId) -> anyhow::Result<()> {
@@ -421,7 +428,7 @@ async fn carry_out(store: &Arc<Store>, fault: &str) -> (Effect, BTreeSet<u64>) {
 }
 
 /// Every fault, what is seen of it, and what a no-op of it is betrayed by.
-const FAULTS: [(&str, &str, &str); 12] = [
+const FAULTS: [(&str, &str, &str); 13] = [
     ("disk-loss: { node: n1, at: 1s, for: 1s }", "unsynced bytes", "still process"),
     ("disk-torn: { node: n1, at: 1s, for: 1s }", "sectors had got to the disk", "still process"),
     (
@@ -447,6 +454,11 @@ const FAULTS: [(&str, &str, &str); 12] = [
     ("disk-slow: { node: n1, by: 20ms, at: 1s, for: 1s }", "syncs were late, by", "was late"),
     (
         "disk-flip: { node: n1, at: 1s, for: 1s }",
+        "n1 ended with exit code 1 when it was started on it",
+        "still process",
+    ),
+    (
+        "disk-flip: { node: n1, of: digits, stays: true, at: 1s, for: 1s }",
         "n1 ended with exit code 1 when it was started on it",
         "still process",
     ),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use splitbrain_workloads::operation::NodeId;
 
-use super::StoredByte;
+use super::{Bytes, StoredByte};
 use crate::cluster::ExitStatus;
 use crate::cluster::census::Entry;
 use crate::network::link::Link;
@@ -134,7 +134,7 @@ pub trait Hands: Send + Sync {
 
     /// A byte of a node's data, as the file system has it now; `draw` decides which. `None` when
     /// there is too little.
-    fn stored_byte(&self, node: NodeId, draw: u64) -> Option<StoredByte>;
+    fn stored_byte(&self, node: NodeId, draw: u64, of: Bytes) -> Option<StoredByte>;
 
     /// What stands in the place of a byte now.
     fn byte_now(&self, node: NodeId, place: &StoredByte) -> Option<u8>;

@@ -85,7 +85,7 @@ pub use selector::Selector;
 pub use slow::Slow;
 pub use slow_close::SlowClose;
 pub use stop::Stop;
-pub use stored_byte::StoredByte;
+pub use stored_byte::{Bytes, StoredByte};
 pub use upgrade::Upgrade;
 pub use view::{Skip, View};
 pub use wipe::Wipe;

@@ -11,8 +11,50 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// With fewer bytes than this a half of them is still being written.
 const LEAST: usize = 1024;
+
+/// Which bytes of a file may be drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bytes {
+    /// All that are not zero.
+    #[default]
+    Any,
+    /// Digits of written numbers.
+    Digits,
+}
+
+/// Digits in a row that are taken for a written number. Fewer turn up by chance in lengths and
+/// checksums: three do at one place in fifteen thousand.
+const DIGITS: usize = 3;
+
+impl Bytes {
+    /// Whether it is [`Bytes::Any`].
+    pub(super) fn is_any(&self) -> bool {
+        *self == Bytes::Any
+    }
+
+    /// The places of such bytes, in order.
+    fn places(self, bytes: &[u8]) -> Vec<usize> {
+        match self {
+            Bytes::Any => (0..bytes.len()).filter(|at| bytes[*at] != 0).collect(),
+            Bytes::Digits => {
+                let mut places = Vec::new();
+                let mut from = 0;
+                for run in bytes.split(|byte| !byte.is_ascii_digit()) {
+                    if run.len() >= DIGITS {
+                        places.extend(from..from + run.len());
+                    }
+                    from += run.len() + 1;
+                }
+                places
+            }
+        }
+    }
+}
 
 /// A place in a file and what stood there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +73,7 @@ impl StoredByte {
     /// # Errors
     ///
     /// When a file cannot be read.
-    pub fn find(data: &Path, draw: u64) -> io::Result<Option<StoredByte>> {
+    pub fn find(data: &Path, draw: u64, of: Bytes) -> io::Result<Option<StoredByte>> {
         let mut files = Vec::new();
         list(data, &mut files)?;
         // In an order of their own, so that a draw means the same twice.
@@ -43,14 +85,18 @@ impl StoredByte {
                 most = Some((count, file));
             }
         }
-        let Some((count, path)) = most.filter(|(count, _)| *count >= LEAST) else {
+        let Some((_, path)) = most.filter(|(count, _)| *count >= LEAST) else {
             return Ok(None);
         };
-        let which = (draw % (count as u64 / 2)) as usize;
         let bytes = fs::read(&path)?;
-        let mut written = bytes.iter().enumerate().filter(|(_, byte)| **byte != 0);
+        let places = of.places(&bytes);
+        let first_half = &places[..places.len() / 2];
+        if first_half.is_empty() {
+            return Ok(None);
+        }
+        let at = first_half[(draw % first_half.len() as u64) as usize];
         let file = path.strip_prefix(data).unwrap_or(&path).to_path_buf();
-        Ok(written.nth(which).map(|(at, byte)| StoredByte { file, at: at as u64, byte: *byte }))
+        Ok(Some(StoredByte { file, at: at as u64, byte: bytes[at] }))
     }
 
     /// What stands there now; `None` when the place is gone.
@@ -98,7 +144,7 @@ mod tests {
         log[4096..6096].fill(9);
         fs::write(data.path().join("log/1"), &log).unwrap();
         for draw in [0, 1, 999, 1000, u64::MAX] {
-            let place = StoredByte::find(data.path(), draw).unwrap().unwrap();
+            let place = StoredByte::find(data.path(), draw, Bytes::Any).unwrap().unwrap();
             assert_eq!((&*place.file, place.byte), (Path::new("log/1"), 9));
             assert!((4096..5096).contains(&place.at), "{}", place.at);
             place.write(data.path(), 11).unwrap();
@@ -107,6 +153,22 @@ mod tests {
         }
         let little = tempfile::tempdir().unwrap();
         fs::write(little.path().join("a"), vec![1; LEAST - 1]).unwrap();
-        assert_eq!(StoredByte::find(little.path(), 1).unwrap(), None);
+        assert_eq!(StoredByte::find(little.path(), 1, Bytes::Any).unwrap(), None);
+    }
+
+    #[test]
+    fn a_digit_is_one_of_a_written_number() {
+        let data = tempfile::tempdir().unwrap();
+        let mut log = vec![200; 2000];
+        log[100..102].copy_from_slice(b"17");
+        log[300..305].copy_from_slice(b"12345");
+        log[900..903].copy_from_slice(b"678");
+        fs::write(data.path().join("log"), &log).unwrap();
+        for draw in 0..20 {
+            let place = StoredByte::find(data.path(), draw, Bytes::Digits).unwrap().unwrap();
+            assert!((300..304).contains(&place.at), "{place:?}");
+        }
+        fs::write(data.path().join("log"), vec![200; 2000]).unwrap();
+        assert_eq!(StoredByte::find(data.path(), 1, Bytes::Digits).unwrap(), None);
     }
 }

@@ -28,7 +28,7 @@ use crate::cluster::address::RunAddress;
 use crate::cluster::census::Entry;
 use crate::cluster::limits;
 use crate::cluster::process::{Cause, ClusterError, Exit, Owner, Process, ProcessSpec, Processes};
-use crate::nemesis::{DataDirectory, Hands, Instrument, Program, Replacement, StoredByte};
+use crate::nemesis::{Bytes, DataDirectory, Hands, Instrument, Program, Replacement, StoredByte};
 use crate::network::link::Link;
 use crate::network::{Dials, HalfOpen, Lane, LinkEvidence, Network, Shape, Stranger};
 use crate::target::clock::{self, ClockControl, ClockReading};
@@ -663,9 +663,9 @@ impl Hands for Cluster {
         process.is_some_and(|process| limits::file_size(process.pid) == Some(0))
     }
 
-    fn stored_byte(&self, node: NodeId, draw: u64) -> Option<StoredByte> {
+    fn stored_byte(&self, node: NodeId, draw: u64, of: Bytes) -> Option<StoredByte> {
         // What cannot be read is missing, and the evidence says so.
-        StoredByte::find(&self.data_directory(node), draw).ok()?
+        StoredByte::find(&self.data_directory(node), draw, of).ok()?
     }
 
     fn byte_now(&self, node: NodeId, place: &StoredByte) -> Option<u8> {

@@ -12,7 +12,9 @@ use splitbrain::cluster::ExitStatus;
 use splitbrain::cluster::address::RunAddress;
 use splitbrain::cluster::census::Entry;
 use splitbrain::cluster::process::{Owner, Process, ProcessSpec, Processes, Reaper};
-use splitbrain::nemesis::{DataDirectory, Hands, Injector, Program, Replacement, StoredByte};
+use splitbrain::nemesis::{
+    Bytes, DataDirectory, Hands, Injector, Program, Replacement, StoredByte,
+};
 use splitbrain::network::link::Link;
 use splitbrain::network::{Dials, HalfOpen, LinkEvidence, Network, Shape};
 use splitbrain::run::journal::Journal;
@@ -315,7 +317,7 @@ impl Hands for Sleepers {
         false
     }
 
-    fn stored_byte(&self, _node: NodeId, _draw: u64) -> Option<StoredByte> {
+    fn stored_byte(&self, _: NodeId, _: u64, _: Bytes) -> Option<StoredByte> {
         None
     }
 
