@@ -37,6 +37,10 @@ const PROFILE: &str = "profile";
 const WRITES: &str = "writes";
 const TIMED_STATEMENTS: &str = "timed-statements";
 
+/// The setting that takes away what a weak read asks for.
+const WEAK_READS: &str = "weak-reads";
+const AS_LOCAL: &str = "as-local";
+
 /// The setting that breaks a protection in the store's code.
 const PLANT: &str = "plant";
 
@@ -72,6 +76,8 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::Delete,
             Capability::AtomicList,
             Capability::LocalRead,
+            Capability::SessionRead,
+            Capability::BoundedRead,
             Capability::Increment,
             Capability::ListAppend,
             Capability::Transaction,
@@ -97,6 +103,14 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                 default: String::new(),
                 values: vec![TIMED_STATEMENTS.to_string()],
                 meaning: "every write is sent as a statement that holds until its client gives up"
+                    .to_string(),
+            },
+            Setting {
+                name: WEAK_READS.to_string(),
+                default: String::new(),
+                values: vec![AS_LOCAL.to_string()],
+                meaning: "session and bounded reads are sent as local ones: clients forget what \
+                          they have seen, and how old an answer may be"
                     .to_string(),
             },
             Setting {
@@ -373,6 +387,8 @@ impl Target for Store {
             others: others.clone(),
             limit,
             timed: self.spec.settings.get(WRITES).is_some_and(|writes| writes == TIMED_STATEMENTS),
+            forgetful: self.spec.settings.contains_key(WEAK_READS),
+            seen: None,
         })
     }
 }
@@ -405,6 +421,11 @@ struct StoreClient {
     limit: Duration,
     /// Whether a write is a statement that holds for as long as the client waits.
     timed: bool,
+    /// Whether a session or bounded read is sent as a local one.
+    forgetful: bool,
+    /// The position of the last answer: what a session read must not be older than. A read waits
+    /// until the node is there and a write comes behind it, so it only grows.
+    seen: Option<String>,
 }
 
 /// Every answer the store gives to an operation, good or bad.
@@ -412,6 +433,7 @@ struct StoreClient {
 #[serde(default)]
 struct Body {
     value: Option<String>,
+    gtid: Option<String>,
     swapped: Option<bool>,
     observed: Option<String>,
     entries: Option<Vec<(String, String)>>,
@@ -444,6 +466,20 @@ struct StepBody {
 }
 
 impl StoreClient {
+    /// The value of `consistency=`, with what belongs to it.
+    fn consistency(&self, asked: Consistency) -> String {
+        match (asked, &self.seen) {
+            (Consistency::Linearizable, _) => "linearizable".to_string(),
+            // Who has seen nothing yet takes anything.
+            (Consistency::Local, _) | (Consistency::Session, None) => "local".to_string(),
+            _ if self.forgetful => "local".to_string(),
+            (Consistency::Session, Some(seen)) => {
+                format!("session&after={}", utf8_percent_encode(seen, NON_ALPHANUMERIC))
+            }
+            (Consistency::Bounded(ms), _) => format!("bounded&max-staleness-ms={ms}"),
+        }
+    }
+
     /// Asks one node, within a time.
     async fn ask(
         &self,
@@ -461,9 +497,10 @@ impl StoreClient {
             format!("{base}/{path}/{}", utf8_percent_encode(key.as_str(), PATH))
         };
         match op {
-            Op::Read { key, consistency } | Op::ReadList { key, consistency } => self
-                .client
-                .get(format!("{}?consistency={}", key_url("kv", key), word(*consistency))),
+            Op::Read { key, consistency } | Op::ReadList { key, consistency } => {
+                let consistency = self.consistency(*consistency);
+                self.client.get(format!("{}?consistency={consistency}", key_url("kv", key)))
+            }
             Op::Write { key, value } if self.timed => {
                 let end = micros_after(self.limit);
                 let statement = format!("set {key} = {value} where now() < {end}");
@@ -484,7 +521,7 @@ impl StoreClient {
             Op::List { prefix, consistency } => self.client.get(format!(
                 "{base}/kv?prefix={}&consistency={}",
                 utf8_percent_encode(prefix.as_str(), NON_ALPHANUMERIC),
-                word(*consistency)
+                self.consistency(*consistency)
             )),
             Op::Increment { key, by } => {
                 self.client.post(key_url("increment", key)).json(&json!({ "by": by }))
@@ -520,7 +557,7 @@ impl StoreClient {
             Op::ReadGuarded { resource, consistency } => self.client.get(format!(
                 "{}?consistency={}",
                 key_url("resource", resource),
-                word(*consistency)
+                self.consistency(*consistency)
             )),
             Op::Once { request, op } => {
                 self.request(base, op).header("Idempotency-Key", request.to_string())
@@ -531,6 +568,14 @@ impl StoreClient {
 
 #[async_trait]
 impl Client for StoreClient {
+    fn seen(&self) -> Option<String> {
+        self.seen.clone()
+    }
+
+    fn goes_on_from(&mut self, seen: Option<String>) {
+        self.seen = seen;
+    }
+
     async fn call(&mut self, op: &Op) -> Outcome {
         let begin = Instant::now();
         let mut answer = match self.ask(self.address, op, self.limit).await {
@@ -549,6 +594,7 @@ impl Client for StoreClient {
         }
         let Some(body) = answer.body else { return http::unexpected() };
         if answer.success {
+            self.seen = body.gtid.clone().or(self.seen.take());
             if self.timed && is_write(op) && body.value.is_none() {
                 // Evaluated when the client had given up already: nothing was written.
                 return Outcome::Fail(Reason::new("too-late"));
@@ -665,13 +711,6 @@ fn micros_after(limit: Duration) -> u128 {
     (since + limit).as_micros()
 }
 
-fn word(consistency: Consistency) -> &'static str {
-    match consistency {
-        Consistency::Linearizable => "linearizable",
-        Consistency::Local => "local",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use splitbrain_workloads::operation::ClientId;
@@ -752,6 +791,29 @@ mod tests {
         let release = Op::Release { lock, holder, token };
         let gone = json!({ "released": false, "holder": null });
         assert_eq!(answer(&release, gone), Some(Reply::WasHeld(false)));
+    }
+
+    #[test]
+    fn a_session_read_asks_for_the_position_of_the_last_answer_unless_clients_forget() {
+        let mut client = StoreClient {
+            client: http::client(Duration::from_secs(1)),
+            address: "127.0.0.1:1".parse().unwrap(),
+            others: BTreeMap::new(),
+            limit: Duration::from_secs(1),
+            timed: false,
+            forgetful: false,
+            seen: None,
+        };
+        assert_eq!(client.consistency(Consistency::Session), "local");
+        client.seen = Some("n1@3:17".to_string());
+        let session = "session&after=n1%403%3A17";
+        assert_eq!(client.consistency(Consistency::Session), session);
+        let bounded = "bounded&max-staleness-ms=70";
+        assert_eq!(client.consistency(Consistency::Bounded(70)), bounded);
+        client.forgetful = true;
+        assert_eq!(client.consistency(Consistency::Session), "local");
+        assert_eq!(client.consistency(Consistency::Bounded(70)), "local");
+        assert_eq!(client.consistency(Consistency::Linearizable), "linearizable");
     }
 
     #[test]
