@@ -58,8 +58,10 @@ batches() {
   done
   # The raft profile under faults by chance, two hundred plans, each another.
   for part in $(seq 0 4); do printf 'by-chance-%d\tby_chance %d 40\n' "$part" $((7000 + part)); done
-  # The harness is killed at every phase, fifty times a batch.
-  for part in $(seq 1 10); do printf 'clean-%02d\tscripts/prove-clean.sh 50\n' "$part"; done
+  # The harness is killed in every phase, sixty times a batch; batches may run side by side.
+  for part in $(seq 0 19); do
+    printf 'killed-%02d\tscripts/prove-clean.sh 60 %d\n' "$part" $((part * 60))
+  done
   # The release gate whole, fifty seeds.
   for part in $(seq 0 9); do printf 'gate-%02d\tscripts/soak.sh 5 %d\n' "$part" $((1 + part * 5)); done
 }
