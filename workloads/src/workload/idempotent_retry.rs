@@ -131,9 +131,10 @@ impl Generator for RetryGenerator {
             return Some(op);
         }
         let all = self.spec.keys * self.spec.elements;
-        let appended = self.appended;
-        let is_due = |(due, _): &mut (u32, Op)| *due <= appended || appended == all;
-        if let Some((_, op)) = self.later.pop_front_if(is_due) {
+        let is_due = |(due, _): &(u32, Op)| *due <= self.appended || self.appended == all;
+        if self.later.front().is_some_and(is_due)
+            && let Some((_, op)) = self.later.pop_front()
+        {
             return Some(op);
         }
         let list = self.appended.min(all - 1) / self.spec.elements;
