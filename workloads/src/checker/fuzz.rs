@@ -22,6 +22,7 @@ use crate::checker::frontier::Budget;
 use crate::history::fuzz::parser_case;
 use crate::seed::{Seed, Stream};
 use crate::verdict::Verdict;
+use crate::watch::tests::watched;
 
 /// Makes and judges a history, and says whether it is impossible, or how the judges disagree.
 type Case = fn(&mut Stream, usize) -> Result<bool, String>;
@@ -59,6 +60,7 @@ fn set_case(stream: &mut Stream, _: usize) -> Result<bool, String> {
 
 fn history_case(stream: &mut Stream, model: Model) -> Result<bool, String> {
     let history = random(stream, model);
+    watched(&history)?;
     let text = file(&history);
     let truth = brute_force::judge_file(&text)?;
     let is_set = matches!(model, Model::Set);

@@ -13,6 +13,7 @@ use crate::operation::{
 };
 use crate::seed::{Seed, Stream};
 use crate::verdict::Verdict;
+use crate::watch::tests::watched;
 use crate::workload::{self, judge};
 
 /// Enough to meet every anomaly often, in some seconds.
@@ -247,6 +248,7 @@ fn alter(random: &mut Stream, operation: &mut Operation) {
 /// Judges one random history; whether it is impossible, and whether that was found.
 fn judged(stream: &mut Stream, model: Model) -> Result<(bool, bool), String> {
     let history = random(stream, model);
+    watched(&history)?;
     let text = file(&history);
     let is_impossible = !brute_force::judge_whole_file(&text)?.possible;
     let judgements = judge(&history);

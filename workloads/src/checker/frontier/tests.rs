@@ -22,6 +22,7 @@ use crate::model::set::{self, Set};
 use crate::model::{Call, CallOf, Model};
 use crate::operation::{ClientId, Key, Value};
 use crate::seed::Stream;
+use crate::watch::tests::watched;
 
 /// Enough to meet every shortcut often, in some seconds.
 const CASES: usize = 40_000;
@@ -34,6 +35,7 @@ fn register_calls(history: &History) -> (Vec<OperationId>, Vec<CallOf<Register>>
 /// Judges one random history of registers whose values repeat; gives whether it is impossible.
 pub(in crate::checker) fn repeats_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
     let history = random(stream, testing::Model::Repeats { keys: 1 + case % 2 });
+    watched(&history)?;
     let text = file(&history);
     let truth = brute_force::judge_file(&text)?;
     let (ids, calls) = register_calls(&history);
