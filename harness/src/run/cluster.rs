@@ -4,6 +4,8 @@
 //! It joins what the others keep apart: the target's command lines, the reaper's processes and
 //! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
 
+mod freeze;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,8 +17,10 @@ use futures_util::future::join_all;
 use splitbrain_reports::record::{Event, ProcessChange, Role};
 use splitbrain_workloads::operation::NodeId;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 use tokio::task::JoinHandle;
+
+pub use freeze::Frozen;
 
 use super::directory::RunDirectory;
 use super::journal::Journal;
@@ -78,6 +82,8 @@ pub struct Cluster {
     companion: Mutex<Option<Arc<Process>>>,
     ends: Arc<Mutex<Vec<Exit>>>,
     tolerance: Arc<Tolerance>,
+    /// Held for writing while nobody may start or continue a node, or touch its data.
+    stillness: RwLock<()>,
     /// How wrong the clocks of nodes are.
     clocks: Mutex<BTreeMap<NodeId, ClockControl>>,
     /// What the nodes are started with.
@@ -137,6 +143,7 @@ impl Cluster {
             companion: Mutex::default(),
             ends,
             tolerance,
+            stillness: RwLock::default(),
             clocks: Mutex::default(),
             instruments,
             watcher,
@@ -249,6 +256,7 @@ impl Cluster {
     }
 
     async fn start_node(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let folder = absolute(&self.directory.node(node))?;
         let mut args = self.target.arguments(node, &self.wiring, &folder.join("data"));
         args.extend(self.disk_layer(node)?);
@@ -441,6 +449,7 @@ impl Hands for Cluster {
     }
 
     async fn write_byte(&self, node: NodeId, place: &StoredByte, byte: u8) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let data = self.down(node)?;
         place
             .write(&data, byte)
@@ -480,6 +489,7 @@ impl Hands for Cluster {
     }
 
     async fn resume(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let process = self.running(node)?;
         process.resume().await?;
         self.changed(&process, ProcessChange::Continued);
@@ -487,6 +497,7 @@ impl Hands for Cluster {
     }
 
     async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let data = self.down(node)?;
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
     }

@@ -22,6 +22,7 @@ use super::gates::Gates;
 use super::problem::nearest;
 use super::require::Requirement;
 use super::schedule::{Condition, Follow, Keep, Schedule};
+use super::stop::Stop;
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
 use super::{Defaults, FORMAT_VERSION, Run, Suite, limits};
@@ -58,6 +59,8 @@ pub struct PlannedRun {
     pub liveness: Option<Time>,
     /// What the faults must have hit.
     pub require: Vec<Requirement>,
+    /// When it ends.
+    pub stop: Stop,
     /// What the verdict must be.
     pub expect: Expectation,
     /// For a canary: the target of its control.
@@ -162,6 +165,8 @@ pub fn expand(
             gates: Gates::default(),
             liveness: None,
             require: Vec::new(),
+            // What a twin vouches for it vouches for the whole of the run.
+            stop: Stop::AtEnd,
             expect: Expectation::Pass,
             control: None,
             ..main.clone()
@@ -281,6 +286,7 @@ fn plan(
         gates: run.gates.clone(),
         liveness: run.liveness,
         require: run.require.clone(),
+        stop: run.stop,
         expect: run.expect.clone(),
         control: run.control.as_ref().map(|control| control.with_defaults(kinds)),
     }
@@ -391,6 +397,7 @@ impl PlannedRun {
                 gates: self.gates.clone(),
                 liveness: self.liveness,
                 require: self.require.clone(),
+                stop: self.stop,
                 expect: self.expect.clone(),
                 control: self.control.clone(),
             }],
