@@ -328,6 +328,7 @@ mod tests {
             leaders: Vec::new(),
             links: Vec::new(),
             on_links: OnLinks::Cut,
+            drawn: false,
             planned: None,
             requested: Some(Micros(2_000_000)),
             in_force: Some(Micros(2_000_000)),

@@ -17,13 +17,14 @@ use futures_util::future::join_all;
 use splitbrain_reports::record::{Event, ProcessChange, Role};
 use splitbrain_workloads::operation::NodeId;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{RwLock, mpsc};
+use tokio::sync::{RwLock, mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use freeze::Frozen;
 
 use super::directory::RunDirectory;
 use super::journal::Journal;
+use super::last_words::last_words;
 use super::series;
 use super::tolerance::Tolerance;
 use crate::cluster::ExitStatus;
@@ -80,7 +81,8 @@ pub struct Cluster {
     installed: Mutex<BTreeMap<NodeId, PathBuf>>,
     hashes: Hashes,
     companion: Mutex<Option<Arc<Process>>>,
-    ends: Arc<Mutex<Vec<Exit>>>,
+    /// Every process that ended, as it is to be judged.
+    ends: watch::Receiver<Vec<Exit>>,
     tolerance: Arc<Tolerance>,
     /// Held for writing while nobody may start or continue a node, or touch its data.
     stillness: RwLock<()>,
@@ -125,10 +127,9 @@ impl Cluster {
             }),
         };
         let wiring = wire(&*target, &network, &real, companion, token).await?;
-        let ends = Arc::new(Mutex::new(Vec::new()));
+        let (ended, ends) = watch::channel(Vec::new());
         let tolerance = Arc::new(Tolerance::default());
-        let watching =
-            watch_exits(processes.clone(), journal.clone(), ends.clone(), tolerance.clone());
+        let watching = watch_exits(processes.clone(), journal.clone(), ended, tolerance.clone());
         let watcher = tokio::spawn(watching);
         let cluster = Cluster {
             target,
@@ -197,9 +198,40 @@ impl Cluster {
 
     /// The nodes, and the companion, that ended without our doing, so far.
     pub fn unasked_ends(&self) -> Vec<Exit> {
-        let ends = self.ends.lock().expect("no holder of this lock panics");
-        let asked = |exit: &&Exit| matches!(exit.cause, Cause::Asked | Cause::Fault);
-        ends.iter().filter(|exit| !asked(exit)).cloned().collect()
+        self.ends.borrow().iter().filter(|exit| is_unasked(exit)).cloned().collect()
+    }
+
+    /// Waits until one of them has ended without our doing, and says so in the words of an error,
+    /// with what the process wrote last.
+    pub async fn unasked_end(&self) -> String {
+        let mut ends = self.ends.clone();
+        let ended = match ends.wait_for(|ends| ends.iter().any(is_unasked)).await {
+            Ok(ends) => ends.iter().find(|exit| is_unasked(exit)).cloned(),
+            Err(_) => None,
+        };
+        match ended {
+            Some(exit) => self.ended_by_itself(exit.owner, exit.status, "before it was ready"),
+            // The watcher lives as long as the cluster; without it nobody can say.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The error of a process that ended though nobody asked it to.
+    fn ended_by_itself(&self, owner: Owner, status: ExitStatus, when: &str) -> String {
+        let (folder, program) = match owner {
+            Owner::Node(node) => (self.directory.node(node), self.program_of(node)),
+            Owner::Companion => (
+                self.directory.companion(),
+                self.target.companion().map_or_else(PathBuf::new, |it| it.program().to_path_buf()),
+            ),
+        };
+        let log = folder.join("stderr.log");
+        format!(
+            "{owner} ended by itself ({status}) {when}; it was {}{}\n  = help: see {}",
+            program.display(),
+            last_words(&log),
+            log.display()
+        )
     }
 
     /// Kills what runs and takes the links down.
@@ -240,9 +272,13 @@ impl Cluster {
         };
         let process = self.processes.spawn(spec).await?;
         self.changed(&process, ProcessChange::Started);
-        *self.companion.lock().expect("no holder of this lock panics") = Some(Arc::new(process));
+        let process = Arc::new(process);
+        *self.companion.lock().expect("no holder of this lock panics") = Some(process.clone());
         let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
         while !companion.serves(&beside, ASK_BOUND).await {
+            if let Some(status) = process.exit_status() {
+                bail!(self.ended_by_itself(Owner::Companion, status, "before it was ready"));
+            }
             if tokio::time::Instant::now() >= deadline {
                 bail!(
                     "the companion did not serve within {} s of its start\n  = help: see {}",
@@ -461,12 +497,7 @@ impl Hands for Cluster {
         let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
         while self.target.status(&self.wiring, node, ASK_BOUND).await.is_none() {
             if let Some(status) = Hands::exit(self, node) {
-                let log = self.directory.node(node).join("stderr.log");
-                bail!(
-                    "{node} ended by itself ({status}) when it was started as {}\n  = help: see {}",
-                    self.program_of(node).display(),
-                    log.display()
-                );
+                bail!(self.ended_by_itself(Owner::Node(node), status, "when it was started again"));
             }
             if tokio::time::Instant::now() >= deadline {
                 let log = self.directory.node(node).join("stderr.log");
@@ -681,6 +712,11 @@ fn agreed(statuses: &[(NodeId, NodeStatus)]) -> Option<(NodeId, u64)> {
     statuses.iter().all(follows).then_some((*node, leader.epoch))
 }
 
+/// Whether nobody asked for this end, and no fault explains it.
+fn is_unasked(exit: &Exit) -> bool {
+    !matches!(exit.cause, Cause::Asked | Cause::Fault)
+}
+
 /// Gives every node its addresses, proxies where it must not meet its peers directly.
 async fn wire(
     target: &dyn Target,
@@ -737,7 +773,7 @@ async fn report_strangers(mut strangers: mpsc::Receiver<Stranger>, journal: Arc<
 async fn watch_exits(
     processes: Arc<Processes>,
     journal: Arc<Journal>,
-    ends: Arc<Mutex<Vec<Exit>>>,
+    ends: watch::Sender<Vec<Exit>>,
     tolerance: Arc<Tolerance>,
 ) {
     let mut exits = processes.exits();
@@ -748,7 +784,7 @@ async fn watch_exits(
                 let by_us = exit.cause == Cause::Asked;
                 let change = ProcessChange::Exited { status: exit.status.to_string(), by_us };
                 journal.report(event_of(exit.owner, exit.pid, change));
-                ends.lock().expect("no holder of this lock panics").push(exit);
+                ends.send_modify(|ends| ends.push(exit));
             }
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,

@@ -178,6 +178,10 @@ fn with_trouble(
     verdict: Verdict,
     traces: &Traces,
 ) -> result::Decision {
+    // Before there was a load nothing was tested, and what went wrong is the environment's.
+    if let (Some(trouble), None) = (&traces.trouble, traces.load) {
+        return (RunResult::Environment, trouble.clone());
+    }
     let proven = verdict == Verdict::Fail || traces.crashes().next().is_some();
     if result == RunResult::NotMet && proven {
         return (result, why);
@@ -316,7 +320,15 @@ mod tests {
     fn a_node_that_ended_by_itself_is_not_excused_by_the_restart_that_failed_after_it() {
         let mut crashed = ended(ExitStatus::Code(74), Cause::Crash);
         crashed.trouble = Some("n2 did not answer".to_string());
+        crashed.load = Some((Micros(1), Micros(2)));
         assert_eq!(result(RunResult::NotMet, Verdict::Pass, &crashed), RunResult::NotMet);
+    }
+
+    #[test]
+    fn a_node_that_ended_before_there_was_a_load_is_the_environments() {
+        let mut crashed = ended(ExitStatus::Code(64), Cause::Crash);
+        crashed.trouble = Some("n2 ended by itself before it was ready".to_string());
+        assert_eq!(result(RunResult::NotMet, Verdict::Pass, &crashed), RunResult::Environment);
     }
 
     #[test]

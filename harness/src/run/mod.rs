@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod directory;
 pub mod examine;
 pub mod journal;
+mod last_words;
 pub mod recorder;
 pub mod roles;
 pub mod series;
@@ -233,7 +234,7 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         let mut interrupt = self.interrupt.clone();
         tokio::select! {
-            ready = self.ready(sampler) => ready?,
+            ready = self.ready(cluster, sampler) => ready?,
             _ = interrupt.wait_for(|stop| *stop) => {
                 traces.interrupted = true;
                 return Ok(());
@@ -286,9 +287,15 @@ impl Run<'_> {
         self.final_reads(cluster, callers).await
     }
 
-    async fn ready(&self, sampler: &Sampler) -> anyhow::Result<()> {
+    /// Waits for one leader whom all follow. A process that ends meanwhile ends the wait at once:
+    /// nothing will start it again.
+    async fn ready(&self, cluster: &Cluster, sampler: &Sampler) -> anyhow::Result<()> {
         let agreed = |picture: &roles::Picture| roles::agreed(picture).is_some();
-        if self.hold(sampler, READY_BOUND, agreed).await.is_none() {
+        let held = tokio::select! {
+            held = self.hold(sampler, READY_BOUND, agreed) => held,
+            ended = cluster.unasked_end() => anyhow::bail!(ended),
+        };
+        if held.is_none() {
             let picture = sampler.picture();
             let silent: Vec<String> = picture
                 .borrow()

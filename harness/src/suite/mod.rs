@@ -152,6 +152,10 @@ pub struct Run {
     /// What else goes wrong, by chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix: Option<Mix>,
+    /// Whether a fault begins only when all of earlier moments have begun or were skipped: what
+    /// the plan of a replay says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_order: bool,
     /// Rules on measures.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,

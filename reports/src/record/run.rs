@@ -313,6 +313,9 @@ pub struct FaultRecord {
     /// What it did to them.
     #[serde(default)]
     pub on_links: OnLinks,
+    /// Whether chance drew it from a mix, so that nothing is missing where it could not begin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drawn: bool,
     /// Time from the start of the load at which it was to begin; `None` for a condition.
     pub planned: Option<Micros>,
     /// When the nemesis began.

@@ -10,8 +10,10 @@
 //!
 //! The harness calls [`judge_file`] with the text of a counterexample before it is printed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::rc::Rc;
 
+use rustc_hash::FxHashSet;
 use serde::Deserialize;
 
 use crate::operation::{
@@ -61,7 +63,15 @@ pub fn judge_whole_file(text: &str) -> Result<BruteForce, String> {
 }
 
 fn judge(text: &str, is_part: bool) -> Result<BruteForce, String> {
-    let operations = parse(text)?;
+    judge_recorded(parse(text)?, is_part)
+}
+
+/// The same of operations that were read already. The fuzzers hand in what they made, as writing and
+/// reading a file takes longer than all the rest.
+pub(super) fn judge_recorded(
+    operations: Vec<Recorded>,
+    is_part: bool,
+) -> Result<BruteForce, String> {
     if operations.len() > OPERATIONS_MAX {
         return Err(format!(
             "undecided: expected at most {OPERATIONS_MAX} operations to try in every order, got {}",
@@ -72,33 +82,36 @@ fn judge(text: &str, is_part: bool) -> Result<BruteForce, String> {
     if nodes_differ(&operations) {
         return Ok(BruteForce { possible: false, orders_tried: 0, operations: count });
     }
-    let ordered = operations
+    let ordered: Vec<Recorded> = operations
         .into_iter()
         .filter(|operation| !is_local(&operation.op))
         .filter(|it| it.is_mismatch() || !matches!(it.outcome, Some(Outcome::Fail(_))))
         .collect();
-    let ordered: Vec<Recorded> = ordered;
+    let certain = ordered.iter().map(Recorded::is_certain).collect();
     let counter = |it: &Recorded| match &it.op {
         Op::Increment { key, .. } if is_part => Some(key.clone()),
         _ => None,
     };
-    let growing = ordered.iter().filter_map(counter).collect();
-    let mut search = Search { operations: ordered, growing, visited: HashSet::new(), tried: 0 };
-    let possible = search.extend(0, &mut State::default())?;
+    let growing: BTreeSet<Key> = ordered.iter().filter_map(counter).collect();
+    let growing = ordered.iter().map(|it| growing.contains(it.op.key())).collect();
+    let mut search =
+        Search { operations: &ordered, certain, growing, visited: FxHashSet::default(), tried: 0 };
+    let possible = search.extend(0, &State::default())?;
     Ok(BruteForce { possible, orders_tried: search.tried, operations: count })
 }
 
-struct Recorded {
-    op: Op,
-    node: Option<NodeId>,
-    is_final: bool,
-    began: usize,
+/// One operation of a file, numbered by lines: an event is a line.
+pub(super) struct Recorded {
+    pub(super) op: Op,
+    pub(super) node: Option<NodeId>,
+    pub(super) is_final: bool,
+    pub(super) began: usize,
     /// When, in microseconds; locks have a time to live.
-    began_at: u64,
+    pub(super) began_at: u64,
     /// The line of its completion; of one that is still open, none.
-    ended: Option<usize>,
-    ended_at: u64,
-    outcome: Option<Outcome>,
+    pub(super) ended: Option<usize>,
+    pub(super) ended_at: u64,
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Recorded {
@@ -122,19 +135,22 @@ impl Recorded {
     }
 }
 
+/// A map that states share until one of them changes it.
+type Shared<T> = Rc<BTreeMap<Key, T>>;
+
 /// What the store holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct State {
-    values: BTreeMap<Key, Value>,
-    lists: BTreeMap<Key, Vec<Value>>,
-    queues: BTreeMap<Key, VecDeque<Value>>,
+    values: Shared<Value>,
+    lists: Shared<Vec<Value>>,
+    queues: Shared<VecDeque<Value>>,
     /// The requests that were done under an idempotency key.
-    done: BTreeSet<RequestKey>,
-    locks: BTreeMap<Key, Lease>,
+    done: Rc<BTreeSet<RequestKey>>,
+    locks: Shared<Lease>,
     /// The greatest token of each lock that is known to have been granted.
-    granted: BTreeMap<Key, Token>,
+    granted: Shared<Token>,
     /// The greatest token that each resource has seen.
-    guarded: BTreeMap<Key, Token>,
+    guarded: Shared<Token>,
     /// When the last operation on a lock took effect: as early as the order allows, which is never
     /// worse than later. It stays 0 without locks.
     now: u64,
@@ -151,22 +167,24 @@ struct Lease {
     until: u64,
 }
 
-struct Search {
-    operations: Vec<Recorded>,
-    /// The counters to which somebody left out may have added.
-    growing: HashSet<Key>,
-    visited: HashSet<(u64, State)>,
+struct Search<'o> {
+    operations: &'o [Recorded],
+    /// Of each operation, whether it must have its place in the order.
+    certain: Vec<bool>,
+    /// Of each operation, whether it is on a counter to which somebody left out may have added.
+    growing: Vec<bool>,
+    visited: FxHashSet<(u64, State)>,
     tried: u64,
 }
 
-impl Search {
+impl Search<'_> {
     /// Whether the operations in `done`, which led to `state`, can be extended to a whole order.
-    fn extend(&mut self, done: u64, state: &mut State) -> Result<bool, String> {
+    fn extend(&mut self, done: u64, state: &State) -> Result<bool, String> {
+        let count = self.operations.len();
         let is_left = |index: &usize| done & (1 << index) == 0;
-        let left: Vec<usize> = (0..self.operations.len()).filter(is_left).collect();
         // Whatever is left must begin before the first of those that must come has ended.
-        let must = |index: &&usize| self.operations[**index].is_certain();
-        let deadline = left.iter().filter(must).filter_map(|i| self.operations[*i].ended).min();
+        let must = (0..count).filter(is_left).filter(|index| self.certain[*index]);
+        let deadline = must.filter_map(|index| self.operations[index].ended).min();
         let Some(deadline) = deadline else { return Ok(true) };
         if !self.visited.insert((done, state.clone())) {
             return Ok(false);
@@ -174,41 +192,42 @@ impl Search {
         if self.visited.len() as u64 > STATES_MAX {
             return Err(format!("undecided: more than {STATES_MAX} states"));
         }
-        if self.run_out(done, state, &left)? {
+        if self.run_out(done, state)? {
             return Ok(true);
         }
-        for index in left {
-            if self.operations[index].began > deadline {
+        for index in (0..count).filter(is_left) {
+            let operation = &self.operations[index];
+            if operation.began > deadline {
                 continue;
             }
             self.tried += 1;
             let mut next = state.clone();
-            let operation = &self.operations[index];
-            let is_growing = self.growing.contains(operation.op.key());
-            let apply = if is_growing { grow } else { apply };
-            if apply(operation, &mut next) && self.extend(done | (1 << index), &mut next)? {
+            let apply = if self.growing[index] { grow } else { apply };
+            if apply(operation, &mut next) && self.extend(done | (1 << index), &next)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
-}
 
-impl Search {
     /// Whether a whole order exists if the time of some lock that is held is over now.
-    fn run_out(&mut self, done: u64, state: &State, left: &[usize]) -> Result<bool, String> {
-        let must = left.iter().filter(|index| self.operations[**index].is_certain());
-        let deadline = must.map(|index| self.operations[*index].ended_at).min();
+    fn run_out(&mut self, done: u64, state: &State) -> Result<bool, String> {
+        if state.locks.is_empty() {
+            return Ok(false);
+        }
+        let left = (0..self.operations.len()).filter(|index| done & (1 << index) == 0);
+        let must = left.filter(|index| self.certain[*index]);
+        let deadline = must.map(|index| self.operations[index].ended_at).min();
         let deadline = deadline.unwrap_or(u64::MAX);
-        for (key, lease) in &state.locks {
+        for (key, lease) in state.locks.iter() {
             if lease.until > deadline {
                 continue;
             }
             self.tried += 1;
             let mut next = state.clone();
             next.now = next.now.max(lease.until);
-            next.locks.remove(key);
-            if self.extend(done, &mut next)? {
+            Rc::make_mut(&mut next.locks).remove(key);
+            if self.extend(done, &next)? {
                 return Ok(true);
             }
         }
@@ -234,7 +253,7 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
     Some(match &operation.op {
         Op::Acquire { lock, holder, ttl_ms } => {
             let ttl = u64::from(*ttl_ms) * 1000;
-            match state.locks.get_mut(lock) {
+            match Rc::make_mut(&mut state.locks).get_mut(lock) {
                 Some(lease) if lease.holder != *holder => match reply {
                     None => true,
                     Some(Reply::Denied { holder, token }) => {
@@ -253,7 +272,7 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
                 None => {
                     let until = now.saturating_add(ttl);
                     let lease = Lease { holder: *holder, token: None, ttl, until };
-                    state.locks.insert(lock.clone(), lease);
+                    Rc::make_mut(&mut state.locks).insert(lock.clone(), lease);
                     match reply {
                         None => true,
                         Some(Reply::Granted { token }) => state.is_token(lock, *token),
@@ -264,7 +283,7 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
         }
         Op::Renew { lock, holder, token } => {
             let held = state.is_held(lock, *holder, *token, said);
-            if let (true, Some(lease)) = (held, state.locks.get_mut(lock)) {
+            if let (true, Some(lease)) = (held, Rc::make_mut(&mut state.locks).get_mut(lock)) {
                 lease.until = now.saturating_add(lease.ttl);
             }
             reply.is_none_or(|reply| *reply == Reply::WasHeld(held))
@@ -272,7 +291,7 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
         Op::Release { lock, holder, token } => {
             let held = state.is_held(lock, *holder, *token, said);
             if held {
-                state.locks.remove(lock);
+                Rc::make_mut(&mut state.locks).remove(lock);
             }
             reply.is_none_or(|reply| *reply == Reply::WasHeld(held))
         }
@@ -280,8 +299,8 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
             let greatest = state.guarded.get(resource).copied().unwrap_or(Token(0));
             let accepted = *token >= greatest;
             if accepted {
-                state.values.insert(resource.clone(), *value);
-                state.guarded.insert(resource.clone(), *token);
+                Rc::make_mut(&mut state.values).insert(resource.clone(), *value);
+                Rc::make_mut(&mut state.guarded).insert(resource.clone(), *token);
             }
             let answer = if accepted { Reply::Written } else { Reply::StaleToken };
             reply.is_none_or(|reply| *reply == answer)
@@ -299,7 +318,7 @@ fn grow(operation: &Recorded, state: &mut State) -> bool {
         // Whatever it added, others may have added as well.
         _ => return true,
     };
-    state.values.insert(operation.op.key().clone(), seen);
+    Rc::make_mut(&mut state.values).insert(operation.op.key().clone(), seen);
     seen.0 >= least
 }
 
@@ -337,14 +356,14 @@ fn answer(op: &Op, state: &mut State) -> Option<Reply> {
             return None;
         }
         Op::Write { key, value } => {
-            state.values.insert(key.clone(), *value);
+            Rc::make_mut(&mut state.values).insert(key.clone(), *value);
             Reply::Written
         }
         Op::CompareAndSet { key, expect, value } => {
             let observed = state.values.get(key).copied();
             let swapped = observed == *expect;
             if swapped {
-                state.values.insert(key.clone(), *value);
+                Rc::make_mut(&mut state.values).insert(key.clone(), *value);
             }
             Reply::Compared { swapped, observed }
         }
@@ -363,12 +382,12 @@ fn answer(op: &Op, state: &mut State) -> Option<Reply> {
         }
         Op::ReadList { key, .. } => Reply::Listed(state.list(key)),
         Op::Enqueue { queue, value, .. } => {
-            state.queues.entry(queue.clone()).or_default().push_back(*value);
+            Rc::make_mut(&mut state.queues).entry(queue.clone()).or_default().push_back(*value);
             Reply::Enqueued
         }
-        Op::Dequeue { queue, .. } => {
-            Reply::Dequeued(state.queues.get_mut(queue).and_then(VecDeque::pop_front))
-        }
+        Op::Dequeue { queue, .. } => Reply::Dequeued(
+            Rc::make_mut(&mut state.queues).get_mut(queue).and_then(VecDeque::pop_front),
+        ),
         Op::ReadQueue { queue, .. } => {
             let elements = state.queues.get(queue).into_iter().flatten();
             Reply::Listed(elements.copied().collect())
@@ -381,7 +400,7 @@ fn answer(op: &Op, state: &mut State) -> Option<Reply> {
             Reply::Transacted { succeeded, results }
         }
         Op::Once { request, op } => {
-            if !state.done.insert(*request) {
+            if !Rc::make_mut(&mut state.done).insert(*request) {
                 return None;
             }
             return answer(op, state);
@@ -393,12 +412,12 @@ impl State {
     /// Whether a lock that is held has this token, which becomes known if it was not: then it must be
     /// greater than all that are known.
     fn is_token(&mut self, lock: &Key, token: Token) -> bool {
-        let Some(lease) = self.locks.get_mut(lock) else { return false };
+        let Some(lease) = Rc::make_mut(&mut self.locks).get_mut(lock) else { return false };
         if let Some(known) = lease.token {
             return known == token;
         }
         lease.token = Some(token);
-        let before = self.granted.insert(lock.clone(), token);
+        let before = Rc::make_mut(&mut self.granted).insert(lock.clone(), token);
         before.is_none_or(|before| before < token)
     }
 
@@ -423,7 +442,7 @@ impl State {
             Step::ReadList(key) => return StepReply::Listed(self.list(key)),
             Step::Increment(key, by) => return StepReply::Incremented(self.increment(key, *by)),
             Step::Write(key, value) => {
-                self.values.insert(key.clone(), *value);
+                Rc::make_mut(&mut self.values).insert(key.clone(), *value);
             }
             Step::Delete(key) => self.remove(key),
             Step::Append(key, value) => self.append(key, *value),
@@ -432,13 +451,13 @@ impl State {
     }
 
     fn increment(&mut self, key: &Key, by: i64) -> Value {
-        let sum = self.values.entry(key.clone()).or_insert(Value(0));
+        let sum = Rc::make_mut(&mut self.values).entry(key.clone()).or_insert(Value(0));
         sum.0 = sum.0.wrapping_add(by);
         *sum
     }
 
     fn append(&mut self, key: &Key, value: Value) {
-        self.lists.entry(key.clone()).or_default().push(value);
+        Rc::make_mut(&mut self.lists).entry(key.clone()).or_default().push(value);
     }
 
     fn list(&self, key: &Key) -> Vec<Value> {
@@ -446,8 +465,8 @@ impl State {
     }
 
     fn remove(&mut self, key: &Key) {
-        self.values.remove(key);
-        self.lists.remove(key);
+        Rc::make_mut(&mut self.values).remove(key);
+        Rc::make_mut(&mut self.lists).remove(key);
     }
 }
 

@@ -14,15 +14,15 @@ use super::frontier::tests::{
 };
 use super::linearizable::{check_registers, check_set, witness_registers, witness_set};
 use super::plants::{Plant, plant};
-use super::testing::{Model, file, random};
+use super::replay;
+use super::testing::{Model, file, is_possible, random};
 use super::tests_models::{counter_case, list_case, queue_case, retry_case, transactions_case};
 use super::tests_plain::{bank_case, ids_case, old_reads_case, sessions_case};
-use super::{brute_force, replay};
 use crate::checker::frontier::Budget;
 use crate::history::fuzz::parser_case;
 use crate::seed::{Seed, Stream};
 use crate::verdict::Verdict;
-use crate::watch::tests::watched;
+use crate::watch::tests::watched_by_turns;
 
 /// Makes and judges a history, and says whether it is impossible, or how the judges disagree.
 type Case = fn(&mut Stream, usize) -> Result<bool, String>;
@@ -51,18 +51,17 @@ const MODELS: [(&str, Case); 19] = [
 ];
 
 fn register_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
-    history_case(stream, Model::Registers { keys: 1 + case % 2 })
+    history_case(stream, case, Model::Registers { keys: 1 + case % 2 })
 }
 
-fn set_case(stream: &mut Stream, _: usize) -> Result<bool, String> {
-    history_case(stream, Model::Set)
+fn set_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
+    history_case(stream, case, Model::Set)
 }
 
-fn history_case(stream: &mut Stream, model: Model) -> Result<bool, String> {
+fn history_case(stream: &mut Stream, case: usize, model: Model) -> Result<bool, String> {
     let history = random(stream, model);
-    watched(&history)?;
-    let text = file(&history);
-    let truth = brute_force::judge_file(&text)?;
+    watched_by_turns(&history, case)?;
+    let is_possible = is_possible(&history, true, case)?;
     let is_set = matches!(model, Model::Set);
     let judgement = if is_set { check_set(&history) } else { check_registers(&history) };
     let is_impossible = match judgement.verdict {
@@ -70,10 +69,10 @@ fn history_case(stream: &mut Stream, model: Model) -> Result<bool, String> {
         Verdict::Pass => false,
         // Nothing was answered, or the set never listed, so every order does.
         Verdict::Unknown if judgement.summary.contains("nothing is known") => false,
-        Verdict::Unknown => return Err(format!("{judgement:#?}\n{text}")),
+        Verdict::Unknown => return Err(format!("{judgement:#?}\n{}", file(&history))),
     };
-    if is_impossible == truth.possible {
-        return Err(format!("{judgement:#?}, and {truth:?}\n{text}"));
+    if is_impossible == is_possible {
+        return Err(format!("{judgement:#?}, and {is_possible}\n{}", file(&history)));
     }
     if !is_impossible {
         let orders = match is_set {
@@ -83,7 +82,8 @@ fn history_case(stream: &mut Stream, model: Model) -> Result<bool, String> {
                 orders.into_iter().map(|(_, order)| order).collect()
             }
         };
-        replay::replay(&history, &orders).map_err(|why| format!("{why} in {orders:?}\n{text}"))?;
+        let replayed = replay::replay(&history, &orders);
+        replayed.map_err(|why| format!("{why} in {orders:?}\n{}", file(&history)))?;
     }
     Ok(is_impossible)
 }

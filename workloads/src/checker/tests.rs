@@ -334,7 +334,8 @@ fn the_brute_force_imports_nothing_but_the_operation() {
         }
         assert!(!line.contains("super::"), "{line}");
         let import = line.strip_prefix("use ");
-        let allowed = ["std::", "serde::Deserialize;", "crate::operation::"];
+        let allowed =
+            ["std::", "rustc_hash::FxHashSet;", "serde::Deserialize;", "crate::operation::"];
         assert!(
             import.is_none_or(|path| allowed.iter().any(|start| path.starts_with(start))),
             "{line}"

@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use super::fuzz::agree;
 use super::promise::Promise;
-use super::testing::{self, file, header};
+use super::testing::{self, file, header, key};
 use super::tests_models::move_end;
 use super::{bank, sessions, unique_ids};
 use crate::history::{History, Micros, Operation, OperationId, Operations, Stamp};
@@ -60,10 +60,6 @@ fn history(
 fn whole(workload: &str, operations: Vec<Operation>) -> Result<History, String> {
     let operations = Operations::new(operations).map_err(|why| why.to_string())?;
     Ok(History { header: header(workload), operations, complete: true })
-}
-
-fn key(name: &str) -> Key {
-    Key::new(name)
 }
 
 /// Whether a checker found what there is.
@@ -173,12 +169,27 @@ fn sessions_are_judged_as_every_pair_of_their_operations_is() {
     agree("sessions", CASES, sessions_case);
 }
 
+#[test]
+fn a_session_that_read_its_own_write_before_it_was_sent_is_held_to_it() {
+    let lines = "
+        c0 n1 10-20 read q=3
+        c0 n1 30-40 write q=1
+        c0 n1 50-60 read p=absent
+        c0 n1 70-80 write p=2
+        c0 n1 90-99 write q=3
+        ";
+    let judgement = sessions::check(&testing::history("sessions", lines));
+    assert_eq!(judgement.verdict, Verdict::Fail, "{judgement:#?}");
+}
+
 /// Each client writes its two keys and reads those of all.
 pub(super) fn sessions_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
     let mut written: Vec<(u32, Key, Value)> = Vec::new();
     let staleness = stream.random_range(2..4);
     let operations = history(stream, |stream, client| {
-        let own = |client: u32, which: usize| key(&format!("{client}{}", ["p", "q"][which]));
+        let own = |client: u32, which: usize| {
+            key([["0p", "0q"], ["1p", "1q"], ["2p", "2q"]][client as usize][which])
+        };
         if stream.random_range(0..3) == 0 {
             let value = Value(written.len() as i64 + 1);
             let key = own(client, stream.random_range(0..2));
@@ -190,7 +201,7 @@ pub(super) fn sessions_case(stream: &mut Stream, case: usize) -> Result<bool, St
             if matches!(outcome, Outcome::Fail(_)) {
                 written.pop();
                 // The number is used up, so that no value comes twice.
-                written.push((u32::MAX, Key::new(""), value));
+                written.push((u32::MAX, testing::key(""), value));
             }
             return (Op::Write { key, value }, outcome);
         }

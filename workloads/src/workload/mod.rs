@@ -264,7 +264,7 @@ pub(crate) fn is_set(history: &History) -> bool {
     history.header.workload == set::NAME
 }
 
-fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
+pub(crate) fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
     match workload {
         register::NAME => Some(register::CHECKERS),
         set::NAME => Some(set::CHECKERS),

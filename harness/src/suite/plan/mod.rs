@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use rand::RngExt;
 use splitbrain_reports::record::{Expectation, FaultId, Part};
+use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::{Seed, Stream};
 use splitbrain_workloads::workload::WorkloadSpec;
 use thiserror::Error;
@@ -53,6 +54,8 @@ pub struct PlannedRun {
     pub seed: Seed,
     /// The faults by number, which is by the time from which they may begin.
     pub faults: Vec<PlannedFault>,
+    /// Whether a fault begins only when all of earlier moments have begun or were skipped.
+    pub in_order: bool,
     /// Rules on measures.
     pub gates: Gates,
     /// How long a majority that is up and connected may leave its clients waiting, if asked for.
@@ -92,6 +95,10 @@ pub struct PlannedFault {
     pub keep: Option<Keep>,
     /// Whom it goes after while it is in force.
     pub follow: Option<Follow>,
+    /// Whom it hits at its time when nobody who plays its role can be hit.
+    pub otherwise: Option<NodeId>,
+    /// Whether chance drew it from a mix.
+    pub drawn: bool,
 }
 
 /// When a fault begins, in time from the start of the load.
@@ -276,6 +283,7 @@ fn plan(
             Expectation::Fail(_) | Expectation::FailWithoutFaults(_) => Part::Canary,
         },
         faults: plan_faults(run, target.nodes, duration, &mut seed.stream("plan")),
+        in_order: run.in_order,
         target,
         workload: run.workload.clone(),
         clients,
@@ -305,6 +313,8 @@ fn plan_faults(run: &Run, nodes: u16, duration: Time, rng: &mut Stream) -> Vec<P
                 before: schedule.before,
                 keep: schedule.keep,
                 follow: schedule.follow,
+                otherwise: schedule.otherwise,
+                drawn: schedule.drawn,
             });
         }
     }
@@ -394,6 +404,7 @@ impl PlannedRun {
                 seed: Some(self.seed),
                 faults: self.faults.iter().map(PlannedFault::to_spec).collect(),
                 mix: None,
+                in_order: self.in_order,
                 gates: self.gates.clone(),
                 liveness: self.liveness,
                 require: self.require.clone(),
@@ -415,8 +426,9 @@ impl PlannedFault {
     /// The fault as a suite writes it. A suite has one bound for both conditions; where a plan has
     /// two, the end's is written.
     fn to_spec(&self) -> FaultSpec {
-        let PlannedFault { before, keep, follow, .. } = *self;
-        let mut schedule = Schedule { before, keep, follow, ..Schedule::default() };
+        let PlannedFault { before, keep, follow, otherwise, drawn, .. } = *self;
+        let mut schedule =
+            Schedule { before, keep, follow, otherwise, drawn, ..Schedule::default() };
         match &self.start {
             Start::At(at) => schedule.at = Some(*at),
             Start::When { condition, from, at_most } => {
@@ -448,6 +460,9 @@ impl PlannedFault {
         match self.follow {
             Some(Follow::Leader) => text.push_str(", following the leader"),
             None => {}
+        }
+        if let Some(node) = self.otherwise {
+            text.push_str(&format!(", otherwise {node}"));
         }
         text
     }

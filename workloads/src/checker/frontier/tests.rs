@@ -2,12 +2,11 @@
 //! models by a few lines that try every order of the model's steps.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rand::RngExt;
 
 use super::{Budget, Decision, core, decide, witness};
-use crate::checker::brute_force;
 use crate::checker::fuzz::agree;
 use crate::checker::replay::{replay, replay_calls};
 use crate::checker::testing::{self, file, random};
@@ -22,7 +21,7 @@ use crate::model::set::{self, Set};
 use crate::model::{Call, CallOf, Model};
 use crate::operation::{ClientId, Key, Value};
 use crate::seed::Stream;
-use crate::watch::tests::watched;
+use crate::watch::tests::watched_by_turns;
 
 /// Enough to meet every shortcut often, in some seconds.
 const CASES: usize = 40_000;
@@ -35,32 +34,32 @@ fn register_calls(history: &History) -> (Vec<OperationId>, Vec<CallOf<Register>>
 /// Judges one random history of registers whose values repeat; gives whether it is impossible.
 pub(in crate::checker) fn repeats_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
     let history = random(stream, testing::Model::Repeats { keys: 1 + case % 2 });
-    watched(&history)?;
-    let text = file(&history);
-    let truth = brute_force::judge_file(&text)?;
+    watched_by_turns(&history, case)?;
+    let is_possible = testing::is_possible(&history, true, case)?;
     let (ids, calls) = register_calls(&history);
+    let text = || file(&history);
     let refusal = match decide(&Register, &calls, Budget::default()) {
-        Decision::Possible if truth.possible => {
+        Decision::Possible if is_possible => {
             let orders = witness(&Register, &calls, Budget::default());
-            let orders = orders.map_err(|decision| format!("no witness: {decision:?}\n{text}"))?;
+            let orders =
+                orders.map_err(|decision| format!("no witness: {decision:?}\n{}", text()))?;
             let named = |order: Vec<usize>| order.into_iter().map(|it| ids[it]).collect();
             let orders: Vec<Vec<OperationId>> = orders.into_iter().map(named).collect();
             return match replay(&history, &orders) {
                 Ok(()) => Ok(false),
-                Err(why) => Err(format!("{why} in {orders:?}\n{text}")),
+                Err(why) => Err(format!("{why} in {orders:?}\n{}", text())),
             };
         }
-        Decision::Impossible(refusal) if !truth.possible => refusal,
-        other => return Err(format!("{other:?}, and {truth:?}\n{text}")),
+        Decision::Impossible(refusal) if !is_possible => refusal,
+        other => return Err(format!("{other:?}, and {is_possible}\n{}", text())),
     };
     let core = core(&Register, &calls, &refusal);
     let kept: Vec<OperationId> = core.calls.iter().map(|it| ids[*it]).collect();
     let few = history.operations.iter().filter(|operation| kept.contains(&operation.id));
     let operations = Operations::new(few.cloned().collect()).expect("a part is in order");
     let small = History { operations, ..history.clone() };
-    let small = file(&small);
-    if !core.is_minimal || brute_force::judge_file(&small)?.possible {
-        return Err(format!("{small}\nproves nothing of\n{text}"));
+    if !core.is_minimal || testing::is_possible(&small, true, case)? {
+        return Err(format!("{}\nproves nothing of\n{}", file(&small), text()));
     }
     Ok(true)
 }
@@ -70,23 +69,19 @@ fn registers_with_repeated_values_are_judged_as_the_brute_force_judges_them() {
     agree("repeats", CASES, repeats_case);
 }
 
-/// Whether an order exists, by trying all.
-fn any_order<M: Model, H: Clone>(
+/// Whether an order of the calls that are not done exists, by trying all.
+fn any_order<M: Model, H>(
     plain: &impl Fn(&H, &M::Input, Option<&M::Output>) -> Option<H>,
     calls: &[CallOf<M>],
-    done: &mut Vec<usize>,
+    done: u32,
     at: &H,
 ) -> bool {
-    let left = || (0..calls.len()).filter(|index| !done.contains(index));
+    let left = || (0..calls.len()).filter(|index| done & 1 << index == 0);
     let Some(deadline) = left().filter_map(|index| calls[index].ended).min() else { return true };
-    let next: Vec<usize> = left().filter(|index| calls[*index].began <= deadline).collect();
-    next.into_iter().any(|index| {
+    left().filter(|index| calls[*index].began <= deadline).any(|index| {
         let output = calls[index].ended.and(calls[index].output.as_ref());
-        let Some(state) = plain(at, &calls[index].input, output) else { return false };
-        done.push(index);
-        let found = any_order::<M, H>(plain, calls, done, &state);
-        done.pop();
-        found
+        let state = plain(at, &calls[index].input, output);
+        state.is_some_and(|state| any_order::<M, H>(plain, calls, done | 1 << index, &state))
     })
 }
 
@@ -161,7 +156,7 @@ fn edit<M: Model>(
 
 /// Judges random calls; gives whether they are impossible. `plain` is the thing written again, without the
 /// model: what it holds after a call, or nothing if it would have answered otherwise.
-fn case<M: Model, H: Clone>(
+fn case<M: Model, H>(
     stream: &mut Stream,
     model: &M,
     (empty, plain): (H, impl Fn(&H, &M::Input, Option<&M::Output>) -> Option<H>),
@@ -171,10 +166,10 @@ fn case<M: Model, H: Clone>(
 where
     M::Input: Debug,
 {
-    let any_order = |calls: &[CallOf<M>]| any_order::<M, H>(&plain, calls, &mut Vec::new(), &empty);
+    let any_order = |calls: &[CallOf<M>]| any_order::<M, H>(&plain, calls, 0, &empty);
     let mut calls = random_calls(stream, model, &input, &outputs);
-    // Three of four are edited until they are impossible, and mostly only just so.
-    if stream.random_range(0..4) > 0 {
+    // Seven of eight are edited until they are impossible, and mostly only just so.
+    if stream.random_range(0..8) > 0 {
         for _ in 0..32 {
             edit::<M>(stream, &mut calls, &outputs);
             if !any_order(&calls) {
@@ -230,11 +225,10 @@ fn appended_strings_are_judged_as_every_order_judges_them() {
 }
 
 pub(in crate::checker) fn key_value_case(stream: &mut Stream, _: usize) -> Result<bool, String> {
-    let letter = |stream: &mut Stream| -> Arc<str> {
-        Arc::from(["a", "b", "ab"][stream.random_range(0..3)])
-    };
+    static LETTERS: LazyLock<[Arc<str>; 3]> = LazyLock::new(|| ["a", "b", "ab"].map(Arc::from));
+    let letter = |stream: &mut Stream| LETTERS[stream.random_range(0..3)].clone();
     let input = move |stream: &mut Stream| key_value::Input {
-        key: Key::new("k"),
+        key: testing::key("k"),
         action: match stream.random_range(0..6) {
             0 => key_value::Action::Put(letter(stream)),
             1 | 2 => key_value::Action::Append(letter(stream)),
@@ -242,11 +236,14 @@ pub(in crate::checker) fn key_value_case(stream: &mut Stream, _: usize) -> Resul
         },
     };
     // Every string of up to five letters, of which the right one is chosen.
-    let mut strings = vec![String::new()];
-    for index in 0..31 {
-        let longer: Vec<String> = ["a", "b"].map(|it| format!("{}{it}", strings[index])).into();
-        strings.extend(longer);
-    }
+    static STRINGS: LazyLock<Vec<key_value::Output>> = LazyLock::new(|| {
+        let mut strings = vec![String::new()];
+        for index in 0..31 {
+            let longer: Vec<String> = ["a", "b"].map(|it| format!("{}{it}", strings[index])).into();
+            strings.extend(longer);
+        }
+        strings.iter().map(|it| key_value::Output::Got(Arc::from(it.as_str()))).collect()
+    });
     let plain = |held: &String, input: &key_value::Input, output: Option<&key_value::Output>| {
         let seen = match output {
             Some(key_value::Output::Got(seen)) => Some(seen),
@@ -262,9 +259,7 @@ pub(in crate::checker) fn key_value_case(stream: &mut Stream, _: usize) -> Resul
     };
     case(stream, &KeyValue::default(), (String::new(), plain), input, |_, input| {
         match input.action {
-            key_value::Action::Get => {
-                strings.iter().map(|it| key_value::Output::Got(Arc::from(it.as_str()))).collect()
-            }
+            key_value::Action::Get => STRINGS.clone(),
             _ => vec![key_value::Output::Done],
         }
     })
@@ -284,7 +279,7 @@ pub(in crate::checker) fn multi_register_case(
         let steps = stream.random_range(1..=2);
         (0..steps)
             .map(|_| {
-                let key = Key::new(["x", "y"][stream.random_range(0..2)]);
+                let key = testing::key(["x", "y"][stream.random_range(0..2)]);
                 match stream.random_range(0..2) {
                     0 => Step::Read(key),
                     _ => Step::Write(key, Arc::from(["1", "2"][stream.random_range(0..2)])),
@@ -334,7 +329,7 @@ fn sums_are_judged_as_every_order_judges_them() {
 
 pub(in crate::checker) fn sums_case(stream: &mut Stream, _: usize) -> Result<bool, String> {
     let input = |stream: &mut Stream| counter::Input {
-        key: Key::new("n"),
+        key: testing::key("n"),
         action: match stream.random_range(0..2) {
             0 => counter::Action::Read,
             _ => counter::Action::Add(stream.random_range(-1..=2)),
@@ -375,7 +370,7 @@ pub(in crate::checker) fn unordered_case(stream: &mut Stream, case: usize) -> Re
 }
 
 fn queue_case(stream: &mut Stream, order: Order) -> Result<bool, String> {
-    let element = |stream: &mut Stream| Key::new(["a", "b", "c"][stream.random_range(0..3)]);
+    let element = |stream: &mut Stream| testing::key(["a", "b", "c"][stream.random_range(0..3)]);
     let input = |stream: &mut Stream| match stream.random_range(0..2) {
         0 => queue::Input::Enqueue(element(stream)),
         _ if order != Order::AnyNeverEmpty && stream.random_range(0..5) == 0 => queue::Input::Read,
@@ -432,15 +427,28 @@ fn queue_case(stream: &mut Stream, order: Order) -> Result<bool, String> {
         }
         queue::Input::Dequeue(None) => {
             let mut all: Vec<queue::Output> =
-                ["a", "b", "c"].map(|it| queue::Output::Took(Some(Key::new(it)))).into();
+                ["a", "b", "c"].map(|it| queue::Output::Took(Some(testing::key(it)))).into();
             all.insert(0, queue::Output::Took(None));
             all
         }
         queue::Input::Read => {
-            let held = |text: &str| text.chars().map(|it| Key::new(it.to_string())).collect();
-            ["", "a", "b", "c", "ab", "ba", "bc", "ac", "aa", "cba", "abc", "bb", "ca"]
-                .map(|text| queue::Output::Held(held(text)))
-                .into()
+            let held: [&[&str]; 13] = [
+                &[],
+                &["a"],
+                &["b"],
+                &["c"],
+                &["a", "b"],
+                &["b", "a"],
+                &["b", "c"],
+                &["a", "c"],
+                &["a", "a"],
+                &["c", "b", "a"],
+                &["a", "b", "c"],
+                &["b", "b"],
+                &["c", "a"],
+            ];
+            let keys = |it: &[&'static str]| it.iter().map(|it| testing::key(it)).collect();
+            held.map(|it| queue::Output::Held(keys(it))).into()
         }
     };
     case(stream, &Queue { order }, (String::new(), plain), input, outputs)
@@ -460,7 +468,7 @@ pub(in crate::checker) fn removes_case(stream: &mut Stream, _: usize) -> Result<
             2 => set::Action::Contains(value),
             _ => set::Action::Read,
         };
-        set::Input { key: Key::new("s"), action }
+        set::Input { key: testing::key("s"), action }
     };
     // A bit for each element.
     let bits = |values: &[Value]| values.iter().fold(0, |bits, value| bits | 1 << value.0);
