@@ -61,10 +61,9 @@ fn kinds() -> Vec<TargetKind> {
     let locks = setting("lock-service", "", vec!["store".to_string()]);
     let spares = setting("spares", "", vec!["1".to_string(), "2".to_string()]);
     let writes = setting("writes", "", vec!["timed-statements".to_string()]);
-    vec![
-        kind("store", vec![profile, plant, writes, spares, locks], Some(names("switches"))),
-        kind("etcd", Vec::new(), None),
-    ]
+    let clocks = setting("clocks", "", vec!["libfaketime".to_string()]);
+    let settings = vec![profile, plant, writes, spares, locks, clocks];
+    vec![kind("store", settings, Some(names("switches"))), kind("etcd", Vec::new(), None)]
 }
 
 fn suites() -> PathBuf {

@@ -35,7 +35,7 @@ use crate::cluster::process::{Cause, ClusterError, Exit, Owner, Process, Process
 use crate::nemesis::{DataDirectory, Hands, Instrument, Program, Replacement, StoredByte};
 use crate::network::link::Link;
 use crate::network::{Dials, HalfOpen, Lane, LinkEvidence, Network, Shape, Stranger};
-use crate::target::clock::{ClockControl, ClockReading};
+use crate::target::clock::{self, ClockControl, ClockReading};
 use crate::target::disk::{DiskOrders, DiskReport};
 use crate::target::{
     Beside, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Wiring,
@@ -301,7 +301,7 @@ impl Cluster {
             owner: Owner::Node(node),
             program: self.program_of(node),
             args,
-            env: self.target.environment().into_iter().collect(),
+            env: self.environment(node)?,
             stdout: folder.join("stdout.log"),
             stderr: folder.join("stderr.log"),
             cwd: folder,
@@ -338,6 +338,19 @@ impl Cluster {
         Ok(self.target.clock_control(&file).unwrap_or_default())
     }
 
+    fn environment(&self, node: NodeId) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut environment: BTreeMap<_, _> = self.target.environment().into_iter().collect();
+        if self.instruments.contains(&Instrument::Clock) {
+            let file = absolute(&self.directory.clock(node))?;
+            environment.extend(self.target.clock_environment(&file));
+            // A preloaded library needs its file from the start; a node started again keeps its.
+            if !file.exists() {
+                self.tell_clock(node, |_| ())?;
+            }
+        }
+        Ok(environment)
+    }
+
     /// Makes a node's clocks wrong in another way.
     fn tell_clock(
         &self,
@@ -348,7 +361,8 @@ impl Cluster {
         let clock = clocks.entry(node).or_default();
         change(clock);
         let file = self.directory.clock(node);
-        clock.tell(&file).with_context(|| format!("cannot write {}", file.display()))
+        clock::tell(&file, &self.target.clock_words(clock))
+            .with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Waits until a node answers; `false` when its process ends instead.

@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod disk;
 mod etcd;
+mod faketime;
 mod http;
 mod lock_service;
 pub(crate) mod store;
@@ -25,7 +26,7 @@ use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{NodeId, Op, Outcome};
 use thiserror::Error;
 
-use self::clock::NodeClock;
+use self::clock::{ClockControl, NodeClock};
 use crate::suite::target::{TargetKind, TargetSpec};
 
 /// A target that cannot be used on this machine. The exit code is 4.
@@ -155,6 +156,23 @@ pub trait Target: Send + Sync {
     /// The arguments that give a node clocks which a file makes wrong; `None` when the target has no
     /// such clocks.
     fn clock_control(&self, _file: &Path) -> Option<Vec<String>> {
+        None
+    }
+
+    /// The environment variables that let a file make a node's wall clock wrong, for one that is
+    /// given no arguments for it; none by default.
+    fn clock_environment(&self, _file: &Path) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// How that file says how wrong the clocks are.
+    fn clock_words(&self, control: &ClockControl) -> String {
+        control.words()
+    }
+
+    /// Why, as it is set, it cannot be put under a fault of this kind and form that its kind of
+    /// target can be put under; `None` if it can.
+    fn refuses(&self, _kind: &str, _form: &str) -> Option<String> {
         None
     }
 

@@ -19,7 +19,8 @@ use splitbrain_workloads::operation::{
     Token, Transaction, Value, lock, queue,
 };
 
-use super::clock::NodeClock;
+use super::clock::{ClockControl, NodeClock};
+use super::faketime::{self, Faketime};
 use super::lock_service::LockService;
 use super::{
     Client, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Unusable, Wiring,
@@ -46,6 +47,10 @@ const LOCK_SERVICE: &str = "lock-service";
 /// Its one value so far: a store of our own.
 const BUILT_IN: &str = "store";
 
+/// The setting that says by what clocks are made wrong, and its one value beside the store's own.
+const CLOCKS: &str = "clocks";
+const LIBFAKETIME: &str = "libfaketime";
+
 /// Elections that a majority wins without an operator and without a service outside of it.
 const ELECTS_ALONE: [&str; 6] = ["raft", "paxos", "most-recent", "seniority", "bully", "ring"];
 
@@ -54,6 +59,7 @@ pub(super) struct Store {
     spec: TargetSpec,
     program: PathBuf,
     lock_service: Option<LockService>,
+    faketime: Option<Faketime>,
     promises_progress: bool,
     /// For status, past the proxies; not a logical client.
     sampler: reqwest::Client,
@@ -107,6 +113,13 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                     .to_string(),
             },
             Setting {
+                name: CLOCKS.to_string(),
+                default: String::new(),
+                values: vec![LIBFAKETIME.to_string()],
+                meaning: "wall clocks are made wrong by libfaketime instead of by the store itself"
+                    .to_string(),
+            },
+            Setting {
                 name: LOCK_SERVICE.to_string(),
                 default: String::new(),
                 values: vec![BUILT_IN.to_string()],
@@ -152,7 +165,11 @@ pub(super) fn open(spec: &TargetSpec) -> Result<Store, Unusable> {
     let asked = spec.settings.contains_key(LOCK_SERVICE);
     let lock_service = asked.then(|| LockService::new(program.clone()));
     let promises_progress = promises_progress(spec, &describe()?.profiles);
-    Ok(Store { spec: spec.clone(), program, lock_service, promises_progress, sampler })
+    let faketime = match spec.settings.get(CLOCKS) {
+        Some(_) => Some(Faketime::for_program(&program)?),
+        None => None,
+    };
+    Ok(Store { spec: spec.clone(), program, lock_service, faketime, promises_progress, sampler })
 }
 
 /// A majority is enough where it commits and elects by itself. A planted bug promises nothing.
@@ -291,7 +308,23 @@ impl Target for Store {
     }
 
     fn clock_control(&self, file: &Path) -> Option<Vec<String>> {
-        Some(vec!["--clock-control".to_string(), file.display().to_string()])
+        let own = || vec!["--clock-control".to_string(), file.display().to_string()];
+        self.faketime.is_none().then(own)
+    }
+
+    fn clock_environment(&self, file: &Path) -> Vec<(String, String)> {
+        self.faketime.as_ref().map_or_else(Vec::new, |faketime| faketime.environment(file))
+    }
+
+    fn clock_words(&self, control: &ClockControl) -> String {
+        match self.faketime {
+            Some(_) => faketime::words(control),
+            None => control.words(),
+        }
+    }
+
+    fn refuses(&self, kind: &str, form: &str) -> Option<String> {
+        self.faketime.as_ref().and_then(|_| faketime::refuses(kind, form))
     }
 
     async fn clock(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeClock> {
