@@ -5,6 +5,7 @@
 //! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
 
 mod freeze;
+mod hashes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -21,11 +22,11 @@ use tokio::sync::{RwLock, mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use freeze::Frozen;
+use hashes::Hashes;
 
 use super::directory::RunDirectory;
 use super::journal::Journal;
 use super::last_words::last_words;
-use super::series;
 use super::tolerance::Tolerance;
 use crate::cluster::ExitStatus;
 use crate::cluster::address::RunAddress;
@@ -685,35 +686,6 @@ impl Hands for Cluster {
 
     fn traffic(&self, link: Link) -> Option<LinkEvidence> {
         self.network.evidence(link).ok()
-    }
-}
-
-/// The hashes of programs that were looked at, by file.
-#[derive(Clone, Debug, Default)]
-struct Hashes {
-    known: Arc<Mutex<BTreeMap<FileIdentity, String>>>,
-}
-
-/// Device, inode, and seconds and nanoseconds of the last change.
-type FileIdentity = (u64, u64, i64, i64);
-
-impl Hashes {
-    /// The program of a process. Reads the file once, through the kernel's link to it, which leads
-    /// to the file that runs even if another one has its name by now.
-    fn program(&self, pid: u32) -> Option<Program> {
-        use std::os::unix::fs::MetadataExt;
-        let link = PathBuf::from(format!("/proc/{pid}/exe"));
-        let path = std::fs::read_link(&link).ok()?;
-        let file = std::fs::metadata(&link).ok()?;
-        let key = (file.dev(), file.ino(), file.ctime(), file.ctime_nsec());
-        // Held while it is read: whoever looks at the same file waits instead of reading it too.
-        let mut known = self.known.lock().expect("no holder of this lock panics");
-        let sha256 = match known.get(&key) {
-            Some(sha256) => sha256.clone(),
-            None => series::hash(&link).ok()?,
-        };
-        known.insert(key, sha256.clone());
-        Some(Program { path, sha256 })
     }
 }
 
