@@ -39,6 +39,7 @@ use crate::history::History;
 use crate::operation::{Capability, ClientId, Op, OpKind, Outcome};
 use crate::seed::Seed;
 use crate::verdict::{Anomaly, AnomalyKind, Judgement};
+use crate::watch::{self, Watch, Watcher};
 
 /// A workload and its parameters, as a suite writes them: `set`, or `register: { keys: 8 }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +214,11 @@ impl WorkloadSpec {
         checker::run_all(self.checkers(), history)
     }
 
+    /// Watches a history of this workload while it grows.
+    pub fn watcher(&self) -> Watcher {
+        watcher_of(self.name()).expect("every workload has a watch")
+    }
+
     /// The kinds of operation that clients of this workload make, final reads left out.
     pub fn kinds(&self) -> Vec<OpKind> {
         match self {
@@ -285,6 +291,23 @@ pub(crate) fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
         lock::NAME => Some(lock::CHECKERS),
         _ => None,
     }
+}
+
+/// Watches a history of the workload of this name while it grows; `None` if no workload has it.
+pub fn watcher_of(workload: &str) -> Option<Watcher> {
+    let watch: Box<dyn Watch> = match workload {
+        register::NAME => Box::new(watch::Registers::default()),
+        set::NAME => Box::new(watch::Set::default()),
+        append::NAME | idempotent_retry::NAME => Box::new(watch::Lists::default()),
+        counter::NAME => Box::new(watch::Counters::default()),
+        bank::NAME => Box::new(watch::Bank::default()),
+        unique_ids::NAME => Box::new(watch::UniqueIds::default()),
+        sessions::NAME => Box::new(watch::Sessions::default()),
+        queue::NAME => Box::new(watch::Queues::default()),
+        lock::NAME => Box::new(watch::Locks::default()),
+        _ => return None,
+    };
+    Some(Watcher::new(watch))
 }
 
 /// Every workload's name and one line of what its clients do, for `list`.
@@ -364,6 +387,7 @@ mod tests {
             assert_eq!(spec.name(), name);
             assert!(!spec.checkers().is_empty() && !spec.final_operations().is_empty());
             assert_eq!(checkers_of(name).map(<[Checker]>::len), Some(spec.checkers().len()));
+            assert_eq!(spec.watcher().sight(), watch::Sight::Whole);
         }
     }
 
