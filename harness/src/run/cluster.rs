@@ -4,6 +4,9 @@
 //! It joins what the others keep apart: the target's command lines, the reaper's processes and
 //! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
 
+mod freeze;
+mod hashes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,13 +18,15 @@ use futures_util::future::join_all;
 use splitbrain_reports::record::{Event, ProcessChange, Role};
 use splitbrain_workloads::operation::NodeId;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{RwLock, mpsc, watch};
 use tokio::task::JoinHandle;
+
+pub use freeze::Frozen;
+use hashes::Hashes;
 
 use super::directory::RunDirectory;
 use super::journal::Journal;
 use super::last_words::last_words;
-use super::series;
 use super::tolerance::Tolerance;
 use crate::cluster::ExitStatus;
 use crate::cluster::address::RunAddress;
@@ -80,6 +85,8 @@ pub struct Cluster {
     /// Every process that ended, as it is to be judged.
     ends: watch::Receiver<Vec<Exit>>,
     tolerance: Arc<Tolerance>,
+    /// Held for writing while nobody may start or continue a node, or touch its data.
+    stillness: RwLock<()>,
     /// How wrong the clocks of nodes are.
     clocks: Mutex<BTreeMap<NodeId, ClockControl>>,
     /// What the nodes are started with.
@@ -138,6 +145,7 @@ impl Cluster {
             companion: Mutex::default(),
             ends,
             tolerance,
+            stillness: RwLock::default(),
             clocks: Mutex::default(),
             instruments,
             watcher,
@@ -285,6 +293,7 @@ impl Cluster {
     }
 
     async fn start_node(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let folder = absolute(&self.directory.node(node))?;
         let mut args = self.target.arguments(node, &self.wiring, &folder.join("data"));
         args.extend(self.disk_layer(node)?);
@@ -491,6 +500,7 @@ impl Hands for Cluster {
     }
 
     async fn write_byte(&self, node: NodeId, place: &StoredByte, byte: u8) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let data = self.down(node)?;
         place
             .write(&data, byte)
@@ -525,6 +535,7 @@ impl Hands for Cluster {
     }
 
     async fn resume(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let process = self.running(node)?;
         process.resume().await?;
         self.changed(&process, ProcessChange::Continued);
@@ -532,6 +543,7 @@ impl Hands for Cluster {
     }
 
     async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let data = self.down(node)?;
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
     }
@@ -674,35 +686,6 @@ impl Hands for Cluster {
 
     fn traffic(&self, link: Link) -> Option<LinkEvidence> {
         self.network.evidence(link).ok()
-    }
-}
-
-/// The hashes of programs that were looked at, by file.
-#[derive(Clone, Debug, Default)]
-struct Hashes {
-    known: Arc<Mutex<BTreeMap<FileIdentity, String>>>,
-}
-
-/// Device, inode, and seconds and nanoseconds of the last change.
-type FileIdentity = (u64, u64, i64, i64);
-
-impl Hashes {
-    /// The program of a process. Reads the file once, through the kernel's link to it, which leads
-    /// to the file that runs even if another one has its name by now.
-    fn program(&self, pid: u32) -> Option<Program> {
-        use std::os::unix::fs::MetadataExt;
-        let link = PathBuf::from(format!("/proc/{pid}/exe"));
-        let path = std::fs::read_link(&link).ok()?;
-        let file = std::fs::metadata(&link).ok()?;
-        let key = (file.dev(), file.ino(), file.ctime(), file.ctime_nsec());
-        // Held while it is read: whoever looks at the same file waits instead of reading it too.
-        let mut known = self.known.lock().expect("no holder of this lock panics");
-        let sha256 = match known.get(&key) {
-            Some(sha256) => sha256.clone(),
-            None => series::hash(&link).ok()?,
-        };
-        known.insert(key, sha256.clone());
-        Some(Program { path, sha256 })
     }
 }
 

@@ -78,6 +78,7 @@ fn blank(plan: &PlannedRun, target: TargetRecord, directory: String) -> RunRecor
         coverage: Vec::new(),
         settled_after: None,
         recheck: None,
+        watch: None,
         directory,
     }
 }
@@ -131,7 +132,11 @@ fn judged(
         faults: &faults,
         history,
     };
-    let (result, why) = with_trouble(result::decide(&facts), verdict, &traces);
+    let decided = match traces.stopped() {
+        Some(stopped) => result::with_stop(result::decide(&facts), &facts, stopped),
+        None => result::decide(&facts),
+    };
+    let (result, why) = with_trouble(decided, verdict, &traces);
     let recheck = shown(&judgements, &plan.expect).map(|shown| {
         recheck(directory, history, shown).unwrap_or_else(|error| Recheck {
             file: String::new(),
@@ -161,6 +166,7 @@ fn judged(
         faults,
         settled_after: traces.settled_after,
         recheck,
+        watch: traces.watch,
         ..record
     }
 }

@@ -253,6 +253,14 @@ pub trait Client: Send {
     /// Carries out one operation and says how it ended. Never retries: every end that is not
     /// certain is [`Outcome::Info`].
     async fn call(&mut self, op: &Op) -> Outcome;
+
+    /// How far it has seen, in the target's own words, if it keeps count for session reads.
+    fn seen(&self) -> Option<String> {
+        None
+    }
+
+    /// It goes on for a client that has seen so much.
+    fn goes_on_from(&mut self, _seen: Option<String>) {}
 }
 
 /// Makes the two functions over all targets from one line per target: its module, which offers

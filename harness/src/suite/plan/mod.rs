@@ -23,6 +23,7 @@ use super::gates::Gates;
 use super::problem::nearest;
 use super::require::Requirement;
 use super::schedule::{Condition, Follow, Keep, Schedule};
+use super::stop::Stop;
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
 use super::{Defaults, FORMAT_VERSION, Run, Suite, limits};
@@ -61,6 +62,8 @@ pub struct PlannedRun {
     pub liveness: Option<Time>,
     /// What the faults must have hit.
     pub require: Vec<Requirement>,
+    /// When it ends.
+    pub stop: Stop,
     /// What the verdict must be.
     pub expect: Expectation,
     /// For a canary: the target of its control.
@@ -169,6 +172,8 @@ pub fn expand(
             gates: Gates::default(),
             liveness: None,
             require: Vec::new(),
+            // What a twin vouches for it vouches for the whole of the run.
+            stop: Stop::AtEnd,
             expect: Expectation::Pass,
             control: None,
             ..main.clone()
@@ -289,6 +294,7 @@ fn plan(
         gates: run.gates.clone(),
         liveness: run.liveness,
         require: run.require.clone(),
+        stop: run.stop,
         expect: run.expect.clone(),
         control: run.control.as_ref().map(|control| control.with_defaults(kinds)),
     }
@@ -402,6 +408,7 @@ impl PlannedRun {
                 gates: self.gates.clone(),
                 liveness: self.liveness,
                 require: self.require.clone(),
+                stop: self.stop,
                 expect: self.expect.clone(),
                 control: self.control.clone(),
             }],

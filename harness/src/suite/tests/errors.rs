@@ -239,6 +239,7 @@ fn a_mix_that_cannot_be_drawn_is_refused() {
 #[test]
 fn a_bound_on_waiting_that_no_run_can_reach_is_refused() {
     check("liveness_longer_than_the_load", &in_run("liveness: 10s"));
+    check("stop_for_what_is_only_known_at_the_end", &in_run("stop: { proven: lost-write }"));
     check("liveness_of_no_time", &in_run("liveness: 0s"));
 }
 

@@ -21,6 +21,7 @@ use crate::model::set::{self, Set};
 use crate::model::{Call, CallOf, Model};
 use crate::operation::{ClientId, Key, Value};
 use crate::seed::Stream;
+use crate::watch::tests::watched_by_turns;
 
 /// Enough to meet every shortcut often, in some seconds.
 const CASES: usize = 40_000;
@@ -33,6 +34,7 @@ fn register_calls(history: &History) -> (Vec<OperationId>, Vec<CallOf<Register>>
 /// Judges one random history of registers whose values repeat; gives whether it is impossible.
 pub(in crate::checker) fn repeats_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
     let history = random(stream, testing::Model::Repeats { keys: 1 + case % 2 });
+    watched_by_turns(&history, case)?;
     let is_possible = testing::is_possible(&history, true, case)?;
     let (ids, calls) = register_calls(&history);
     let text = || file(&history);
