@@ -33,6 +33,14 @@ pub(super) enum Plant {
     ForgetsOpen,
     /// A put that is still open excuses nothing.
     NoExcuse,
+    /// A state that comes again is held for whoever needs it.
+    HoldsForGood,
+    /// What avoids a state may miss one that came and went.
+    PassesUnmissed,
+    /// A never-answered call whose state nobody needs never takes effect.
+    NeverIdle,
+    /// A lock that was given back is held until its time is over.
+    ForgetsReleases,
     /// Sets are judged element by element, without their order.
     SetsUnordered,
     /// An element that is listed before it was added is let through.
@@ -42,7 +50,7 @@ pub(super) enum Plant {
 impl Plant {
     /// Every bug.
     #[cfg(test)]
-    pub(super) const ALL: [Plant; 16] = [
+    pub(super) const ALL: [Plant; 20] = [
         Plant::ReadsBeginEarly,
         Plant::LetsInside,
         Plant::LetsOverlap,
@@ -57,6 +65,10 @@ impl Plant {
         Plant::HappensAgain,
         Plant::ForgetsOpen,
         Plant::NoExcuse,
+        Plant::HoldsForGood,
+        Plant::PassesUnmissed,
+        Plant::NeverIdle,
+        Plant::ForgetsReleases,
         Plant::SetsUnordered,
         Plant::SetsForesee,
     ];
