@@ -8,6 +8,8 @@
 # rates are by the time that it was on a core.
 #
 #   memory    1 M and 10 M operations in memory, 5 to 50 clients, 0 to 5 % never answered: 15 M/s
+#   watch     1 M operations event by event through the watch of a run: at least 1 M/s, twenty times
+#             what the clients of a run have been seen to do
 #   file      1 M from JSON lines to the verdict: at most 1.5 times a bare typed parse of the file
 #   stream    100 M operations, none of which is kept: at most 8 GB
 #   porcupine a port of Porcupine to Rust (porcupine-rs) on the same small histories, for the ratio
@@ -40,6 +42,16 @@ done
 read -r _ rate verdict < <("$bench" memory --stale --rounds 1)
 printf 'memory %8s  %7s  %12s  %7s  %s   (one stale read)\n' 1000000 20 1 "$rate" "$verdict"
 [ "$verdict" = fail ] || { echo "MISSED: judged $verdict"; missed=1; }
+
+for cell in '5 0' '50 5'; do
+  read -r clients unanswered <<<"$cell"
+  read -r rate peak saw < <("$bench" watch --ops 1000000 --clients "$clients" --indeterminate "$unanswered")
+  echo "watch     1 M operations of $clients clients, $unanswered % unanswered: $rate M/s, peak $peak MB, saw $saw"
+  bar "$rate" '>=' 1 "the rate of the watch with $clients clients"
+  [ "$saw" = nothing ] || { echo "MISSED: saw a $saw"; missed=1; }
+done
+read -r rate peak saw < <("$bench" watch --stale --rounds 1)
+[ "$saw" = violation ] || { echo "MISSED: the watch saw nothing of a stale read"; missed=1; }
 
 read -r ours parse ratio < <("$bench" file --path "$out/history.jsonl")
 echo "file      1 M operations: to the verdict $ours ms, bare typed parse $parse ms, ratio $ratio"

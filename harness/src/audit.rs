@@ -116,8 +116,10 @@ fn nodes(coverage: &Coverage) -> AuditRecord {
     }
 }
 
-/// Every injected fault must have taken hold, and of each planned kind at least one: a kind that
-/// was only ever skipped was not tested.
+/// Every injected fault must have taken hold, and of each kind that the suite asks for at least
+/// one: a kind that was only ever skipped was not tested. What chance drew from a mix and could not
+/// begin is as if chance had not drawn it; it is named, and something must have taken hold all the
+/// same. Whoever wants a kind of a mix for certain says so with `require`.
 fn effects(faults: &[FaultRecord]) -> AuditRecord {
     let seen = |fault: &&FaultRecord| matches!(fault.effect, Effect::Seen(_));
     let without: Vec<String> = faults
@@ -125,9 +127,11 @@ fn effects(faults: &[FaultRecord]) -> AuditRecord {
         .filter(|fault| matches!(fault.effect, Effect::None(_)))
         .map(|fault| format!("#{} {}", fault.id.0, fault.kind))
         .collect();
-    let planned: BTreeSet<&str> = faults.iter().map(|fault| fault.kind.as_str()).collect();
+    let is_skipped = |fault: &FaultRecord| matches!(fault.effect, Effect::Skipped(_));
+    let asked = faults.iter().filter(|fault| !fault.drawn);
+    let asked: BTreeSet<&str> = asked.map(|fault| fault.kind.as_str()).collect();
     let bit: BTreeSet<&str> = faults.iter().filter(seen).map(|fault| fault.kind.as_str()).collect();
-    let skipped = faults.iter().filter(|f| matches!(f.effect, Effect::Skipped(_))).count();
+    let skipped = faults.iter().filter(|fault| is_skipped(fault)).count();
     let mut observed = format!("{} of {}", faults.iter().filter(seen).count(), faults.len());
     if skipped > 0 {
         observed.push_str(&format!(", {skipped} skipped"));
@@ -135,15 +139,24 @@ fn effects(faults: &[FaultRecord]) -> AuditRecord {
     if !without.is_empty() {
         observed.push_str(&format!("; no effect: {}", without.join(", ")));
     }
-    for kind in planned.difference(&bit) {
+    let mut missing = asked.difference(&bit).peekable();
+    let enough = without.is_empty() && missing.peek().is_none() && !bit.is_empty();
+    for kind in missing {
         observed.push_str(&format!("; no {kind} took effect"));
     }
-    AuditRecord {
-        name: "faults-took-effect".to_string(),
-        rule: "every injected one, and one of each kind".to_string(),
-        observed,
-        enough: without.is_empty() && planned == bit,
+    let never: Vec<String> = faults
+        .iter()
+        .filter(|fault| fault.drawn && is_skipped(fault) && !bit.contains(fault.kind.as_str()))
+        .map(|fault| format!("#{} {}", fault.id.0, fault.kind))
+        .collect();
+    if !never.is_empty() {
+        observed.push_str(&format!("; drawn, and never begun: {}", never.join(", ")));
     }
+    let rule = match faults.iter().all(|fault| fault.drawn) {
+        true => "every injected one, and at least one",
+        false => "every injected one, and one of each kind",
+    };
+    AuditRecord { name: "faults-took-effect".to_string(), rule: rule.to_string(), observed, enough }
 }
 
 /// While a fault is in force, somebody must run into it.
@@ -194,4 +207,69 @@ fn final_reads(history: &History) -> AuditRecord {
 
 fn listed(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use splitbrain_reports::record::{FaultId, OnLinks};
+
+    use super::*;
+
+    fn fault(id: u32, kind: &str, drawn: bool, effect: Effect) -> FaultRecord {
+        FaultRecord {
+            id: FaultId(id),
+            kind: kind.to_string(),
+            shape: String::new(),
+            form: String::new(),
+            victims: Vec::new(),
+            leaders: Vec::new(),
+            links: Vec::new(),
+            on_links: OnLinks::Cut,
+            drawn,
+            planned: None,
+            requested: None,
+            in_force: None,
+            heal_requested: None,
+            healed: None,
+            effect,
+            unavailable: None,
+            recovered_after: None,
+            lost_writes: None,
+        }
+    }
+
+    fn seen() -> Effect {
+        Effect::Seen("seen".to_string())
+    }
+
+    fn skipped() -> Effect {
+        Effect::Skipped("nobody leads, waited 5 s".to_string())
+    }
+
+    #[test]
+    fn a_kind_that_the_suite_asks_for_and_that_never_began_leaves_the_run_undecided() {
+        let faults = [fault(1, "pause", false, seen()), fault(2, "kill", false, skipped())];
+        let question = effects(&faults);
+        assert!(!question.enough);
+        assert_eq!(question.observed, "1 of 2, 1 skipped; no kill took effect");
+    }
+
+    #[test]
+    fn a_kind_that_chance_drew_and_that_never_began_is_named_and_not_missed() {
+        let faults = [fault(1, "pause", true, seen()), fault(2, "kill", true, skipped())];
+        let question = effects(&faults);
+        assert!(question.enough);
+        assert_eq!(question.observed, "1 of 2, 1 skipped; drawn, and never begun: #2 kill");
+        let nothing = effects(&[fault(1, "kill", true, skipped())]);
+        assert!(!nothing.enough, "a mix of which nothing began tested nothing");
+    }
+
+    #[test]
+    fn a_fault_that_was_drawn_and_injected_must_take_hold_like_any_other() {
+        let none = Effect::None("n1 is still process 4".to_string());
+        let faults = [fault(1, "pause", true, seen()), fault(2, "kill", true, none)];
+        let question = effects(&faults);
+        assert!(!question.enough);
+        assert_eq!(question.observed, "1 of 2; no effect: #2 kill");
+    }
 }

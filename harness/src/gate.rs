@@ -8,7 +8,7 @@
 use splitbrain_reports::measure::RunMeasures;
 use splitbrain_reports::measure::latency::Latencies;
 use splitbrain_reports::measure::recovery::{Recovery, Service};
-use splitbrain_reports::record::{GateOutcome, GateRecord};
+use splitbrain_reports::record::{GateOutcome, GateRecord, StopRecord};
 use splitbrain_reports::units;
 use splitbrain_workloads::history::{History, Micros};
 use splitbrain_workloads::verdict::{Judgement, Verdict};
@@ -31,7 +31,16 @@ pub struct Observed<'a> {
 /// Evaluates every gate: those that every run has, then the suite's own.
 pub fn evaluate(gates: &Gates, observed: &Observed<'_>) -> Vec<GateRecord> {
     let mut records = vec![crashes(observed.traces), settled(observed.traces)];
-    records.extend(gates.iter().map(|gate| of_measure(gate, observed)));
+    records.extend(gates.iter().map(|gate| match observed.traces.stopped() {
+        // What was measured on a part of a run says nothing of the whole.
+        Some(stopped) => GateRecord {
+            name: gate.metric.to_string(),
+            rule: gate.to_string(),
+            observed: stopped_at(stopped),
+            outcome: GateOutcome::NotEvaluated,
+        },
+        None => of_measure(gate, observed),
+    }));
     records
 }
 
@@ -64,6 +73,11 @@ fn settled(traces: &Traces) -> GateRecord {
             None => GateOutcome::NotEvaluated,
         },
     }
+}
+
+/// Why nothing was measured.
+pub(crate) fn stopped_at(stopped: &StopRecord) -> String {
+    format!("the run was stopped at {}", units::moment(stopped.at))
 }
 
 /// What a metric came to.

@@ -11,6 +11,7 @@ use splitbrain_reports::units;
 use splitbrain_workloads::history::{History, Micros};
 use splitbrain_workloads::operation::NodeId;
 
+use crate::gate;
 use crate::run::{SETTLE_BOUND, Traces};
 use crate::suite::units::Time;
 
@@ -40,6 +41,12 @@ pub fn judge(life: &Life<'_>) -> Option<GateRecord> {
         None => return None,
     };
     let bound = Micros(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX));
+    if let Some(stopped) = life.traces.stopped() {
+        let rule = format!("a live majority serves <= {}", units::duration(bound));
+        let (name, observed) = ("progress".to_string(), gate::stopped_at(stopped));
+        let record = GateRecord { name, rule, observed, outcome: GateOutcome::NotEvaluated };
+        return life.asked.map(|_| record);
+    }
     let (from, to) = life.traces.load.unwrap_or_default();
     let load = Window { from, to };
     let demanded = progress::demanded(life.nodes, load, &life.traces.events, life.faults);

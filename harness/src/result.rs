@@ -6,8 +6,9 @@
 
 use splitbrain_reports::record::{
     AuditRecord, Effect, Expectation, FaultRecord, GateOutcome, GateRecord, Part, RunRecord,
-    RunResult,
+    RunResult, StopRecord,
 };
+use splitbrain_reports::units;
 use splitbrain_workloads::history::{History, Micros};
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
 
@@ -99,6 +100,31 @@ fn fail_without_faults(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
         }
         Verdict::Unknown => (RunResult::Undecided, unknown(facts.judgements)),
         Verdict::Pass => (RunResult::NotMet, format!("stayed green: no {kind}")),
+    }
+}
+
+/// What a run that was stopped early comes to: what stopped it must be in the whole history as well, by
+/// the name by which it was expected.
+pub fn with_stop(decided: Decision, facts: &Facts<'_>, stopped: &StopRecord) -> Decision {
+    let at = units::moment(stopped.at);
+    if facts.verdict != Verdict::Fail {
+        let why = format!(
+            "stopped at {at} for {}, which the checkers do not find in the whole history",
+            stopped.kind
+        );
+        return match facts.verdict {
+            Verdict::Pass => (RunResult::HarnessBug, why),
+            _ => (RunResult::Undecided, why),
+        };
+    }
+    match facts.expectation.anomaly() {
+        // More operations may give a violation another name, and no run has been to its end.
+        Some(kind) if count(facts.judgements, kind) == 0 => {
+            let found = found(facts.judgements);
+            let why = format!("stopped at {at} for {}; in the end found {found}", stopped.kind);
+            (RunResult::Undecided, why)
+        }
+        _ => (decided.0, format!("{}; stopped early at {at}", decided.1)),
     }
 }
 
@@ -302,6 +328,7 @@ mod tests {
             leaders: Vec::new(),
             links: Vec::new(),
             on_links: OnLinks::Cut,
+            drawn: false,
             planned: None,
             requested: Some(Micros(2_000_000)),
             in_force: Some(Micros(2_000_000)),
@@ -347,8 +374,12 @@ mod tests {
     }
 
     fn decided(case: Case) -> RunResult {
+        with_facts(case, |facts| decide(facts).0)
+    }
+
+    fn with_facts<T>(case: Case, ask: impl FnOnce(&Facts<'_>) -> T) -> T {
         let verdict = case.judgement.verdict;
-        decide(&Facts {
+        ask(&Facts {
             expectation: &case.expectation,
             verdict,
             judgements: &[case.judgement],
@@ -357,7 +388,6 @@ mod tests {
             faults: &[fault(case.effect)],
             history: &history(),
         })
-        .0
     }
 
     fn unseen() -> Effect {
@@ -430,6 +460,27 @@ mod tests {
         let mut stale = lost(1);
         stale.found = [(AnomalyKind::StaleRead, 1)].into();
         assert_eq!(decided(canary(stale)), RunResult::NotMet, "another anomaly is no success");
+    }
+
+    #[test]
+    fn a_run_that_was_stopped_never_passes_and_is_decided_by_what_stopped_it_alone() {
+        let kind = AnomalyKind::StaleRead;
+        let at = Micros(2_500_000);
+        let (frozen, cluster) = (Vec::new(), String::new());
+        let stopped = StopRecord { at, kind, frozen, cluster, not_frozen: None };
+        let decided = |case| with_facts(case, |facts| with_stop(decide(facts), facts, &stopped));
+        let of = |case| decided(case).0;
+        assert_eq!(of(good()), RunResult::HarnessBug, "the checkers contradict themselves");
+        let unknown = Judgement::unknown("lost-write", "cut off");
+        assert_eq!(of(Case { judgement: unknown.clone(), ..good() }), RunResult::Undecided);
+        assert_eq!(of(canary(unknown)), RunResult::Undecided);
+        let (result, why) = decided(Case { judgement: lost(1), ..good() });
+        assert_eq!(result, RunResult::NotMet);
+        assert_eq!(why, "1 lost-write; stopped early at 2.500 s");
+        assert_eq!(of(canary(lost(1))), RunResult::Met);
+        let mut renamed = lost(1);
+        renamed.found = [(AnomalyKind::FlipFlop, 1)].into();
+        assert_eq!(of(canary(renamed)), RunResult::Undecided, "the whole run might have met it");
     }
 
     #[test]

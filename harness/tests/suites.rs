@@ -24,6 +24,8 @@ fn kind(name: &str, settings: Vec<Setting>, switches: Option<Vec<String>>) -> Ta
     let mut capabilities = BOTH.to_vec();
     if name == "store" {
         capabilities.extend([
+            Capability::SessionRead,
+            Capability::BoundedRead,
             Capability::Increment,
             Capability::ListAppend,
             Capability::IdempotencyKey,
@@ -61,10 +63,10 @@ fn kinds() -> Vec<TargetKind> {
     let locks = setting("lock-service", "", vec!["store".to_string()]);
     let spares = setting("spares", "", vec!["1".to_string(), "2".to_string()]);
     let writes = setting("writes", "", vec!["timed-statements".to_string()]);
-    vec![
-        kind("store", vec![profile, plant, writes, spares, locks], Some(names("switches"))),
-        kind("etcd", Vec::new(), None),
-    ]
+    let weak = setting("weak-reads", "", vec!["as-local".to_string()]);
+    let clocks = setting("clocks", "", vec!["libfaketime".to_string()]);
+    let settings = vec![profile, plant, writes, weak, spares, locks, clocks];
+    vec![kind("store", settings, Some(names("switches"))), kind("etcd", Vec::new(), None)]
 }
 
 fn suites() -> PathBuf {

@@ -32,7 +32,7 @@ use crate::disk::Disk;
 use crate::fnv::fnv1a;
 use crate::lock_service::{Kind, LockService};
 use crate::log::{self, Identity, Options, Record, Writer};
-use crate::peer::{Directions, Hello, Introductions, Links, Peer, listen};
+use crate::peer::{Directions, Hello, Introductions, Links, Peer, Pulses, listen};
 use crate::protocol::{
     Core, Effect, Input, LockAsk, NodeId, Note, Outcome, Remembered, Report, RequestId, Saved,
     Token,
@@ -97,7 +97,15 @@ async fn serve_locally(config: NodeConfig) -> Result<()> {
     let inbox = node.inbox.clone();
     let introductions = Arc::clone(&shared.introductions);
     let cluster = cluster_number(&config.cluster);
-    tokio::task::spawn_local(listen(peer_listener, cluster, config.id, inbox, introductions));
+    let pulses = node.pulses.clone();
+    tokio::task::spawn_local(listen(
+        peer_listener,
+        cluster,
+        config.id,
+        inbox,
+        introductions,
+        pulses,
+    ));
     let api = axum::serve(NoDelay(api_listener), api::router(shared));
     info!(
         "{} serves clients at {} with profile {}",
@@ -150,6 +158,7 @@ struct Node {
     snapshots: SnapshotFile,
     archive: Archive,
     links: Links,
+    pulses: Pulses,
     lock_service: Option<Rc<LockService>>,
     shared: Arc<Shared>,
     /// Clients that wait, by the number the core knows them by.
@@ -187,7 +196,8 @@ impl Node {
         let clock = Arc::new(Clock::start(config.clock_control.as_deref())?);
         let (inbox, inputs) = mpsc::channel(INBOX);
         let introductions = Arc::<Introductions>::default();
-        let links = links(config, cluster, &introductions, &inbox);
+        let pulses = Pulses::default();
+        let links = links(config, cluster, (&introductions, &pulses), &inbox);
         let founders = config.peers.iter().map(|peer| peer.node);
         let founders = (!config.join).then(|| founders.collect::<Vec<NodeId>>());
         let settings = config.settings.clone();
@@ -225,6 +235,7 @@ impl Node {
             snapshots,
             archive,
             links,
+            pulses,
             lock_service: open_lock_service(config)?,
             shared: Arc::clone(&shared),
             clients: FxHashMap::default(),
@@ -433,6 +444,17 @@ fn open_log(config: &NodeConfig, disk: &Disk, identity: Identity, saved: Saved) 
     if recovered.torn_bytes > 0 {
         warn!("the log had a torn tail of {} bytes, which was cut", recovered.torn_bytes);
     }
+    for path in &recovered.loose {
+        warn!(
+            "the log had a hole in what was never synced (fsync={:?}): it was cut there, and what \
+             stood behind the hole is kept in {}",
+            config.settings.fsync,
+            path.display()
+        );
+    }
+    // A snapshot is synced always, the log not: one that the log has lost what leads to stands by
+    // itself, and the log begins anew behind it.
+    let saved = Saved { received: saved.received || fsync != log::Fsync::Always, ..saved };
     let notes: Result<Vec<Note>, _> = recovered
         .records
         .iter()
@@ -456,7 +478,7 @@ fn open_log(config: &NodeConfig, disk: &Disk, identity: Identity, saved: Saved) 
 fn links(
     config: &NodeConfig,
     cluster: u64,
-    introductions: &Arc<Introductions>,
+    (introductions, pulses): (&Arc<Introductions>, &Pulses),
     inbox: &mpsc::Sender<Input>,
 ) -> Links {
     let hello = Hello::of(cluster, config.id, config.client_advertise, config.peer_advertise);
@@ -466,7 +488,7 @@ fn links(
         peers: by_node(&config.peers),
         introductions: Arc::clone(introductions),
     };
-    Links::new(hello, directions, inbox.clone())
+    Links::new(hello, directions, inbox.clone(), pulses.clone())
 }
 
 /// A core at the beginning of a life: of a cluster with these others, or of one that it joins.

@@ -5,7 +5,8 @@
 //!
 //! Read in this order: [`operation`] (the closed vocabulary), [`history`] (operations in one
 //! order, and their file format), [`verdict`] (what a checker may say), [`checker`] (how it finds
-//! out), [`workload`] (a generator and its checkers under one name).
+//! out), [`workload`] (a generator and its checkers under one name), [`watch`] (what is certain while
+//! a history still grows).
 //!
 //! A history is read from bytes or made of [`history::Operation`]s, and judged without further ado:
 //!
@@ -46,5 +47,6 @@ pub mod operation;
 pub mod recording;
 pub mod seed;
 pub mod verdict;
+pub mod watch;
 pub mod witness;
 pub mod workload;

@@ -117,6 +117,12 @@ pub enum Consistency {
     Linearizable,
     /// Whatever the asked node itself holds. Only the agreement checker uses these.
     Local,
+    /// What the asked node holds, if that is not older than all that this client has written and
+    /// read before. Judged by what a session may expect.
+    Session,
+    /// What the asked node holds, if it is at most so many milliseconds old. Judged as a read that
+    /// may have begun so much earlier.
+    Bounded(u32),
 }
 
 /// What a client asks of a store.
@@ -595,6 +601,10 @@ pub enum Capability {
     AtomicList,
     /// [`Consistency::Local`] reads at a node of the client's choice.
     LocalRead,
+    /// [`Consistency::Session`] reads.
+    SessionRead,
+    /// [`Consistency::Bounded`] reads.
+    BoundedRead,
     /// [`Op::Increment`] that answers with the sum.
     Increment,
     /// [`Op::Append`] and [`Op::ReadList`].
@@ -616,6 +626,8 @@ impl fmt::Display for Capability {
             Capability::Delete => "delete",
             Capability::AtomicList => "atomic-list",
             Capability::LocalRead => "local-read",
+            Capability::SessionRead => "session-read",
+            Capability::BoundedRead => "bounded-read",
             Capability::Increment => "increment",
             Capability::ListAppend => "list-append",
             Capability::Transaction => "transaction",

@@ -33,6 +33,7 @@ use crate::run::series::{Series, Targets};
 use crate::suite::gates::Gates;
 use crate::suite::limits;
 use crate::suite::plan::PlannedRun;
+use crate::suite::stop;
 use crate::suite::target::TargetKind;
 use crate::suite::units::Time;
 use crate::{suite, target};
@@ -126,6 +127,8 @@ fn base(planned: PlannedRun, args: &ExploreArgs) -> PlannedRun {
         gates: Gates::default(),
         liveness: None,
         require: Vec::new(),
+        // The search ends with it, and its plan is made smaller next.
+        stop: stop::Stop::OnViolation,
         expect: Expectation::Pass,
         control: None,
         ..planned

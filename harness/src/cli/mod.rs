@@ -163,6 +163,10 @@ struct RunArgs {
     /// Keep the nodes' data of every run, not only of those that did not meet their expectation
     #[arg(long, help_heading = "Run")]
     keep_data: bool,
+    /// End each run that says no other `stop` as soon as a violation decides it, with the nodes' data
+    /// as it is then; gates are not judged
+    #[arg(long, help_heading = "Run")]
+    stop_on_violation: bool,
     /// No progress on stderr
     #[arg(short, long, help_heading = "Output")]
     quiet: bool,

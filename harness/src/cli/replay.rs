@@ -8,21 +8,18 @@ use splitbrain_reports::record::RunRecord;
 use splitbrain_reports::text::{Replay, ReplayedFault, Style, replay as section};
 
 use super::{Ended, Failure, ReplayArgs, clusters, print, report, run, style};
-use crate::recorded::{self, ByName, Recorded, Unopened};
+use crate::recorded::{self, Again, Recorded, Unopened};
 use crate::result::ExitCode;
 use crate::run::directory::SuiteDirectory;
 use crate::run::series::{Progress, Series, Targets};
+use crate::suite::plan::Start;
 use crate::target;
 
 pub(super) fn main(args: &ReplayArgs) -> Ended {
     let recorded = recorded::open(&args.path, args.only.as_deref(), &target::kinds()?)?;
     let again = match args.by_name {
         true => recorded::by_name(&recorded.plan, &recorded.faults),
-        false => ByName {
-            plan: recorded.plan.clone(),
-            were: recorded.plan.faults.iter().map(|fault| fault.id).collect(),
-            notes: Vec::new(),
-        },
+        false => recorded::by_role(&recorded.plan, &recorded.faults),
     };
     if args.by_name && again.plan.faults.is_empty() && !recorded.plan.faults.is_empty() {
         let text = format!(
@@ -79,7 +76,7 @@ pub(super) fn main(args: &ReplayArgs) -> Ended {
 /// What became of each fault then and now.
 fn compared(
     recorded: &Recorded,
-    again: &ByName,
+    again: &Again,
     directory: &SuiteDirectory,
     now: &RunRecord,
 ) -> Vec<ReplayedFault> {
@@ -89,6 +86,7 @@ fn compared(
     let fault = faults.map(|(fault, was)| ReplayedFault {
         id: fault.id,
         kind: fault.fault.kind().to_string(),
+        on_condition: matches!(fault.start, Start::When { .. }),
         then: recorded.faults.get(was).cloned().unwrap_or_default(),
         now: lived.get(&fault.id).cloned().unwrap_or_default(),
     });

@@ -16,12 +16,18 @@ use crate::run::directory::SuiteDirectory;
 use crate::run::examine::read_history;
 use crate::run::series::{Progress, Series, Targets, numbered};
 use crate::suite::plan::PlannedRun;
+use crate::suite::stop::Stop;
 use crate::target;
 
 pub(super) fn main(args: &ReproArgs) -> Ended {
     let recorded = recorded::open(&args.path, args.only.as_deref(), &target::kinds()?)?;
     let symptom = recorded.record.as_ref().map_or(Symptom::Anything, Symptom::of);
-    let runs = numbered(&recorded.plan, args.runs, args.fresh);
+    let mut plan = recorded.plan.clone();
+    if let Symptom::Anomaly(kind) = symptom {
+        // A run shows it or does not; what comes after the proof changes neither.
+        plan.stop = Stop::once_proven(kind);
+    }
+    let runs = numbered(&plan, args.runs, args.fresh);
     let targets = Targets::open(&runs)?;
     let now = chrono::Local::now();
     let name = format!("{}-repro", recorded.plan.name);

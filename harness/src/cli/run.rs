@@ -25,6 +25,7 @@ use crate::run::series::{Progress, Series, Targets};
 use crate::run::stale;
 use crate::suite::Suite;
 use crate::suite::plan::PlannedRun;
+use crate::suite::stop::Stop;
 use crate::suite::target::TargetKind;
 use crate::target;
 
@@ -34,7 +35,11 @@ pub(super) fn main(args: RunArgs) -> Ended {
     let mut prepared = Vec::new();
     for suite in sources::suites(&args.suites)? {
         let seed = plan::seed(args.seed, &suite);
-        let suite = selected(&args, suite, &kinds)?;
+        let mut suite = selected(&args, suite, &kinds)?;
+        if args.stop_on_violation {
+            let runs = suite.runs.iter_mut().filter(|run| run.stop == Stop::AtEnd);
+            runs.for_each(|run| run.stop = Stop::OnViolation);
+        }
         let runs = plan::expand(&suite, &kinds, seed, None)?;
         let targets = Targets::open(&runs)?;
         prepared.push(Prepared { suite: suite.suite, seed, runs, targets });
@@ -217,6 +222,12 @@ impl Progress for Lines {
                 let style = &self.style;
                 let (at, id) = (event.us, *fault);
                 say(&text::progress::fault(at, id, kind, hit, step, operations_ok, style));
+            }
+            Event::ViolationFound { kind, what, .. } => {
+                say(&text::progress::violation(event.us, *kind, what, &self.style));
+            }
+            Event::Frozen { nodes } => {
+                say(&text::progress::frozen(event.us, nodes, &self.style));
             }
             Event::Process { .. }
             | Event::Role { .. }

@@ -28,6 +28,7 @@ use crate::shrink::{Candidate, Search, Trial, smaller};
 use crate::suite;
 use crate::suite::gates::Gates;
 use crate::suite::plan::PlannedRun;
+use crate::suite::stop::Stop as RunStop;
 use crate::suite::target::TargetKind;
 use crate::target;
 
@@ -100,11 +101,15 @@ fn symptom(recorded: &Recorded) -> Result<Symptom, Failure> {
 }
 
 /// The plan without what has nothing to do with its failure: an anomaly needs no gates, and no
-/// failure is one of coverage, which a plan with fewer faults could not reach.
+/// failure is one of coverage, which a plan with fewer faults could not reach. What comes after the
+/// proof of an anomaly has nothing to do with it either.
 fn stripped(plan: &PlannedRun, symptom: &Symptom) -> PlannedRun {
     let plan = PlannedRun { require: Vec::new(), ..plan.clone() };
     match symptom {
-        Symptom::Anomaly(_) => PlannedRun { gates: Gates::default(), liveness: None, ..plan },
+        Symptom::Anomaly(kind) => {
+            let stop = RunStop::once_proven(*kind);
+            PlannedRun { gates: Gates::default(), liveness: None, stop, ..plan }
+        }
         Symptom::Gate(_) | Symptom::Anything => plan,
     }
 }

@@ -28,6 +28,7 @@ use nix::unistd::{Pid, setsid};
 
 use super::census::Census;
 use super::launch;
+use super::leftovers;
 use super::message::{ExitStatus, LINE_LIMIT, ProcessSpec, Report, Request};
 
 /// The hidden subcommand.
@@ -242,6 +243,7 @@ impl Owner {
             _ => return Ok(()),
         };
         child.exited = true;
+        leftovers::remove(pid);
         let by_kill = child.killed && exit == ExitStatus::Signal(Signal::SIGKILL as i32);
         let asked = by_kill || child.terminated;
         self.report(&Report::Exited { pid, status: exit, asked })
@@ -265,7 +267,12 @@ impl Owner {
                 match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
                     Ok(WaitStatus::StillAlive) => break,
                     Err(Errno::ECHILD) => return,
-                    Ok(_) | Err(_) => {}
+                    Ok(status) => {
+                        if let Some(pid) = status.pid() {
+                            leftovers::remove(pid.as_raw() as u32);
+                        }
+                    }
+                    Err(_) => {}
                 }
             }
             // Death takes a moment; spinning would take the processor from the dying.

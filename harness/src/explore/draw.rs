@@ -66,8 +66,17 @@ pub(super) fn changed(
     faults
 }
 
-/// Faults by the time from which they may begin, numbered.
-pub(super) fn in_order(mut faults: Vec<PlannedFault>) -> Vec<PlannedFault> {
+/// Faults by the time from which they may begin, numbered, none of them too short for its turns.
+pub(super) fn in_order(base: &PlannedRun, mut faults: Vec<PlannedFault>) -> Vec<PlannedFault> {
+    for fault in &mut faults {
+        let shortest = fault.fault.shortest(base.target.nodes).min(room(base));
+        let (End::After(lasts) | End::Until { at_most: lasts, .. }) = &mut fault.end;
+        if *lasts < shortest {
+            *lasts = shortest;
+            let at = u64::from(fault.start.earliest().as_millis());
+            fault.start = Start::At(fitting(base, at, &fault.end));
+        }
+    }
     faults.sort_by_key(|fault| fault.start.earliest());
     for (number, fault) in (1..).zip(&mut faults) {
         fault.id = FaultId(number);
@@ -87,7 +96,10 @@ fn fault(base: &PlannedRun, palette: &[AnyFault], rng: &mut Stream) -> PlannedFa
         false => End::After(lasts),
     };
     let start = Start::At(fitting(base, rng.random_range(0..=u64::from(u32::MAX)), &end));
-    PlannedFault { id: FaultId(0), fault, start, end, before: None, keep: None, follow: None }
+    // What is drawn may come too late or find its node taken; nothing is missing then.
+    let (before, keep, follow, otherwise) = (None, None, None, None);
+    let drawn = true;
+    PlannedFault { id: FaultId(0), fault, start, end, before, keep, follow, otherwise, drawn }
 }
 
 fn one_of(base: &PlannedRun, palette: &[AnyFault], rng: &mut Stream) -> AnyFault {

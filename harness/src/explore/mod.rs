@@ -84,7 +84,7 @@ impl Search {
         } else {
             draw::fresh(&self.base, &self.palette, &mut rng)
         };
-        PlannedRun { name, seed, faults: draw::in_order(faults), ..self.base.clone() }
+        PlannedRun { name, seed, faults: draw::in_order(&self.base, faults), ..self.base.clone() }
     }
 
     /// Learns which states a plan has led to; those that were new, in order.

@@ -1,9 +1,11 @@
 //! Carries out the faults of a plan: waits for their time or condition, injects, proves the
 //! effect, heals.
 //!
-//! Every fault has a task of its own, so that a heal waits for nobody. When the load is over,
-//! faults that have not begun are skipped and those in force are healed at once. What a fault
-//! *is*, how it is done, undone and seen, stands in its own file.
+//! Every fault has a task of its own, so that a heal waits for nobody. Those of one moment begin in
+//! the order of the plan; where the plan keeps its order, as a replay does, no fault begins before
+//! one of an earlier moment has begun or was skipped. When the load is over, faults that have not
+//! begun are skipped and those in force are healed at once. What a fault *is*, how it is done,
+//! undone and seen, stands in its own file.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -16,13 +18,12 @@ use splitbrain_workloads::seed::Stream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::selector::minority;
-use super::{Action, Hands, InForce, Lane, ROLE_WAIT_AT_MOST, View};
+use super::{Action, Hands, InForce, Lane, Skip, View, WAIT_AT_MOST};
 use crate::run::journal::Journal;
 use crate::run::recorder::{Clock, Recorder};
 use crate::run::roles::{self, Picture};
 use crate::suite::plan::{End, PlannedFault, PlannedRun, Start};
-use crate::suite::schedule::{Condition, Follow, Keep};
+use crate::suite::schedule::{Condition, Follow};
 
 /// Time between two looks at a condition that counts acknowledged writes. Roles are waited for
 /// without polling; counters have no bell.
@@ -52,14 +53,27 @@ impl Injector {
     /// Begins to carry out a plan; its times count from now.
     pub fn start(self, plan: &PlannedRun) -> Injection {
         let (over, is_over) = watch::channel(false);
-        let shared =
-            Arc::new(Shared { began: self.clock.now(), faulted: Mutex::default(), injector: self });
+        let shared = Arc::new(Shared {
+            began: self.clock.now(),
+            faulted: Mutex::default(),
+            in_order: plan.in_order,
+            injector: self,
+        });
         let mut tasks = JoinSet::new();
+        let mut turn = None;
         for fault in plan.faults.iter().cloned() {
-            let rng = plan.injection(fault.id);
-            let shared = shared.clone();
-            let task = Task { shared, over: is_over.clone(), fault, rng, reserved: Vec::new() };
-            tasks.spawn(task.run());
+            let (after, turn) = match fault.start {
+                Start::At(_) => {
+                    let (taken, is_taken) = watch::channel(false);
+                    (turn.replace(is_taken), taken)
+                }
+                // Nobody can say when a condition will hold, so nobody waits for its fault.
+                Start::When { .. } => (None, watch::Sender::new(false)),
+            };
+            let (rng, shared) = (plan.injection(fault.id), shared.clone());
+            let reserved = Vec::new();
+            let over = is_over.clone();
+            tasks.spawn(Task { shared, over, fault, rng, reserved, after, turn }.run());
         }
         Injection { tasks, over }
     }
@@ -94,6 +108,7 @@ struct Shared {
     injector: Injector,
     began: Micros,
     faulted: Mutex<BTreeSet<(Lane, NodeId)>>,
+    in_order: bool,
 }
 
 impl Shared {
@@ -150,6 +165,11 @@ struct Task {
     rng: Stream,
     /// The nodes that no other fault may hit at present.
     reserved: Vec<NodeId>,
+    /// Becomes true when the fault before this one in the plan lets others begin; gone when that
+    /// one is over.
+    after: Option<watch::Receiver<bool>>,
+    /// The same for the fault behind this one.
+    turn: watch::Sender<bool>,
 }
 
 /// When a fault came into force, and how many writes had been acknowledged by then.
@@ -197,6 +217,7 @@ impl Task {
             leaders: Vec::new(),
             links: Vec::new(),
             on_links: fault.on_links(),
+            drawn: self.fault.drawn,
             planned: match start {
                 Start::At(at) => Some(micros(at.duration())),
                 Start::When { .. } => None,
@@ -218,7 +239,10 @@ impl Task {
 
     async fn wait_and_resolve(&mut self) -> Result<Box<dyn Action>, Skipped> {
         match self.fault.start.clone() {
-            Start::At(at) => self.sleep_until(at.duration()).await?,
+            Start::At(at) => {
+                self.sleep_until(at.duration()).await?;
+                self.await_turn().await?;
+            }
             Start::When { condition, from, at_most } => {
                 self.sleep_until(from.duration()).await?;
                 let baseline = Baseline { all: 0, by_victims: 0 };
@@ -231,9 +255,22 @@ impl Task {
         self.resolve().await
     }
 
-    /// Finds the victims and reserves them; waits, bounded, for a role that nobody plays.
+    /// Waits until the fault before this one lets it begin. That one waits with a bound.
+    async fn await_turn(&mut self) -> Result<(), Skipped> {
+        let Some(mut after) = self.after.take() else { return Ok(()) };
+        tokio::select! {
+            // An error is the end of that fault's task.
+            _ = after.wait_for(|taken| *taken) => Ok(()),
+            _ = self.over.wait_for(|over| *over) => Err(load_over()),
+        }
+    }
+
+    /// Finds the victims and reserves them; waits, bounded, for a role that nobody plays and for
+    /// nodes that are under another fault. Where a stand-in is named, it is hit instead.
     async fn resolve(&mut self) -> Result<Box<dyn Action>, Skipped> {
-        let deadline = tokio::time::Instant::now() + ROLE_WAIT_AT_MOST;
+        let began = tokio::time::Instant::now();
+        let deadline = began + WAIT_AT_MOST;
+        let mut waited_for = None;
         loop {
             if let Some((before, limit)) = self.fault.before.zip(self.limit())
                 && tokio::time::Instant::now() >= limit
@@ -241,13 +278,16 @@ impl Task {
                 return Err(Skipped(format!("it had not begun before {before}")));
             }
             let view = self.shared.view(self.lane());
-            let reason = match self.fault.fault.resolve(&view, &mut self.rng) {
-                Ok(action) if self.fault.keep.is_some_and(|keep| !keeps(keep, &view, &*action)) => {
-                    let under = view.faulted.len();
-                    return Err(Skipped(format!("with {under} under faults no majority is left")));
+            let reason = match self.resolved(&view) {
+                Ok(action) if self.fault.keep.is_some_and(|keep| !keep.leaves(&view, &*action)) => {
+                    format!("with {} under faults no majority is left", view.faulted.len())
                 }
                 Ok(action) if self.shared.reserve(self.lane(), action.reserves()) => {
                     self.reserved = action.reserves().to_vec();
+                    if let Some(reason) = waited_for {
+                        let waited = began.elapsed().as_millis();
+                        self.note(format!("waited {waited} ms: {reason}"));
+                    }
                     return Ok(action);
                 }
                 // Another fault was faster; the next look sees it.
@@ -256,15 +296,30 @@ impl Task {
                 Err(skip) => return Err(Skipped(skip.reason)),
             };
             if tokio::time::Instant::now() >= deadline {
-                let bound = ROLE_WAIT_AT_MOST.as_secs();
+                let bound = WAIT_AT_MOST.as_secs();
                 return Err(Skipped(format!("{reason}, waited {bound} s")));
             }
+            if !self.shared.in_order {
+                self.turn.send_replace(true);
+            }
+            waited_for.get_or_insert(reason);
             let mut picture = self.shared.injector.picture.clone();
             tokio::select! {
                 _ = picture.changed() => {}
                 () = tokio::time::sleep(LOOK) => {}
                 _ = self.over.wait_for(|over| *over) => return Err(load_over()),
             }
+        }
+    }
+
+    /// What is to be done as the cluster stands; by a stand-in, if one is named, instead of waiting.
+    fn resolved(&mut self, view: &View) -> Result<Box<dyn Action>, Skip> {
+        match (self.fault.fault.resolve(view, &mut self.rng), self.fault.otherwise) {
+            (Err(skip), Some(node)) if skip.wait => {
+                let view = view.clone().with_stand_in(node);
+                self.fault.fault.resolve(&view, &mut self.rng)
+            }
+            (resolved, _) => resolved,
         }
     }
 
@@ -286,6 +341,7 @@ impl Task {
             victims: record.victims.clone(),
             links: record.links.clone(),
         });
+        self.turn.send_replace(true);
         action.inject(hands).await?;
         record.in_force = Some(clock.now());
         self.report(FaultStep::InForce);
@@ -463,16 +519,6 @@ impl Task {
 
     fn report(&self, step: FaultStep) {
         self.shared.injector.journal.report(Event::Fault { fault: self.fault.id, step });
-    }
-}
-
-/// Whether an action, beside the faults that are in force, leaves what is to be kept.
-fn keeps(keep: Keep, view: &View, action: &dyn Action) -> bool {
-    match keep {
-        Keep::Majority => {
-            let hit: BTreeSet<&NodeId> = view.faulted.iter().chain(action.victims()).collect();
-            hit.len() <= minority(view.nodes.len())
-        }
     }
 }
 

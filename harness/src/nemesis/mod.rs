@@ -8,8 +8,9 @@
 //! Waiting for the time or the condition and healing in time are the injector's work.
 //!
 //! Two rules hold for every fault. A node that is under a fault is never hit by a second one of the
-//! same [`Lane`]: the later fault is skipped, and says so, since nobody could tell whose effect was seen. And a fault
-//! on a role that nobody plays waits, bounded by [`ROLE_WAIT_AT_MOST`], and is then skipped.
+//! same [`Lane`], since nobody could tell whose effect was seen. And a fault that cannot begin yet,
+//! because its node is under another one or nobody plays its role, waits, bounded by
+//! [`WAIT_AT_MOST`], and is then skipped; either is said in the events.
 //!
 //! A new fault is one file with an implementation of [`Fault`], and one line in the registry at the
 //! end of this file; reading, writing, `validate`, `list`, `explain` and the timeline follow.
@@ -57,6 +58,8 @@ use serde::{Deserializer, Serialize};
 use splitbrain_reports::record::OnLinks;
 use splitbrain_workloads::seed::Stream;
 
+use crate::suite::units::Time;
+
 pub use action::{Action, InForce};
 pub use bandwidth::{Bandwidth, BytesPerSecond};
 pub use clock_drift::{ClockDrift, ClockRate};
@@ -88,9 +91,10 @@ pub use view::{Skip, View};
 pub use wipe::Wipe;
 
 /// How long the injector waits for a role that nobody plays, such as a leader during an election,
-/// before it skips the fault. Longer than an election of any target with default timeouts, short
-/// enough that faults planned later keep their times.
-pub const ROLE_WAIT_AT_MOST: Duration = Duration::from_secs(3);
+/// or for the heal of the fault that a node is under, before it skips the fault. Longer than an
+/// election of any target with default timeouts and than a restart on a busy machine, short enough
+/// that a fault is not taken for one of a later moment.
+pub const WAIT_AT_MOST: Duration = Duration::from_secs(5);
 
 /// What a node must be started with so that a fault can reach it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -161,6 +165,12 @@ pub trait Fault: Serialize + DeserializeOwned + Sized {
     /// Whether it needs a spare node.
     fn needs_spare(&self) -> bool {
         false
+    }
+
+    /// The shortest time in force in which a cluster of so many nodes can show its effect, where
+    /// that takes turns.
+    fn shortest(&self, _nodes: u16) -> Time {
+        Time::ZERO
     }
 
     /// Everything that makes no sense for a cluster of so many nodes; empty when all is well.
@@ -273,6 +283,11 @@ macro_rules! registry {
             /// [`Fault::needs_spare`].
             pub fn needs_spare(&self) -> bool {
                 match self { $(AnyFault::$fault(fault) => fault.needs_spare(),)+ }
+            }
+
+            /// [`Fault::shortest`].
+            pub fn shortest(&self, nodes: u16) -> Time {
+                match self { $(AnyFault::$fault(fault) => fault.shortest(nodes),)+ }
             }
 
             /// [`Fault::problems`].

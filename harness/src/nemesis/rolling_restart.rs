@@ -51,6 +51,11 @@ Expect    no acknowledged write is lost, and service with a majority throughout
         true
     }
 
+    fn shortest(&self, nodes: u16) -> Time {
+        // The last one is started by the heal.
+        (1..nodes).fold(Time::ZERO, |sum, _| sum.plus(self.down).plus(self.apart))
+    }
+
     fn problems(&self, _nodes: u16) -> Vec<Problem> {
         Vec::new()
     }

@@ -120,7 +120,7 @@ fn one_of(nodes: &[NodeId], view: &View, rng: &mut Stream) -> Result<Vec<NodeId>
     let free: Vec<NodeId> = nodes.iter().filter_map(|node| view.free(*node).ok()).collect();
     match free.choose(rng) {
         Some(node) => Ok(vec![*node]),
-        None => Err(Skip::now("every candidate is under another fault")),
+        None => Err(Skip::wait("every candidate is under another fault")),
     }
 }
 
@@ -139,7 +139,7 @@ pub(super) fn some_free(
     let free = nodes.iter().copied().filter(|node| view.free(*node).is_ok());
     let mut free: Vec<NodeId> = free.collect();
     if free.len() < count {
-        return Err(Skip::now(format!("fewer than {count} candidates are under no other fault")));
+        return Err(Skip::wait(format!("fewer than {count} candidates are under no other fault")));
     }
     free.shuffle(rng);
     free.truncate(count);

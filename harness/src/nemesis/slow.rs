@@ -59,6 +59,10 @@ Expect    timeouts and elections while nothing is broken; a store that trusts
         true
     }
 
+    fn shortest(&self, _nodes: u16) -> Time {
+        self.stopped.plus(self.running).plus(self.stopped)
+    }
+
     fn problems(&self, nodes: u16) -> Vec<Problem> {
         let mut problems = self.node.problems(nodes, &["node"]);
         for (key, turn) in [("stopped", self.stopped), ("running", self.running)] {

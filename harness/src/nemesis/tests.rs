@@ -259,7 +259,7 @@ fn a_wipe_stays_alone_and_keeps_all_others_away() {
     let mut faulted = view(3, Some(1));
     faulted.faulted.insert(NodeId(3));
     let skip = wipe.resolve(&faulted, &mut rng).unwrap_err();
-    assert_eq!(skip, Skip::now("n3 is under a fault, and no majority may be lost"));
+    assert_eq!(skip, Skip::wait("n3 is under a fault, and no majority may be lost"));
     for (nodes, who) in [(2, "n1"), (3, "all"), (3, "majority"), (5, "minority")] {
         let wipe = any("wipe", serde_json::json!({ "node": who }));
         assert!(!wipe.problems(nodes).is_empty(), "{who} of {nodes}");
@@ -392,14 +392,31 @@ fn a_fault_on_a_leader_waits_while_nobody_leads() {
 }
 
 #[test]
-fn a_fault_on_a_faulted_node_is_skipped_with_the_reason() {
+fn a_fault_on_a_faulted_node_waits_for_its_heal() {
     let mut rng = Seed(1).stream("test");
     let mut view = view(3, Some(2));
     view.faulted.insert(NodeId(2));
     for node in [Selector::Leader, Selector::All, Selector::Node(NodeId(2))] {
         let skip = Kill { node }.resolve(&view, &mut rng).unwrap_err();
-        assert_eq!(skip, Skip::now("n2 is under another fault"));
+        assert_eq!(skip, Skip::wait("n2 is under another fault"));
     }
+}
+
+#[test]
+fn a_stand_in_plays_a_role_that_nobody_can_be_hit_in() {
+    let mut rng = Seed(1).stream("test");
+    let mut hit = |view: View, node| {
+        Kill { node }.resolve(&view, &mut rng).map(|action| action.victims().to_vec())
+    };
+    let n2 = NodeId(2);
+    assert_eq!(hit(view(3, None).with_stand_in(n2), Selector::Leader).unwrap(), [n2]);
+    let mut faulted = view(3, Some(1));
+    faulted.faulted.insert(NodeId(1));
+    assert_eq!(hit(faulted.clone().with_stand_in(n2), Selector::Leader).unwrap(), [n2]);
+    faulted.faulted.insert(n2);
+    let skip = hit(faulted.with_stand_in(n2), Selector::Leader).unwrap_err();
+    assert_eq!(skip, Skip::wait("n2 is under another fault"));
+    assert_eq!(hit(view(3, Some(1)).with_stand_in(n2), Selector::Leader).unwrap(), [NodeId(1)]);
 }
 
 #[test]

@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 
 use splitbrain_workloads::operation::NodeId;
 
+use super::Action;
+use super::selector::minority;
+use crate::suite::schedule::Keep;
+
 /// The cluster at the moment of injection, as the harness last saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
@@ -20,18 +24,55 @@ pub struct View {
     pub faulted: BTreeSet<NodeId>,
 }
 
+impl Keep {
+    /// Whether an action, beside the faults that are in force, leaves what is to be kept.
+    pub(crate) fn leaves(self, view: &View, action: &dyn Action) -> bool {
+        match self {
+            Keep::Majority => {
+                let hit: BTreeSet<&NodeId> = view.faulted.iter().chain(action.victims()).collect();
+                hit.len() <= minority(view.nodes.len())
+            }
+        }
+    }
+}
+
 impl View {
+    /// A cluster on paper: all nodes up, the first one leads, nothing is under a fault.
+    pub fn whole(nodes: u16) -> View {
+        let nodes: Vec<NodeId> = NodeId::first(nodes).collect();
+        View {
+            leader: nodes.first().copied(),
+            followers: nodes.iter().copied().skip(1).collect(),
+            spares: nodes.last().map(|last| NodeId(last.0 + 1)).into_iter().collect(),
+            faulted: BTreeSet::new(),
+            nodes,
+        }
+    }
+
+    /// The same with this node in every role that nobody plays, or whose player is under a fault.
+    pub fn with_stand_in(mut self, node: NodeId) -> View {
+        if self.leader.is_none_or(|leader| self.faulted.contains(&leader)) {
+            self.leader = Some(node);
+            self.followers.retain(|follower| *follower != node);
+        }
+        if self.followers.iter().all(|follower| self.faulted.contains(follower)) {
+            self.followers = vec![node];
+        }
+        self
+    }
+
     /// A node that may be hit, or why it may not.
     ///
     /// # Errors
     ///
-    /// [`Skip`] for a node under another fault, or one the cluster does not have.
+    /// [`Skip`] for a node under another fault (wait for its heal), or one the cluster does not
+    /// have.
     pub fn free(&self, node: NodeId) -> Result<NodeId, Skip> {
         if !self.nodes.contains(&node) {
             return Err(Skip::now(format!("the cluster has no node {node}")));
         }
         if self.faulted.contains(&node) {
-            return Err(Skip::now(format!("{node} is under another fault")));
+            return Err(Skip::wait(format!("{node} is under another fault")));
         }
         Ok(node)
     }
@@ -43,7 +84,7 @@ impl View {
     /// [`Skip`] when there is none, or all are taken.
     pub fn free_spare(&self) -> Result<NodeId, Skip> {
         let free = self.spares.iter().find(|spare| !self.faulted.contains(spare));
-        free.copied().ok_or_else(|| Skip::now("no spare node is free"))
+        free.copied().ok_or_else(|| Skip::wait("no spare node is free"))
     }
 
     /// The leader, if it may be hit.
@@ -62,8 +103,8 @@ impl View {
 pub struct Skip {
     /// In words, for the report.
     pub reason: String,
-    /// Whether waiting may help, as it does for a leader; bounded by
-    /// [`ROLE_WAIT_AT_MOST`](super::ROLE_WAIT_AT_MOST).
+    /// Whether waiting may help, as it does for a leader or for a heal; bounded by
+    /// [`WAIT_AT_MOST`](super::WAIT_AT_MOST).
     pub wait: bool,
 }
 

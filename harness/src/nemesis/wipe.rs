@@ -79,7 +79,7 @@ Expect    the node catches up from its peers and no acknowledged write is lost."
 
     fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Box<dyn Action>, Skip> {
         if let Some(other) = view.faulted.first() {
-            return Err(Skip::now(format!(
+            return Err(Skip::wait(format!(
                 "{other} is under a fault, and no majority may be lost"
             )));
         }

@@ -1,4 +1,5 @@
-//! A plan with the nodes that were really hit, at the times at which they really were.
+//! A recorded run by name: its plan with the nodes that were really hit, at the times at which they
+//! really were.
 //!
 //! Roles and conditions make a plan fit whatever the cluster does; to see once more what happened
 //! then, each becomes the node that played the role and the time at which the condition held. The
@@ -10,36 +11,23 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use splitbrain_reports::measure::schedule::Lived;
 use splitbrain_reports::record::FaultId;
-use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
 
+use super::again::{Again, begun, left_out, time};
 use crate::nemesis::AnyFault;
 use crate::suite::plan::{End, PlannedFault, PlannedRun, Start};
 use crate::suite::units::Time;
-
-/// A plan by name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByName {
-    /// The plan; its faults are numbered anew.
-    pub plan: PlannedRun,
-    /// For each fault of it, in order, the number that it had.
-    pub were: Vec<FaultId>,
-    /// What is not as it was, one line each.
-    pub notes: Vec<String>,
-}
 
 /// The words for whom a fault is aimed at that mean one node or another as the cluster stands.
 const ROLES: [&str; 3] = ["leader", "follower", "random"];
 
 /// Rewrites a plan by what became of its faults.
-pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> ByName {
-    let mut faults: Vec<PlannedFault> = Vec::new();
+pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> Again {
+    let mut faults = Vec::new();
     let mut notes = Vec::new();
     for fault in &plan.faults {
-        let Some((lived, requested)) =
-            lived.get(&fault.id).and_then(|lived| Some((lived, lived.requested?)))
-        else {
-            notes.push(format!("fault {} was not injected then and is left out", fault.id.0));
+        let Some((lived, requested)) = begun(fault, lived) else {
+            notes.push(left_out(fault));
             continue;
         };
         let named = named(&fault.fault, &lived.victims).unwrap_or_else(|| {
@@ -57,7 +45,7 @@ pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> ByName {
                 fault.id.0
             ));
         }
-        faults.push(PlannedFault {
+        let again = PlannedFault {
             id: fault.id,
             fault: named,
             start: Start::At(time(requested)),
@@ -70,20 +58,12 @@ pub fn by_name(plan: &PlannedRun, lived: &BTreeMap<FaultId, Lived>) -> ByName {
             // What it was to leave untouched, it left untouched.
             keep: None,
             follow: None,
-        });
+            otherwise: None,
+            drawn: fault.drawn,
+        };
+        faults.push((requested, again));
     }
-    // Stable, as in every plan.
-    faults.sort_by_key(|fault| fault.start.earliest());
-    let were = faults.iter().map(|fault| fault.id).collect();
-    for (number, fault) in (1..).zip(&mut faults) {
-        fault.id = FaultId(number);
-    }
-    ByName { plan: PlannedRun { faults, ..plan.clone() }, were, notes }
-}
-
-/// To the nearest millisecond, which is what a plan can say.
-fn time(length: Micros) -> Time {
-    Time::from_millis(u32::try_from((length.0 + 500) / 1000).unwrap_or(u32::MAX))
+    Again::of(plan, faults, notes)
 }
 
 /// The fault aimed at these nodes; `None` when it means others by a form without names.
@@ -120,33 +100,8 @@ fn name_roles(value: &mut Value, victims: &[NodeId]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use splitbrain_workloads::seed::Seed;
-
+    use super::super::again::tests::{lived, planned, written};
     use super::*;
-    use crate::suite::tests::kinds;
-    use crate::suite::{self, plan};
-
-    fn planned(faults: &str) -> PlannedRun {
-        let text = format!(
-            "suite: s\ntarget: store\nruns:\n- name: a\n  workload: set\n  faults:\n{faults}"
-        );
-        let suite = suite::parse("s.yaml", &text, &kinds()).unwrap_or_else(|e| panic!("{e}"));
-        plan::expand(&suite, &kinds(), Seed(1), None).unwrap().remove(0)
-    }
-
-    fn lived(requested: u64, lasted: u64, victims: &[u16]) -> Lived {
-        Lived {
-            requested: Some(Micros(requested)),
-            in_force: Some(Micros(requested + 700)),
-            heal_requested: Some(Micros(requested + 700 + lasted)),
-            victims: victims.iter().copied().map(NodeId).collect(),
-        }
-    }
-
-    fn written(plan: &PlannedRun) -> String {
-        let text = suite::write(&plan.to_suite("s"), &[]);
-        text.split_once("faults:\n").unwrap().1.to_string()
-    }
 
     #[test]
     fn every_role_becomes_the_node_that_played_it_and_every_condition_a_time() {
@@ -164,7 +119,7 @@ mod tests {
             (FaultId(4), lived(9_000_000, 1_000_000, &[3])),
             (FaultId(5), lived(12_000_000, 500_000, &[1, 2, 3])),
         ]);
-        let ByName { plan, were, notes } = by_name(&plan, &lived);
+        let Again { plan, were, notes } = by_name(&plan, &lived);
         assert_eq!(notes, Vec::<String>::new());
         assert_eq!(were, (1..=5).map(FaultId).collect::<Vec<_>>());
         insta::assert_snapshot!(written(&plan));
@@ -183,7 +138,7 @@ mod tests {
             (FaultId(2), Lived::default()),
             (FaultId(3), lived(3_000_000, 1_000_000, &[3])),
         ]);
-        let ByName { plan, were, notes } = by_name(&plan, &lived);
+        let Again { plan, were, notes } = by_name(&plan, &lived);
         assert_eq!(were, [FaultId(3), FaultId(1)]);
         assert_eq!(plan.faults[1].id, FaultId(2));
         assert_eq!(notes, ["fault 2 was not injected then and is left out"]);

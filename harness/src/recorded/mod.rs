@@ -3,7 +3,9 @@
 //! The folder of the run is enough, so a run of another machine or of a harness that was killed
 //! can be opened, too. Reads files and starts nothing; `replay`, `repro` and `shrink` begin here.
 
+mod again;
 mod by_name;
+mod by_role;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,7 +17,9 @@ use splitbrain_reports::measure::schedule::{self, Lived};
 use splitbrain_reports::record::{FaultId, RunRecord, RunResult, SuiteRecord};
 use splitbrain_workloads::seed::Seed;
 
-pub use by_name::{ByName, by_name};
+pub use again::Again;
+pub use by_name::by_name;
+pub use by_role::by_role;
 
 use crate::run::directory::{RunDirectory, SuiteDirectory};
 use crate::suite::plan::{self, PlannedRun};

@@ -77,11 +77,18 @@ impl Attempt {
         let traces = conduct(&plan, surroundings).await;
         let judged = directory.clone();
         // The checkers compute; the runtime's threads are for those who wait.
-        let record = tokio::task::spawn_blocking(move || examine(&plan, record, &judged, traces))
-            .await
-            .with_context(|| format!("the judgement of {} crashed", directory.path().display()))?;
+        let mut record =
+            tokio::task::spawn_blocking(move || examine(&plan, record, &judged, traces))
+                .await
+                .with_context(|| {
+                    format!("the judgement of {} crashed", directory.path().display())
+                })?;
         if record.result == RunResult::Met && !keep_data {
             directory.remove_data(nodes).context("cannot remove the nodes' data")?;
+            if let Some(stopped) = record.watch.as_mut().and_then(|it| it.stopped.as_mut()) {
+                // The record says what the folder holds.
+                stopped.frozen.clear();
+            }
         }
         let took = Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         Ok((record, took))

@@ -98,8 +98,12 @@ impl Caller {
             outcome = Outcome::Fail(Reason::new("not-sent"));
         }
         recorder.complete(self.id, node, op, &outcome);
+        let seen = self.client.seen();
         self.client = self.callers.connect(&self.lane, &self.others);
-        if !not_sent {
+        if not_sent {
+            // The same client over another connection: what it knows goes with it.
+            self.client.goes_on_from(seen);
+        } else {
             self.id = self.callers.next_id();
         }
         outcome

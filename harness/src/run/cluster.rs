@@ -4,6 +4,9 @@
 //! It joins what the others keep apart: the target's command lines, the reaper's processes and
 //! the network's proxies. The injector acts on it through [`Hands`]; it decides nothing.
 
+mod freeze;
+mod hashes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,12 +18,15 @@ use futures_util::future::join_all;
 use splitbrain_reports::record::{Event, ProcessChange, Role};
 use splitbrain_workloads::operation::NodeId;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc, watch};
 use tokio::task::JoinHandle;
+
+pub use freeze::Frozen;
+use hashes::Hashes;
 
 use super::directory::RunDirectory;
 use super::journal::Journal;
-use super::series;
+use super::last_words::last_words;
 use super::tolerance::Tolerance;
 use crate::cluster::ExitStatus;
 use crate::cluster::address::RunAddress;
@@ -30,7 +36,7 @@ use crate::cluster::process::{Cause, ClusterError, Exit, Owner, Process, Process
 use crate::nemesis::{DataDirectory, Hands, Instrument, Program, Replacement, StoredByte};
 use crate::network::link::Link;
 use crate::network::{Dials, HalfOpen, Lane, LinkEvidence, Network, Shape, Stranger};
-use crate::target::clock::{ClockControl, ClockReading};
+use crate::target::clock::{self, ClockControl, ClockReading};
 use crate::target::disk::{DiskOrders, DiskReport};
 use crate::target::{
     Beside, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Wiring,
@@ -76,8 +82,11 @@ pub struct Cluster {
     installed: Mutex<BTreeMap<NodeId, PathBuf>>,
     hashes: Hashes,
     companion: Mutex<Option<Arc<Process>>>,
-    ends: Arc<Mutex<Vec<Exit>>>,
+    /// Every process that ended, as it is to be judged.
+    ends: watch::Receiver<Vec<Exit>>,
     tolerance: Arc<Tolerance>,
+    /// Held for writing while nobody may start or continue a node, or touch its data.
+    stillness: RwLock<()>,
     /// How wrong the clocks of nodes are.
     clocks: Mutex<BTreeMap<NodeId, ClockControl>>,
     /// What the nodes are started with.
@@ -119,10 +128,9 @@ impl Cluster {
             }),
         };
         let wiring = wire(&*target, &network, &real, companion, token).await?;
-        let ends = Arc::new(Mutex::new(Vec::new()));
+        let (ended, ends) = watch::channel(Vec::new());
         let tolerance = Arc::new(Tolerance::default());
-        let watching =
-            watch_exits(processes.clone(), journal.clone(), ends.clone(), tolerance.clone());
+        let watching = watch_exits(processes.clone(), journal.clone(), ended, tolerance.clone());
         let watcher = tokio::spawn(watching);
         let cluster = Cluster {
             target,
@@ -137,6 +145,7 @@ impl Cluster {
             companion: Mutex::default(),
             ends,
             tolerance,
+            stillness: RwLock::default(),
             clocks: Mutex::default(),
             instruments,
             watcher,
@@ -190,9 +199,40 @@ impl Cluster {
 
     /// The nodes, and the companion, that ended without our doing, so far.
     pub fn unasked_ends(&self) -> Vec<Exit> {
-        let ends = self.ends.lock().expect("no holder of this lock panics");
-        let asked = |exit: &&Exit| matches!(exit.cause, Cause::Asked | Cause::Fault);
-        ends.iter().filter(|exit| !asked(exit)).cloned().collect()
+        self.ends.borrow().iter().filter(|exit| is_unasked(exit)).cloned().collect()
+    }
+
+    /// Waits until one of them has ended without our doing, and says so in the words of an error,
+    /// with what the process wrote last.
+    pub async fn unasked_end(&self) -> String {
+        let mut ends = self.ends.clone();
+        let ended = match ends.wait_for(|ends| ends.iter().any(is_unasked)).await {
+            Ok(ends) => ends.iter().find(|exit| is_unasked(exit)).cloned(),
+            Err(_) => None,
+        };
+        match ended {
+            Some(exit) => self.ended_by_itself(exit.owner, exit.status, "before it was ready"),
+            // The watcher lives as long as the cluster; without it nobody can say.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The error of a process that ended though nobody asked it to.
+    fn ended_by_itself(&self, owner: Owner, status: ExitStatus, when: &str) -> String {
+        let (folder, program) = match owner {
+            Owner::Node(node) => (self.directory.node(node), self.program_of(node)),
+            Owner::Companion => (
+                self.directory.companion(),
+                self.target.companion().map_or_else(PathBuf::new, |it| it.program().to_path_buf()),
+            ),
+        };
+        let log = folder.join("stderr.log");
+        format!(
+            "{owner} ended by itself ({status}) {when}; it was {}{}\n  = help: see {}",
+            program.display(),
+            last_words(&log),
+            log.display()
+        )
     }
 
     /// Kills what runs and takes the links down.
@@ -233,9 +273,13 @@ impl Cluster {
         };
         let process = self.processes.spawn(spec).await?;
         self.changed(&process, ProcessChange::Started);
-        *self.companion.lock().expect("no holder of this lock panics") = Some(Arc::new(process));
+        let process = Arc::new(process);
+        *self.companion.lock().expect("no holder of this lock panics") = Some(process.clone());
         let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
         while !companion.serves(&beside, ASK_BOUND).await {
+            if let Some(status) = process.exit_status() {
+                bail!(self.ended_by_itself(Owner::Companion, status, "before it was ready"));
+            }
             if tokio::time::Instant::now() >= deadline {
                 bail!(
                     "the companion did not serve within {} s of its start\n  = help: see {}",
@@ -249,6 +293,7 @@ impl Cluster {
     }
 
     async fn start_node(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let folder = absolute(&self.directory.node(node))?;
         let mut args = self.target.arguments(node, &self.wiring, &folder.join("data"));
         args.extend(self.disk_layer(node)?);
@@ -257,7 +302,7 @@ impl Cluster {
             owner: Owner::Node(node),
             program: self.program_of(node),
             args,
-            env: self.target.environment().into_iter().collect(),
+            env: self.environment(node)?,
             stdout: folder.join("stdout.log"),
             stderr: folder.join("stderr.log"),
             cwd: folder,
@@ -294,6 +339,19 @@ impl Cluster {
         Ok(self.target.clock_control(&file).unwrap_or_default())
     }
 
+    fn environment(&self, node: NodeId) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut environment: BTreeMap<_, _> = self.target.environment().into_iter().collect();
+        if self.instruments.contains(&Instrument::Clock) {
+            let file = absolute(&self.directory.clock(node))?;
+            environment.extend(self.target.clock_environment(&file));
+            // A preloaded library needs its file from the start; a node started again keeps its.
+            if !file.exists() {
+                self.tell_clock(node, |_| ())?;
+            }
+        }
+        Ok(environment)
+    }
+
     /// Makes a node's clocks wrong in another way.
     fn tell_clock(
         &self,
@@ -304,7 +362,8 @@ impl Cluster {
         let clock = clocks.entry(node).or_default();
         change(clock);
         let file = self.directory.clock(node);
-        clock.tell(&file).with_context(|| format!("cannot write {}", file.display()))
+        clock::tell(&file, &self.target.clock_words(clock))
+            .with_context(|| format!("cannot write {}", file.display()))
     }
 
     /// Waits until a node answers; `false` when its process ends instead.
@@ -441,6 +500,7 @@ impl Hands for Cluster {
     }
 
     async fn write_byte(&self, node: NodeId, place: &StoredByte, byte: u8) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let data = self.down(node)?;
         place
             .write(&data, byte)
@@ -452,12 +512,7 @@ impl Hands for Cluster {
         let deadline = tokio::time::Instant::now() + ANSWER_BOUND;
         while self.target.status(&self.wiring, node, ASK_BOUND).await.is_none() {
             if let Some(status) = Hands::exit(self, node) {
-                let log = self.directory.node(node).join("stderr.log");
-                bail!(
-                    "{node} ended by itself ({status}) when it was started as {}\n  = help: see {}",
-                    self.program_of(node).display(),
-                    log.display()
-                );
+                bail!(self.ended_by_itself(Owner::Node(node), status, "when it was started again"));
             }
             if tokio::time::Instant::now() >= deadline {
                 let log = self.directory.node(node).join("stderr.log");
@@ -480,6 +535,7 @@ impl Hands for Cluster {
     }
 
     async fn resume(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let process = self.running(node)?;
         process.resume().await?;
         self.changed(&process, ProcessChange::Continued);
@@ -487,6 +543,7 @@ impl Hands for Cluster {
     }
 
     async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
+        let _may = self.stillness.read().await;
         let data = self.down(node)?;
         std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
     }
@@ -632,35 +689,6 @@ impl Hands for Cluster {
     }
 }
 
-/// The hashes of programs that were looked at, by file.
-#[derive(Clone, Debug, Default)]
-struct Hashes {
-    known: Arc<Mutex<BTreeMap<FileIdentity, String>>>,
-}
-
-/// Device, inode, and seconds and nanoseconds of the last change.
-type FileIdentity = (u64, u64, i64, i64);
-
-impl Hashes {
-    /// The program of a process. Reads the file once, through the kernel's link to it, which leads
-    /// to the file that runs even if another one has its name by now.
-    fn program(&self, pid: u32) -> Option<Program> {
-        use std::os::unix::fs::MetadataExt;
-        let link = PathBuf::from(format!("/proc/{pid}/exe"));
-        let path = std::fs::read_link(&link).ok()?;
-        let file = std::fs::metadata(&link).ok()?;
-        let key = (file.dev(), file.ino(), file.ctime(), file.ctime_nsec());
-        // Held while it is read: whoever looks at the same file waits instead of reading it too.
-        let mut known = self.known.lock().expect("no holder of this lock panics");
-        let sha256 = match known.get(&key) {
-            Some(sha256) => sha256.clone(),
-            None => series::hash(&link).ok()?,
-        };
-        known.insert(key, sha256.clone());
-        Some(Program { path, sha256 })
-    }
-}
-
 /// The leader on whom all of these agree, and its epoch.
 fn agreed(statuses: &[(NodeId, NodeStatus)]) -> Option<(NodeId, u64)> {
     let (node, leader) = statuses.iter().find(|(_, status)| status.role == Role::Leader)?;
@@ -668,6 +696,11 @@ fn agreed(statuses: &[(NodeId, NodeStatus)]) -> Option<(NodeId, u64)> {
         status.leader == Some(*node) && status.epoch == leader.epoch
     };
     statuses.iter().all(follows).then_some((*node, leader.epoch))
+}
+
+/// Whether nobody asked for this end, and no fault explains it.
+fn is_unasked(exit: &Exit) -> bool {
+    !matches!(exit.cause, Cause::Asked | Cause::Fault)
 }
 
 /// Gives every node its addresses, proxies where it must not meet its peers directly.
@@ -726,7 +759,7 @@ async fn report_strangers(mut strangers: mpsc::Receiver<Stranger>, journal: Arc<
 async fn watch_exits(
     processes: Arc<Processes>,
     journal: Arc<Journal>,
-    ends: Arc<Mutex<Vec<Exit>>>,
+    ends: watch::Sender<Vec<Exit>>,
     tolerance: Arc<Tolerance>,
 ) {
     let mut exits = processes.exits();
@@ -737,7 +770,7 @@ async fn watch_exits(
                 let by_us = exit.cause == Cause::Asked;
                 let change = ProcessChange::Exited { status: exit.status.to_string(), by_us };
                 journal.report(event_of(exit.owner, exit.pid, change));
-                ends.lock().expect("no holder of this lock panics").push(exit);
+                ends.send_modify(|ends| ends.push(exit));
             }
             Err(RecvError::Lagged(_)) => {}
             Err(RecvError::Closed) => return,

@@ -8,6 +8,7 @@
 //!     plan.yaml  history.jsonl  events.jsonl
 //!     counterexample.txt  minimal.jsonl          on a failure
 //!     nodes/n1/{stdout.log,stderr.log,data/}
+//!     nodes/n1/frozen/                           if it was stopped early
 //!     companion/{stdout.log,stderr.log,data/}    beside a target that needs one
 //!     programs/                                  copies that nodes were upgraded to
 //! ```
@@ -164,6 +165,11 @@ impl RunDirectory {
         self.node(node).join("data")
     }
 
+    /// A copy of it, as it was when the run was stopped early; there is none in any other run.
+    pub fn frozen(&self, node: NodeId) -> PathBuf {
+        self.node(node).join("frozen")
+    }
+
     /// The folder through which a node's disk is told to fail.
     pub fn disk(&self, node: NodeId) -> PathBuf {
         self.node(node).join("disk")
@@ -203,13 +209,14 @@ impl RunDirectory {
         fs::File::open(copy)?.sync_all()
     }
 
-    /// Removes the data of the nodes and of their companion, and copies of programs. Logs stay.
+    /// Removes the data of the nodes and of their companion, copies of it, and copies of programs.
+    /// Logs stay.
     ///
     /// # Errors
     ///
     /// When a folder that exists cannot be removed.
     pub fn remove_data(&self, nodes: u16) -> io::Result<()> {
-        let data = NodeId::first(nodes).map(|node| self.data(node));
+        let data = NodeId::first(nodes).flat_map(|node| [self.data(node), self.frozen(node)]);
         let data = data.chain([self.companion().join("data"), self.programs()]);
         for data in data.filter(|data| data.exists()) {
             fs::remove_dir_all(data)?;

@@ -78,6 +78,7 @@ fn blank(plan: &PlannedRun, target: TargetRecord, directory: String) -> RunRecor
         coverage: Vec::new(),
         settled_after: None,
         recheck: None,
+        watch: None,
         directory,
     }
 }
@@ -131,7 +132,11 @@ fn judged(
         faults: &faults,
         history,
     };
-    let (result, why) = with_trouble(result::decide(&facts), verdict, &traces);
+    let decided = match traces.stopped() {
+        Some(stopped) => result::with_stop(result::decide(&facts), &facts, stopped),
+        None => result::decide(&facts),
+    };
+    let (result, why) = with_trouble(decided, verdict, &traces);
     let recheck = shown(&judgements, &plan.expect).map(|shown| {
         recheck(directory, history, shown).unwrap_or_else(|error| Recheck {
             file: String::new(),
@@ -161,6 +166,7 @@ fn judged(
         faults,
         settled_after: traces.settled_after,
         recheck,
+        watch: traces.watch,
         ..record
     }
 }
@@ -172,6 +178,10 @@ fn with_trouble(
     verdict: Verdict,
     traces: &Traces,
 ) -> result::Decision {
+    // Before there was a load nothing was tested, and what went wrong is the environment's.
+    if let (Some(trouble), None) = (&traces.trouble, traces.load) {
+        return (RunResult::Environment, trouble.clone());
+    }
     let proven = verdict == Verdict::Fail || traces.crashes().next().is_some();
     if result == RunResult::NotMet && proven {
         return (result, why);
@@ -310,7 +320,15 @@ mod tests {
     fn a_node_that_ended_by_itself_is_not_excused_by_the_restart_that_failed_after_it() {
         let mut crashed = ended(ExitStatus::Code(74), Cause::Crash);
         crashed.trouble = Some("n2 did not answer".to_string());
+        crashed.load = Some((Micros(1), Micros(2)));
         assert_eq!(result(RunResult::NotMet, Verdict::Pass, &crashed), RunResult::NotMet);
+    }
+
+    #[test]
+    fn a_node_that_ended_before_there_was_a_load_is_the_environments() {
+        let mut crashed = ended(ExitStatus::Code(64), Cause::Crash);
+        crashed.trouble = Some("n2 ended by itself before it was ready".to_string());
+        assert_eq!(result(RunResult::NotMet, Verdict::Pass, &crashed), RunResult::Environment);
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use splitbrain_reports::json;
-use splitbrain_reports::record::{Event, EventRecord};
+use splitbrain_reports::record::{Event, EventRecord, FaultStep};
+use splitbrain_workloads::history::Micros;
 
 use super::recorder::{Clock, Recorder};
 
@@ -64,6 +65,15 @@ impl Journal {
             record
         };
         (self.listener)(&record, self.recorder.succeeded());
+    }
+
+    /// When the first fault was in force, if one was.
+    pub fn first_in_force(&self) -> Option<Micros> {
+        let lines = self.lines.lock().expect("no holder of this lock panics");
+        let in_force = |record: &&EventRecord| {
+            matches!(record.event, Event::Fault { step: FaultStep::InForce, .. })
+        };
+        lines.events.iter().find(in_force).map(|record| record.us)
     }
 
     /// All events so far.

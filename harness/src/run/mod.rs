@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! start -> ready -> [ clients + nemesis ] -> close clients -> heal -> quiesce -> final reads
+//!                        (watched; stopped early if that is asked and something is proven)
 //! ```
 //!
 //! [`conduct`] goes through the phases and leaves files; it judges nothing. What comes of the
@@ -13,31 +14,37 @@ pub mod cluster;
 pub mod directory;
 pub mod examine;
 pub mod journal;
+mod last_words;
 pub mod recorder;
 pub mod roles;
 pub mod series;
 pub mod stale;
 pub mod standing;
 pub mod states;
+pub mod stop;
 mod tolerance;
 pub mod trials;
+pub mod watching;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use splitbrain_reports::record::{Event, EventRecord, FaultRecord, Phase};
+use splitbrain_reports::record::{Event, EventRecord, FaultRecord, Phase, StopRecord, WatchRecord};
 use splitbrain_workloads::history::{FORMAT_VERSION, Header, Micros};
 use splitbrain_workloads::operation::{NodeId, Op, Outcome};
+use splitbrain_workloads::verdict::AnomalyKind;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::clients::{Caller, Callers, Load};
-use self::cluster::Cluster;
+use self::cluster::{Cluster, Frozen};
 use self::directory::RunDirectory;
 use self::journal::{Journal, Listener};
 use self::recorder::{Clock, Recorder};
 use self::roles::Sampler;
+use self::watching::Watching;
 use crate::cluster::process::{Cause, Exit, Processes};
 use crate::nemesis::{Injection, Injector, Replacement};
 use crate::suite::plan::PlannedRun;
@@ -99,6 +106,8 @@ pub struct Traces {
     pub promises_progress: bool,
     /// Whether it was ended early from outside.
     pub interrupted: bool,
+    /// What was known while it went on, and whether it was stopped for it.
+    pub watch: Option<WatchRecord>,
     /// What ended it early from inside, in words.
     pub trouble: Option<String>,
     /// All events.
@@ -106,6 +115,11 @@ pub struct Traces {
 }
 
 impl Traces {
+    /// That it was stopped because of what was proven by then.
+    pub fn stopped(&self) -> Option<&StopRecord> {
+        self.watch.as_ref()?.stopped.as_ref()
+    }
+
     /// The nodes that ended by themselves.
     pub fn crashes(&self) -> impl Iterator<Item = &Exit> {
         self.ends.iter().filter(|exit| exit.cause == Cause::Crash)
@@ -177,7 +191,8 @@ async fn begin(
     // Process ids come round, times do not.
     let born = chrono::Utc::now().timestamp_micros();
     let token = format!("splitbrain-{}-{born}", std::process::id());
-    let run = Run { plan, target, clock, recorder, journal, interrupt };
+    let run =
+        Run { plan, target, clock, recorder, journal, directory: directory.clone(), interrupt };
     let started = Cluster::start(
         run.target.clone(),
         plan.instruments(),
@@ -197,6 +212,7 @@ struct Run<'a> {
     clock: Clock,
     recorder: Arc<Recorder>,
     journal: Arc<Journal>,
+    directory: RunDirectory,
     interrupt: watch::Receiver<bool>,
 }
 
@@ -218,7 +234,7 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         let mut interrupt = self.interrupt.clone();
         tokio::select! {
-            ready = self.ready(sampler) => ready?,
+            ready = self.ready(cluster, sampler) => ready?,
             _ = interrupt.wait_for(|stop| *stop) => {
                 traces.interrupted = true;
                 return Ok(());
@@ -228,8 +244,16 @@ impl Run<'_> {
         let callers =
             Callers::new(self.target.clone(), self.recorder.clone(), self.plan.timeout.duration());
         let callers = Arc::new(callers);
-        let result = self.load_and_heal(cluster, sampler, &callers, traces).await;
+        let watcher = self.plan.workload.watcher();
+        let watching = Watching::start(self.recorder.clone(), self.journal.clone(), watcher);
+        let mut stopped = None;
+        let result =
+            self.load_and_heal(cluster, sampler, &callers, (&watching, &mut stopped), traces).await;
         flusher.abort();
+        traces.watch = watching.finish();
+        if stopped.is_some() {
+            traces.watch.get_or_insert_default().stopped = stopped;
+        }
         result
     }
 
@@ -238,9 +262,11 @@ impl Run<'_> {
         cluster: &Arc<Cluster>,
         sampler: &Sampler,
         callers: &Arc<Callers>,
+        (watching, stopped): (&Watching, &mut Option<StopRecord>),
         traces: &mut Traces,
     ) -> anyhow::Result<()> {
-        let injection = self.load(cluster, sampler, callers, traces).await?;
+        let (injection, ended) = self.load(cluster, sampler, callers, watching, traces).await?;
+        *stopped = ended;
         self.journal.report(Event::Phase(Phase::CloseClients));
         cluster.close_clients().await?;
 
@@ -261,9 +287,15 @@ impl Run<'_> {
         self.final_reads(cluster, callers).await
     }
 
-    async fn ready(&self, sampler: &Sampler) -> anyhow::Result<()> {
+    /// Waits for one leader whom all follow. A process that ends meanwhile ends the wait at once:
+    /// nothing will start it again.
+    async fn ready(&self, cluster: &Cluster, sampler: &Sampler) -> anyhow::Result<()> {
         let agreed = |picture: &roles::Picture| roles::agreed(picture).is_some();
-        if self.hold(sampler, READY_BOUND, agreed).await.is_none() {
+        let held = tokio::select! {
+            held = self.hold(sampler, READY_BOUND, agreed) => held,
+            ended = cluster.unasked_end() => anyhow::bail!(ended),
+        };
+        if held.is_none() {
             let picture = sampler.picture();
             let silent: Vec<String> = picture
                 .borrow()
@@ -289,8 +321,9 @@ impl Run<'_> {
         cluster: &Arc<Cluster>,
         sampler: &Sampler,
         callers: &Arc<Callers>,
+        watching: &Watching,
         traces: &mut Traces,
-    ) -> anyhow::Result<Injection> {
+    ) -> anyhow::Result<(Injection, Option<StopRecord>)> {
         let mut pinned = Vec::new();
         for slot in 0..self.plan.clients {
             let node = NodeId(slot % self.target.nodes() + 1);
@@ -306,9 +339,47 @@ impl Run<'_> {
         self.journal.report(Event::Phase(Phase::Load));
         let began = self.clock.now();
         let injection = self.inject(cluster, sampler);
-        traces.shed = load.drive(self.plan.duration.duration(), self.interrupt.clone()).await;
+        let (over, is_over) = watch::channel(false);
+        let mut work = pin!(load.drive(self.plan.duration.duration(), is_over));
+        let shed = tokio::select! {
+            shed = &mut work => Ok(shed),
+            reason = self.reason_to_stop(watching) => Err(reason),
+        };
+        let mut stopped = None;
+        traces.shed = match shed {
+            Ok(shed) => shed,
+            Err(reason) => {
+                // Nobody gives out turns meanwhile, and no node moves once it is frozen.
+                if let Some(kind) = reason? {
+                    stopped = Some(self.freeze(cluster, kind).await?);
+                }
+                over.send_replace(true);
+                work.await
+            }
+        };
         traces.load = Some((began, self.clock.now()));
-        Ok(injection)
+        Ok((injection, stopped))
+    }
+
+    /// Waits until the run must end before its time: `None` when that comes from outside.
+    async fn reason_to_stop(&self, watching: &Watching) -> anyhow::Result<Option<AnomalyKind>> {
+        let mut interrupt = self.interrupt.clone();
+        let wanted = self.plan.stop.wanted(&self.plan.expect);
+        let proven = async {
+            let Some(wanted) = wanted else { return std::future::pending().await };
+            watching.found().await;
+            stop::proven(self.plan, wanted, &self.recorder, &self.journal, &self.directory).await
+        };
+        tokio::select! {
+            kind = proven => kind.map(Some),
+            _ = interrupt.wait_for(|stop| *stop) => Ok(None),
+        }
+    }
+
+    async fn freeze(&self, cluster: &Cluster, kind: AnomalyKind) -> anyhow::Result<StopRecord> {
+        let at = self.clock.now();
+        let Frozen { nodes: frozen, not: not_frozen, cluster } = cluster.freeze().await?;
+        Ok(StopRecord { at, kind, frozen, cluster, not_frozen })
     }
 
     /// Sets the planned faults going.

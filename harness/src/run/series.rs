@@ -83,6 +83,17 @@ impl Targets {
             let record = describe(&run.target, &*target, &mut hashes)?;
             ready.insert(run.target.to_string(), (target, record));
         }
+        for run in runs {
+            let (target, _) = &ready[&run.target.to_string()];
+            for fault in run.faults.iter().map(|planned| &planned.fault) {
+                if let Some(why) = target.refuses(fault.kind(), fault.form()) {
+                    return Err(Unusable {
+                        what: format!("{}: no {} on this target: {why}", run.name, fault.kind()),
+                        help: format!("{} is set so: {}", target.name(), run.target),
+                    });
+                }
+            }
+        }
         Ok(Targets { ready })
     }
 

@@ -59,7 +59,7 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         let mut interrupt = self.interrupt.clone();
         tokio::select! {
-            ready = self.ready(sampler) => ready?,
+            ready = self.ready(cluster, sampler) => ready?,
             _ = interrupt.wait_for(|stop| *stop) => return Ok(()),
         }
         cluster.open_to_strangers();

@@ -50,6 +50,7 @@ mod tests {
             leaders: Vec::new(),
             links: Vec::new(),
             on_links: OnLinks::Cut,
+            drawn: false,
             planned: None,
             requested: Some(Micros(from)),
             in_force: Some(Micros(from)),

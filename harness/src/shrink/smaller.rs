@@ -67,8 +67,11 @@ pub fn lasting(plan: &PlannedRun, duration: Time) -> PlannedRun {
 
 /// The shortest load that every fault of a plan can begin in.
 pub fn shortest(plan: &PlannedRun) -> Time {
-    let last = plan.faults.iter().map(|fault| fault.start.earliest()).max();
-    let last = last.map_or(Time::ZERO, |at| at.plus(LEAST_IN_FORCE));
+    let least = |fault: &PlannedFault| {
+        let turns = fault.fault.shortest(plan.target.nodes);
+        fault.start.earliest().plus(LEAST_IN_FORCE.max(turns))
+    };
+    let last = plan.faults.iter().map(least).max().unwrap_or(Time::ZERO);
     last.max(limits::DURATION_MIN).max(plan.timeout)
 }
 

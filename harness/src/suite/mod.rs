@@ -19,6 +19,7 @@ pub mod plan;
 mod problem;
 pub mod require;
 pub mod schedule;
+pub mod stop;
 mod tagged;
 pub mod target;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use fault::FaultSpec;
 use gates::Gates;
 use mix::Mix;
 use require::Requirement;
+use stop::Stop;
 use target::{TargetKind, TargetSpec};
 use units::{Rate, Time};
 
@@ -150,6 +152,10 @@ pub struct Run {
     /// What else goes wrong, by chance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix: Option<Mix>,
+    /// Whether a fault begins only when all of earlier moments have begun or were skipped: what
+    /// the plan of a replay says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_order: bool,
     /// Rules on measures.
     #[serde(default, skip_serializing_if = "Gates::is_empty")]
     pub gates: Gates,
@@ -159,6 +165,9 @@ pub struct Run {
     /// What the faults must have hit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require: Vec<Requirement>,
+    /// When it ends.
+    #[serde(default, deserialize_with = "tagged::read", skip_serializing_if = "Stop::is_default")]
+    pub stop: Stop,
     /// What the verdict must be.
     #[serde(default = "pass", deserialize_with = "tagged::read", skip_serializing_if = "is_pass")]
     pub expect: Expectation,

@@ -40,6 +40,10 @@ pub struct Schedule {
     pub keep: Option<Keep>,
     /// Whom it goes after while it is in force.
     pub follow: Option<Follow>,
+    /// Whom it hits at its time when nobody who plays its role can be hit.
+    pub otherwise: Option<NodeId>,
+    /// Whether chance drew it from a mix, so that nothing is missing where it cannot begin.
+    pub drawn: bool,
 }
 
 /// What a fault must leave untouched.
@@ -60,9 +64,20 @@ pub enum Follow {
 
 impl Schedule {
     /// The keys that are the schedule's, whatever the fault.
-    pub const KEYS: [&'static str; 11] = [
-        "at", "every", "jitter", "for", "when", "until", "at_most", "before", "weight", "keep",
+    pub const KEYS: [&'static str; 13] = [
+        "at",
+        "every",
+        "jitter",
+        "for",
+        "when",
+        "until",
+        "at_most",
+        "before",
+        "weight",
+        "keep",
         "follow",
+        "otherwise",
+        "drawn",
     ];
 
     /// Reads the value of one of [`Schedule::KEYS`].
@@ -82,6 +97,8 @@ impl Schedule {
             "weight" => self.weight = Some(map.next_value()?),
             "keep" => self.keep = Some(map.next_value()?),
             "follow" => self.follow = Some(map.next_value()?),
+            "otherwise" => self.otherwise = Some(map.next_value::<Named>()?.0),
+            "drawn" => self.drawn = map.next_value()?,
             _ => self.at_most = Some(map.next_value()?),
         }
         Ok(())
@@ -106,9 +123,15 @@ impl Schedule {
         entry(map, "before", &self.before)?;
         entry(map, "weight", &self.weight)?;
         entry(map, "keep", &self.keep)?;
-        entry(map, "follow", &self.follow)
+        entry(map, "follow", &self.follow)?;
+        entry(map, "otherwise", &self.otherwise)?;
+        entry(map, "drawn", &self.drawn.then_some(true))
     }
 }
+
+/// A node by name.
+#[derive(Deserialize)]
+struct Named(#[serde(deserialize_with = "scalar::read")] NodeId);
 
 /// Something to wait for; everything that is given must hold at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,17 +31,32 @@ impl Default for ClockControl {
 }
 
 impl ClockControl {
-    /// Puts the file in place of the one before.
+    /// The words that the built-in store reads.
+    pub fn words(&self) -> String {
+        // Numbers and plain keys: nothing that JSON could not hold.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Puts a file with these words in place of the one before.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub fn tell(&self, file: &Path) -> io::Result<()> {
-        // As a whole: it is read at any moment.
-        let unfinished = file.with_extension("tmp");
-        fs::write(&unfinished, serde_json::to_vec(self)?)?;
-        fs::rename(unfinished, file)
+        tell(file, &self.words())
     }
+}
+
+/// Puts a file with some words in place of the one before.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub fn tell(file: &Path, words: &str) -> io::Result<()> {
+    // As a whole: it is read at any moment.
+    let unfinished = file.with_extension("tmp");
+    fs::write(&unfinished, words)?;
+    fs::rename(unfinished, file)
 }
 
 /// What the clocks of a node show, as it says itself.

@@ -10,6 +10,7 @@
 pub mod clock;
 pub mod disk;
 mod etcd;
+mod faketime;
 mod http;
 mod lock_service;
 pub(crate) mod store;
@@ -25,7 +26,7 @@ use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{NodeId, Op, Outcome};
 use thiserror::Error;
 
-use self::clock::NodeClock;
+use self::clock::{ClockControl, NodeClock};
 use crate::suite::target::{TargetKind, TargetSpec};
 
 /// A target that cannot be used on this machine. The exit code is 4.
@@ -158,6 +159,23 @@ pub trait Target: Send + Sync {
         None
     }
 
+    /// The environment variables that let a file make a node's wall clock wrong, for one that is
+    /// given no arguments for it; none by default.
+    fn clock_environment(&self, _file: &Path) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// How that file says how wrong the clocks are.
+    fn clock_words(&self, control: &ClockControl) -> String {
+        control.words()
+    }
+
+    /// Why, as it is set, it cannot be put under a fault of this kind and form that its kind of
+    /// target can be put under; `None` if it can.
+    fn refuses(&self, _kind: &str, _form: &str) -> Option<String> {
+        None
+    }
+
     /// What one node says of its clocks, asked at its real port. Nothing by default.
     async fn clock(&self, _: &Wiring, _: NodeId, _limit: Duration) -> Option<NodeClock> {
         None
@@ -235,6 +253,14 @@ pub trait Client: Send {
     /// Carries out one operation and says how it ended. Never retries: every end that is not
     /// certain is [`Outcome::Info`].
     async fn call(&mut self, op: &Op) -> Outcome;
+
+    /// How far it has seen, in the target's own words, if it keeps count for session reads.
+    fn seen(&self) -> Option<String> {
+        None
+    }
+
+    /// It goes on for a client that has seen so much.
+    fn goes_on_from(&mut self, _seen: Option<String>) {}
 }
 
 /// Makes the two functions over all targets from one line per target: its module, which offers

@@ -7,28 +7,25 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use splitbrain_reports::record::Role;
-use splitbrain_workloads::operation::{
-    Capability, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Step, StepReply,
-    Token, Transaction, Value, lock, queue,
-};
+use splitbrain_workloads::operation::{Capability, NodeId};
 
-use super::clock::NodeClock;
+use super::clock::{ClockControl, NodeClock};
+use super::faketime::{self, Faketime};
 use super::lock_service::LockService;
 use super::{
     Client, Companion, Endpoints, MemberChange, NodeStatus, PeerStyle, Target, Unusable, Wiring,
     http,
 };
 use crate::suite::target::{Need, SPARES, Sense, Setting, TargetKind, TargetSpec};
+use client::StoreClient;
 
-/// What stays as it is in the path of a key.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
+mod client;
 
 /// The setting that names a point in the space of protections.
 const PROFILE: &str = "profile";
@@ -36,6 +33,10 @@ const PROFILE: &str = "profile";
 /// The setting that says how a write is sent.
 const WRITES: &str = "writes";
 const TIMED_STATEMENTS: &str = "timed-statements";
+
+/// The setting that takes away what a weak read asks for.
+const WEAK_READS: &str = "weak-reads";
+const AS_LOCAL: &str = "as-local";
 
 /// The setting that breaks a protection in the store's code.
 const PLANT: &str = "plant";
@@ -46,6 +47,10 @@ const LOCK_SERVICE: &str = "lock-service";
 /// Its one value so far: a store of our own.
 const BUILT_IN: &str = "store";
 
+/// The setting that says by what clocks are made wrong, and its one value beside the store's own.
+const CLOCKS: &str = "clocks";
+const LIBFAKETIME: &str = "libfaketime";
+
 /// Elections that a majority wins without an operator and without a service outside of it.
 const ELECTS_ALONE: [&str; 6] = ["raft", "paxos", "most-recent", "seniority", "bully", "ring"];
 
@@ -54,6 +59,7 @@ pub(super) struct Store {
     spec: TargetSpec,
     program: PathBuf,
     lock_service: Option<LockService>,
+    faketime: Option<Faketime>,
     promises_progress: bool,
     /// For status, past the proxies; not a logical client.
     sampler: reqwest::Client,
@@ -72,6 +78,8 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::Delete,
             Capability::AtomicList,
             Capability::LocalRead,
+            Capability::SessionRead,
+            Capability::BoundedRead,
             Capability::Increment,
             Capability::ListAppend,
             Capability::Transaction,
@@ -100,10 +108,25 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                     .to_string(),
             },
             Setting {
+                name: WEAK_READS.to_string(),
+                default: String::new(),
+                values: vec![AS_LOCAL.to_string()],
+                meaning: "session and bounded reads are sent as local ones: clients forget what \
+                          they have seen, and how old an answer may be"
+                    .to_string(),
+            },
+            Setting {
                 name: SPARES.to_string(),
                 default: String::new(),
                 values: vec!["1".to_string(), "2".to_string()],
                 meaning: "so many more nodes may be started and added by the fault `membership`"
+                    .to_string(),
+            },
+            Setting {
+                name: CLOCKS.to_string(),
+                default: String::new(),
+                values: vec![LIBFAKETIME.to_string()],
+                meaning: "wall clocks are made wrong by libfaketime instead of by the store itself"
                     .to_string(),
             },
             Setting {
@@ -152,7 +175,11 @@ pub(super) fn open(spec: &TargetSpec) -> Result<Store, Unusable> {
     let asked = spec.settings.contains_key(LOCK_SERVICE);
     let lock_service = asked.then(|| LockService::new(program.clone()));
     let promises_progress = promises_progress(spec, &describe()?.profiles);
-    Ok(Store { spec: spec.clone(), program, lock_service, promises_progress, sampler })
+    let faketime = match spec.settings.get(CLOCKS) {
+        Some(_) => Some(Faketime::for_program(&program)?),
+        None => None,
+    };
+    Ok(Store { spec: spec.clone(), program, lock_service, faketime, promises_progress, sampler })
 }
 
 /// A majority is enough where it commits and elects by itself. A planted bug promises nothing.
@@ -291,7 +318,23 @@ impl Target for Store {
     }
 
     fn clock_control(&self, file: &Path) -> Option<Vec<String>> {
-        Some(vec!["--clock-control".to_string(), file.display().to_string()])
+        let own = || vec!["--clock-control".to_string(), file.display().to_string()];
+        self.faketime.is_none().then(own)
+    }
+
+    fn clock_environment(&self, file: &Path) -> Vec<(String, String)> {
+        self.faketime.as_ref().map_or_else(Vec::new, |faketime| faketime.environment(file))
+    }
+
+    fn clock_words(&self, control: &ClockControl) -> String {
+        match self.faketime {
+            Some(_) => faketime::words(control),
+            None => control.words(),
+        }
+    }
+
+    fn refuses(&self, kind: &str, form: &str) -> Option<String> {
+        self.faketime.as_ref().and_then(|_| faketime::refuses(kind, form))
     }
 
     async fn clock(&self, wiring: &Wiring, node: NodeId, limit: Duration) -> Option<NodeClock> {
@@ -373,6 +416,8 @@ impl Target for Store {
             others: others.clone(),
             limit,
             timed: self.spec.settings.get(WRITES).is_some_and(|writes| writes == TIMED_STATEMENTS),
+            forgetful: self.spec.settings.contains_key(WEAK_READS),
+            seen: None,
         })
     }
 }
@@ -396,291 +441,9 @@ struct Clocks {
     clock: String,
 }
 
-struct StoreClient {
-    client: reqwest::Client,
-    address: SocketAddr,
-    /// Where a redirect may lead: ways of this client through proxies of its own. The store's word
-    /// for where its leader is would lead past them.
-    others: BTreeMap<NodeId, SocketAddr>,
-    limit: Duration,
-    /// Whether a write is a statement that holds for as long as the client waits.
-    timed: bool,
-}
-
-/// Every answer the store gives to an operation, good or bad.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Body {
-    value: Option<String>,
-    swapped: Option<bool>,
-    observed: Option<String>,
-    entries: Option<Vec<(String, String)>>,
-    succeeded: Option<bool>,
-    results: Vec<StepBody>,
-    acquired: Option<bool>,
-    renewed: Option<bool>,
-    released: Option<bool>,
-    holder: Option<String>,
-    token: Option<Token>,
-    error: Option<String>,
-    definite: bool,
-    leader: Option<NodeId>,
-}
-
-impl Body {
-    /// The leader, if this is the answer of a node that has certainly done nothing and says whom
-    /// to ask.
-    fn elsewhere(&self) -> Option<NodeId> {
-        let redirected = self.definite && self.error.as_deref() == Some("not-leader");
-        self.leader.filter(|_| redirected)
-    }
-}
-
-/// What a step of a transaction answered.
-#[derive(Deserialize)]
-struct StepBody {
-    #[serde(default)]
-    value: Option<String>,
-}
-
-impl StoreClient {
-    /// Asks one node, within a time.
-    async fn ask(
-        &self,
-        address: SocketAddr,
-        op: &Op,
-        limit: Duration,
-    ) -> Result<http::Answer<Body>, Outcome> {
-        let deadline = limit.as_millis().max(1).to_string();
-        let request = self.request(&format!("http://{address}"), op).timeout(limit);
-        http::send(request.header("splitbrain-timeout-ms", deadline)).await
-    }
-
-    fn request(&self, base: &str, op: &Op) -> reqwest::RequestBuilder {
-        let key_url = |path: &str, key: &Key| {
-            format!("{base}/{path}/{}", utf8_percent_encode(key.as_str(), PATH))
-        };
-        match op {
-            Op::Read { key, consistency } | Op::ReadList { key, consistency } => self
-                .client
-                .get(format!("{}?consistency={}", key_url("kv", key), word(*consistency))),
-            Op::Write { key, value } if self.timed => {
-                let end = micros_after(self.limit);
-                let statement = format!("set {key} = {value} where now() < {end}");
-                self.client
-                    .post(format!("{base}/statement"))
-                    .json(&json!({ "statement": statement }))
-            }
-            Op::Write { key, value } => {
-                self.client.put(key_url("kv", key)).json(&json!({ "value": value.to_string() }))
-            }
-            Op::CompareAndSet { key, expect, value } => {
-                let expect = expect.map(|expect| expect.to_string());
-                self.client
-                    .post(key_url("compare-and-set", key))
-                    .json(&json!({ "expect": expect, "value": value.to_string() }))
-            }
-            Op::Delete { key } => self.client.delete(key_url("kv", key)),
-            Op::List { prefix, consistency } => self.client.get(format!(
-                "{base}/kv?prefix={}&consistency={}",
-                utf8_percent_encode(prefix.as_str(), NON_ALPHANUMERIC),
-                word(*consistency)
-            )),
-            Op::Increment { key, by } => {
-                self.client.post(key_url("increment", key)).json(&json!({ "by": by }))
-            }
-            Op::Append { key, value } => self
-                .client
-                .post(key_url("append", key))
-                .json(&json!({ "value": value.to_string() })),
-            Op::Transaction(transaction) => {
-                self.client.post(format!("{base}/transaction")).json(&body_of(transaction))
-            }
-            Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
-                self.request(base, &queue::encoded(op).expect("an operation on a queue"))
-            }
-            Op::Acquire { lock: name, holder, ttl_ms } => self
-                .client
-                .post(key_url("lock", name))
-                .json(&json!({ "holder": lock::holder_name(*holder), "ttl_ms": ttl_ms })),
-            Op::Renew { lock: name, holder, token } => self
-                .client
-                .put(key_url("lock", name))
-                .json(&json!({ "holder": lock::holder_name(*holder), "token": token })),
-            Op::Release { lock: name, holder, token } => {
-                let holder = lock::holder_name(*holder);
-                let url = key_url("lock", name);
-                self.client.delete(format!("{url}?holder={holder}&token={token}"))
-            }
-            Op::WriteGuarded { resource, value, token } => self
-                .client
-                .put(key_url("resource", resource))
-                .header("fencing-token", token.to_string())
-                .json(&json!({ "value": value.to_string() })),
-            Op::ReadGuarded { resource, consistency } => self.client.get(format!(
-                "{}?consistency={}",
-                key_url("resource", resource),
-                word(*consistency)
-            )),
-            Op::Once { request, op } => {
-                self.request(base, op).header("Idempotency-Key", request.to_string())
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl Client for StoreClient {
-    async fn call(&mut self, op: &Op) -> Outcome {
-        let begin = Instant::now();
-        let mut answer = match self.ask(self.address, op, self.limit).await {
-            Ok(answer) => answer,
-            Err(outcome) => return outcome,
-        };
-        if let Some(leader) = answer.body.as_ref().and_then(Body::elsewhere)
-            && let Some(address) = self.others.get(&leader)
-        {
-            // Nothing was done, so this is the first time that anybody is asked to do it.
-            let left = self.limit.saturating_sub(begin.elapsed());
-            answer = match self.ask(*address, op, left).await {
-                Ok(answer) => answer,
-                Err(outcome) => return outcome,
-            };
-        }
-        let Some(body) = answer.body else { return http::unexpected() };
-        if answer.success {
-            if self.timed && is_write(op) && body.value.is_none() {
-                // Evaluated when the client had given up already: nothing was written.
-                return Outcome::Fail(Reason::new("too-late"));
-            }
-            return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);
-        }
-        if let (Op::WriteGuarded { .. }, Some("stale-token")) = (op, body.error.as_deref()) {
-            // Not an error but the answer: a greater token was seen.
-            return Outcome::Ok(Reply::StaleToken);
-        }
-        let reason = Reason::new(body.error.as_deref().unwrap_or("unexpected-answer"));
-        if body.definite { Outcome::Fail(reason) } else { Outcome::Info(reason) }
-    }
-}
-
-/// The body of a transaction.
-fn body_of(transaction: &Transaction) -> Json {
-    let compare = |Condition(key, value): &Condition| json!({ "key": key, "value": value.map(|value| value.to_string()) });
-    let step = |step: &Step| match step {
-        Step::Read(key) | Step::ReadList(key) => json!({ "get": { "key": key } }),
-        Step::Write(key, value) => json!({ "put": { "key": key, "value": value.to_string() } }),
-        Step::Delete(key) => json!({ "delete": { "key": key } }),
-        Step::Increment(key, by) => json!({ "increment": { "key": key, "by": by } }),
-        Step::Append(key, value) => json!({ "append": { "key": key, "value": value.to_string() } }),
-    };
-    json!({
-        "compare": transaction.conditions.iter().map(compare).collect::<Vec<_>>(),
-        "success": transaction.then.iter().map(step).collect::<Vec<_>>(),
-        "failure": transaction.otherwise.iter().map(step).collect::<Vec<_>>(),
-    })
-}
-
-/// Reads a success; `None` when it does not say what it must.
-fn reply(op: &Op, body: &Body) -> Option<Reply> {
-    Some(match op {
-        Op::Read { .. } | Op::ReadGuarded { .. } => Reply::Read(optional(&body.value)?),
-        Op::Write { .. } | Op::WriteGuarded { .. } => Reply::Written,
-        Op::Acquire { .. } => match body.acquired? {
-            true => Reply::Granted { token: body.token? },
-            false => {
-                let holder = lock::holder_of(body.holder.as_deref()?)?;
-                Reply::Denied { holder, token: body.token? }
-            }
-        },
-        Op::Renew { .. } => Reply::WasHeld(body.renewed?),
-        Op::Release { .. } => Reply::WasHeld(body.released?),
-        Op::CompareAndSet { .. } => {
-            Reply::Compared { swapped: body.swapped?, observed: optional(&body.observed)? }
-        }
-        Op::Delete { .. } => Reply::Deleted,
-        Op::List { .. } => {
-            let entries = body.entries.as_ref()?.iter();
-            Reply::Listed(entries.map(|(_, text)| number(text)).collect::<Option<_>>()?)
-        }
-        Op::ReadList { .. } => Reply::Listed(elements(&body.value)?),
-        Op::Increment { .. } => Reply::Incremented(optional(&body.value)??),
-        Op::Append { .. } => Reply::Appended,
-        Op::Transaction(transaction) => {
-            let succeeded = body.succeeded?;
-            let steps = transaction.side(succeeded);
-            let answered = steps.iter().zip(&body.results);
-            let results = answered.map(|(step, it)| step_reply(step, &it.value));
-            let results = results.collect::<Option<Vec<_>>>()?;
-            return (results.len() == steps.len())
-                .then_some(Reply::Transacted { succeeded, results });
-        }
-        Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
-            return queue::decoded(op, reply(&queue::encoded(op)?, body)?);
-        }
-        Op::Once { op, .. } => return reply(op, body),
-    })
-}
-
-fn step_reply(step: &Step, value: &Option<String>) -> Option<StepReply> {
-    Some(match step {
-        Step::Read(_) => StepReply::Read(optional(value)?),
-        Step::ReadList(_) => StepReply::Listed(elements(value)?),
-        Step::Increment(..) => StepReply::Incremented(optional(value)??),
-        Step::Write(..) | Step::Delete(_) | Step::Append(..) => StepReply::Done,
-    })
-}
-
-/// A list is a JSON array of strings; absent is an empty one.
-fn elements(text: &Option<String>) -> Option<Vec<Value>> {
-    let Some(text) = text else { return Some(Vec::new()) };
-    let texts: Vec<String> = serde_json::from_str(text).ok()?;
-    texts.iter().map(|text| number(text)).collect()
-}
-
-/// The outer `None` is a value that is no number.
-fn optional(text: &Option<String>) -> Option<Option<Value>> {
-    match text {
-        Some(text) => Some(Some(number(text)?)),
-        None => Some(None),
-    }
-}
-
-fn number(text: &str) -> Option<Value> {
-    text.parse().ok().map(Value)
-}
-
-/// Whether it is a write of a value, which may be sent as a statement.
-fn is_write(op: &Op) -> bool {
-    match op {
-        Op::Write { .. } => true,
-        Op::Once { op, .. } => is_write(op),
-        _ => false,
-    }
-}
-
-/// The moment so long from now, as `now()` of a statement counts.
-fn micros_after(limit: Duration) -> u128 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    (since + limit).as_micros()
-}
-
-fn word(consistency: Consistency) -> &'static str {
-    match consistency {
-        Consistency::Linearizable => "linearizable",
-        Consistency::Local => "local",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use splitbrain_workloads::operation::ClientId;
-
     use super::*;
-
-    fn answer(op: &Op, json: Json) -> Option<Reply> {
-        reply(op, &serde_json::from_value(json).unwrap())
-    }
 
     #[test]
     fn only_a_store_that_commits_and_elects_by_itself_promises_progress() {
@@ -704,60 +467,5 @@ mod tests {
         let mut planted = spec("raft");
         planted.settings.insert(PLANT.to_string(), "vote-twice".to_string());
         assert!(!promises_progress(&planted, &profiles), "a bug promises nothing");
-    }
-
-    #[test]
-    fn a_list_is_a_text_of_texts_and_absent_is_empty() {
-        let op = Op::ReadList { key: Key::new("l0"), consistency: Consistency::Linearizable };
-        let listed =
-            |values: &[i64]| Some(Reply::Listed(values.iter().copied().map(Value).collect()));
-        assert_eq!(answer(&op, json!({ "value": "[\"1\",\"2\"]" })), listed(&[1, 2]));
-        assert_eq!(answer(&op, json!({ "value": null })), listed(&[]));
-        assert_eq!(answer(&op, json!({ "value": "7" })), None, "a number is no list");
-    }
-
-    #[test]
-    fn a_transaction_answers_step_by_step() {
-        let key = Key::new("x");
-        let transaction = Transaction {
-            conditions: vec![Condition(key.clone(), Some(Value(3)))],
-            then: vec![Step::Append(key.clone(), Value(1))],
-            otherwise: vec![Step::ReadList(key.clone()), Step::Increment(Key::new("n"), 2)],
-        };
-        let body = body_of(&transaction);
-        assert_eq!(body["compare"][0], json!({ "key": "x", "value": "3" }));
-        assert_eq!(body["success"][0], json!({ "append": { "key": "x", "value": "1" } }));
-        assert_eq!(body["failure"][0], json!({ "get": { "key": "x" } }));
-        let op = Op::Transaction(Box::new(transaction));
-        let results = json!([{ "value": "[\"5\"]" }, { "value": "8" }]);
-        let seen = vec![StepReply::Listed(vec![Value(5)]), StepReply::Incremented(Value(8))];
-        assert_eq!(
-            answer(&op, json!({ "succeeded": false, "results": results })),
-            Some(Reply::Transacted { succeeded: false, results: seen })
-        );
-        assert_eq!(answer(&op, json!({ "succeeded": true, "results": [] })), None);
-    }
-
-    #[test]
-    fn a_lock_is_answered_with_its_token_or_with_who_holds_it() {
-        let acquire = Op::Acquire { lock: Key::new("l0"), holder: ClientId(3), ttl_ms: 400 };
-        let granted = json!({ "acquired": true, "holder": "c3", "token": 12, "left_ms": 400 });
-        assert_eq!(answer(&acquire, granted), Some(Reply::Granted { token: Token(12) }));
-        let denied = json!({ "acquired": false, "holder": "c5", "token": 9 });
-        let held = Reply::Denied { holder: ClientId(5), token: Token(9) };
-        assert_eq!(answer(&acquire, denied), Some(held));
-        let nobody = json!({ "acquired": false, "holder": null });
-        assert_eq!(answer(&acquire, nobody), None, "somebody must hold what is denied");
-        let (lock, holder, token) = (Key::new("l0"), ClientId(3), Token(12));
-        let release = Op::Release { lock, holder, token };
-        let gone = json!({ "released": false, "holder": null });
-        assert_eq!(answer(&release, gone), Some(Reply::WasHeld(false)));
-    }
-
-    #[test]
-    fn an_increment_without_a_sum_proves_nothing() {
-        let op = Op::Increment { key: Key::new("n"), by: 1 };
-        assert_eq!(answer(&op, json!({ "value": "4" })), Some(Reply::Incremented(Value(4))));
-        assert_eq!(answer(&op, json!({})), None);
     }
 }

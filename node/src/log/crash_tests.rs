@@ -214,6 +214,37 @@ fn a_log_that_never_syncs_loses_what_a_power_cut_takes_and_only_that() {
     assert_eq!(recovered.records, [record(1, 100)], "a start syncs what it hands out");
 }
 
+/// Sectors of any frame may be there and others not, in any order, over several segments.
+#[test]
+fn a_log_that_never_syncs_opens_after_any_loss_of_power_with_a_beginning_of_what_was_written() {
+    let options = Options { fsync: Fsync::Never, ..OPTIONS };
+    let (mut holes, mut later) = (0, 0);
+    for seed in 0..40 {
+        let mut machine = Machine::new();
+        let dir = machine.data().join("log");
+        let mut appended: Vec<Record> = Vec::new();
+        for round in 0..3_u64 {
+            let (mut log, recovered) =
+                open_on(&machine.start(), &dir, US, &options).expect("a log that promised nothing");
+            machine.order(json!({}));
+            assert!(appended.starts_with(&recovered.records), "seed {seed}: another beginning");
+            assert!(recovered.loose.iter().all(|path| path.exists()), "{:?}", recovered.loose);
+            holes += u64::from(!recovered.loose.is_empty());
+            later += u64::from(recovered.loose.len() > 1);
+            appended = recovered.records;
+            for at in 0..1 + (seed + round) % 14 {
+                let record = record((appended.len() + 1) as u8, 200 + 300 * (at as usize % 7));
+                log.append(std::slice::from_ref(&record)).expect("a healthy disk");
+                log.sync().expect("which does nothing");
+                appended.push(record);
+            }
+            drop(log);
+            machine.cut_power(Some(seed * 3 + round));
+        }
+    }
+    assert!(holes > 15 && later > 2, "{holes} holes, {later} over several segments");
+}
+
 #[test]
 fn a_segment_or_a_purge_that_is_not_synced_is_as_if_it_had_not_been() {
     for torn in [None, Some(3), Some(4), Some(5)] {

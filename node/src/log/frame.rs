@@ -12,6 +12,11 @@ pub(super) const RECORD_HEADER: usize = 5;
 /// The smallest frame: one record without payload, in bytes.
 const LEAST: usize = FRAME_HEADER + RECORD_HEADER;
 
+/// The bit of the length that marks a *loose* frame: not all frames before it were on disk when it
+/// was written. Lengths have no use for it.
+const LOOSE: u32 = 1 << 31;
+const _: () = assert!(MAX_FRAME_BODY < LOOSE as usize);
+
 /// Where a frame stands. It is part of the checksum, so bytes that were valid elsewhere, in
 /// another segment or at another offset, are not valid here.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +29,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct Frame<'a> {
     pub(super) sequence: u64,
+    /// Whether frames before it may be gone although it is there.
+    pub(super) is_loose: bool,
     pub(super) body: &'a [u8],
 }
 
@@ -36,6 +43,8 @@ pub(super) enum Flaw {
     Length(u32),
     /// The checksum does not match.
     Checksum { stored: u32, computed: u32 },
+    /// An intact frame, and not the next one.
+    Gap { expected: u64, got: u64 },
 }
 
 impl std::fmt::Display for Flaw {
@@ -46,6 +55,7 @@ impl std::fmt::Display for Flaw {
             Flaw::Checksum { stored, computed } => {
                 write!(f, "checksum {stored:08x} over bytes that sum to {computed:08x}")
             }
+            Flaw::Gap { got, .. } => write!(f, "frame {got}; those between are gone"),
         }
     }
 }
@@ -64,8 +74,8 @@ pub(super) fn push(buffer: &mut Vec<u8>, record: &Record) {
 }
 
 /// Fills in the header over the records in the buffer, which then holds a whole frame.
-pub(super) fn seal(buffer: &mut [u8], place: Place, sequence: u64) {
-    let length = (buffer.len() - FRAME_HEADER) as u32;
+pub(super) fn seal(buffer: &mut [u8], place: Place, sequence: u64, is_loose: bool) {
+    let length = (buffer.len() - FRAME_HEADER) as u32 | if is_loose { LOOSE } else { 0 };
     buffer[4..8].copy_from_slice(&length.to_le_bytes());
     buffer[8..16].copy_from_slice(&sequence.to_le_bytes());
     let sum = checksum(&buffer[4..], place);
@@ -77,7 +87,7 @@ pub(super) fn parse(bytes: &[u8], place: Place) -> Result<Frame<'_>, Flaw> {
     let Some((header, rest)) = bytes.split_first_chunk::<FRAME_HEADER>() else {
         return Err(Flaw::End);
     };
-    let length = u32_at(header, 4);
+    let (length, is_loose) = length_of(u32_at(header, 4));
     if length == 0 {
         return Err(Flaw::End);
     }
@@ -90,28 +100,42 @@ pub(super) fn parse(bytes: &[u8], place: Place) -> Result<Frame<'_>, Flaw> {
     if stored != computed {
         return Err(Flaw::Checksum { stored, computed });
     }
-    Ok(Frame { sequence: u64_at(header, 8), body: &rest[..size] })
+    Ok(Frame { sequence: u64_at(header, 8), is_loose, body: &rest[..size] })
+}
+
+/// A length without its mark, and the mark.
+fn length_of(field: u32) -> (u32, bool) {
+    (field & !LOOSE, field & LOOSE != 0)
 }
 
 /// The frame that [`parse`] refused for its checksum, taken all the same: for plants.
 pub(super) fn believe(bytes: &[u8]) -> Frame<'_> {
-    let end = FRAME_HEADER + u32_at(bytes, 4) as usize;
-    Frame { sequence: u64_at(bytes, 8), body: &bytes[FRAME_HEADER..end] }
+    let (length, is_loose) = length_of(u32_at(bytes, 4));
+    let end = FRAME_HEADER + length as usize;
+    Frame { sequence: u64_at(bytes, 8), is_loose, body: &bytes[FRAME_HEADER..end] }
 }
 
-/// The offset in `bytes` of an intact frame that starts behind byte 0 and before byte `used`, if
-/// there is one. `bytes` reach from `place` to the end of the segment; `last` is the sequence of
-/// the frame that ends at `place`.
+/// The offset in `bytes` of an intact frame that starts before byte `used`, if there is one: of one
+/// that is loose or of one that is not. `bytes` reach from `place` to the end of the segment; `last`
+/// is the sequence of the last frame before `place` that is known, and `gap` the number of bytes of
+/// segments between the two.
 ///
 /// Frames have consecutive sequences and at least 21 bytes each, so only a small window of
 /// sequences can stand at an offset. It is looked at first: that keeps the search linear, and a
 /// chance match out of the question.
-pub(super) fn find_intact(bytes: &[u8], used: usize, place: Place, last: u64) -> Option<usize> {
-    (1..used.min(bytes.len().saturating_sub(LEAST - 1))).find(|&at| {
+pub(super) fn find_intact(
+    bytes: &[u8],
+    used: usize,
+    place: Place,
+    (last, gap): (u64, u64),
+    is_loose: bool,
+) -> Option<usize> {
+    (0..used.min(bytes.len().saturating_sub(LEAST - 1))).find(|&at| {
         let sequence = u64_at(&bytes[at..], 8);
-        let most = last.saturating_add(1 + (at / LEAST) as u64);
+        let most = last.saturating_add(1 + (gap + at as u64) / LEAST as u64);
         let there = Place { offset: place.offset + at as u64, ..place };
-        sequence > last && sequence <= most && parse(&bytes[at..], there).is_ok()
+        let is_near = sequence > last && sequence <= most;
+        is_near && parse(&bytes[at..], there).is_ok_and(|frame| frame.is_loose == is_loose)
     })
 }
 
@@ -156,7 +180,7 @@ mod tests {
         for payload in payloads {
             push(&mut buffer, &Record { kind: 7, payload: payload.to_vec() });
         }
-        seal(&mut buffer, place, sequence);
+        seal(&mut buffer, place, sequence, false);
         buffer
     }
 
@@ -187,8 +211,8 @@ mod tests {
             let there = Place { offset: PLACE.offset + gap as u64, ..PLACE };
             let mut bytes = vec![0xA5; gap];
             bytes.extend(sealed(there, 6, &[b"x"]));
-            assert_eq!(find_intact(&bytes, bytes.len(), PLACE, 5), Some(gap));
-            let older = find_intact(&bytes, bytes.len(), PLACE, 6);
+            assert_eq!(find_intact(&bytes, bytes.len(), PLACE, (5, 0), false), Some(gap));
+            let older = find_intact(&bytes, bytes.len(), PLACE, (6, 0), false);
             assert_eq!(older, None, "an older sequence does not count");
         }
     }

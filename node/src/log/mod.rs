@@ -7,7 +7,7 @@
 //! [`open`] reads everything back, a [`Log`] appends, a [`Writer`] does so in a thread of its own
 //! with group commit. A token is reported when its records are on disk, in the order of submission.
 //!
-//! # Layout, version 1 (numbers little-endian)
+//! # Layout, version 2 (numbers little-endian)
 //!
 //! A folder with a file `lock` and the segments `0000000001.log`, `0000000002.log`, ... without a
 //! gap. Once segments were let go ([`Log::purge`]) there is a file `first`, which names the first
@@ -22,9 +22,9 @@
 //! segment            frame, at any byte              record
 //!    0  "SPLITLOG"      0  crc32c     u32               0  payload length  u32
 //!    8  version   u32   4  length     u32 of records    4  kind            u8
-//!   12  node      u32   8  sequence   u64               5  payload
-//!   16  cluster   u64  16  records
-//!   24  number    u64
+//!   12  node      u32      (highest bit: loose)         5  payload
+//!   16  cluster   u64   8  sequence   u64
+//!   24  number    u64  16  records
 //!   32  file size u64
 //!   40  crc32c    u32  of bytes 0..40
 //!   44  zeros
@@ -60,9 +60,19 @@
 //! That is an ordinary torn tail and must not keep a node from starting.
 //!
 //! What cannot be told: damage to the very last frame looks like a torn tail, and so does the loss
-//! of trailing files. [`Recovered::torn_bytes`] is there to be logged. With [`Fsync::Never`]
-//! the promise holds for the death of the process, but not for a loss of power: later frames may
-//! then survive earlier ones, and the log refuses to open.
+//! of trailing files. [`Recovered::torn_bytes`] is there to be logged.
+//!
+//! # What was never promised
+//!
+//! With [`Fsync::Never`] and between the syncs of [`Fsync::Interval`] frames are written although
+//! those before them may not be on disk, and a loss of power may take any of them and leave others.
+//! Such a frame is marked *loose*. All frames behind the last one that is not are unpromised, so a
+//! hole among them is no damage: the log is cut there, loudly. What is cut is put aside first, in
+//! files named `NUMBER.log.OFFSET.unsynced` ([`Recovered::loose`]), which nothing reads but people.
+//! A hole in front of a frame that is not loose is damage as ever: when that frame was written, all
+//! before it were on disk. A start syncs what it hands out, so the first frame after it is such one.
+//! Half a frame in a later segment bears no mark; it is damage to a start with [`Fsync::Always`], and
+//! none to others.
 //!
 //! # Errors
 //!
@@ -90,6 +100,8 @@ mod crash_tests;
 mod error;
 mod first;
 mod frame;
+#[cfg(test)]
+mod loose_tests;
 mod recovery;
 mod segment;
 #[cfg(test)]
@@ -105,7 +117,7 @@ use recovery::Tail;
 use segment::Segment;
 
 /// The version of the layout above. Another version is refused, never guessed at.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// The largest payload of a record in bytes, in segments that have room for it. Far above what a
 /// client may send; a longer one is a bug, and a damaged length cannot ask for much memory.
 pub const MAX_PAYLOAD_BYTES: usize = 4 << 20;
@@ -181,6 +193,9 @@ pub struct Recovered {
     pub torn_bytes: u64,
     /// The file and the offset in it where the torn tail began.
     pub torn_at: Option<(PathBuf, u64)>,
+    /// Where more than a torn frame was cut: the files that hold what was. Empty otherwise, and with
+    /// [`Fsync::Always`] always.
+    pub loose: Vec<PathBuf>,
     /// How many segments were read.
     pub segments: usize,
     /// Whether records before these were let go.
@@ -221,7 +236,8 @@ pub(crate) fn open_on(
         });
     }
     let lock = lock(disk, dir)?;
-    let (tail, recovered) = recovery::recover(disk, dir, identity, options.plants)?;
+    let (tail, recovered) =
+        recovery::recover(disk, dir, identity, (options.fsync, options.plants))?;
     let tail = match tail {
         Some(tail) => tail,
         None => {
@@ -243,6 +259,7 @@ pub(crate) fn open_on(
         records: recovered.records.len() as u64,
         closed: tail.closed.into(),
         unsynced: false,
+        is_loose: false,
         synced_at: Instant::now(),
         failed: None,
         // A blank segment of another size was prepared under other options; it is replaced.
@@ -289,8 +306,10 @@ pub struct Log {
     records: u64,
     /// The segments before the active one, in order.
     closed: VecDeque<Closed>,
-    /// The last frame has been written and not yet synced.
+    /// The last frame has been written and [`Log::sync`] was not called since.
     unsynced: bool,
+    /// Not all frames are on disk: the next one is loose.
+    is_loose: bool,
     /// When the log was last synced, or opened.
     synced_at: Instant,
     /// The first error; the log is not used after it.
@@ -348,6 +367,7 @@ impl Log {
             Fsync::Always | Fsync::Interval(_) => {
                 self.active.sync().map_err(|error| self.fail("sync", error))?;
                 self.synced_at = Instant::now();
+                self.is_loose = false;
             }
         }
         self.unsynced = false;
@@ -432,9 +452,10 @@ impl Log {
             }
         }
         let place = Place { segment: self.active.number, offset: self.end };
-        frame::seal(&mut self.frame, place, self.sequence + 1);
+        frame::seal(&mut self.frame, place, self.sequence + 1, self.is_loose);
         self.active.write(&self.frame, self.end).map_err(|error| self.fail("write", error))?;
         self.unsynced = true;
+        self.is_loose = true;
         self.sequence += 1;
         self.records += std::mem::take(&mut self.framed);
         self.end += self.frame.len() as u64;
@@ -452,6 +473,12 @@ impl Log {
                 .unwrap_or_else(|_| Err(io::Error::other("the preparing thread panicked")))?,
             None => return Err(io::Error::other("no next segment was prepared")),
         };
+        if self.is_loose && matches!(self.options.fsync, Fsync::Interval(_)) {
+            // Later syncs are of the next segment alone, and what was written so long ago must be
+            // on disk.
+            self.active.sync()?;
+            self.is_loose = false;
+        }
         let full = std::mem::replace(&mut self.active, next);
         let (records, sequence) = (self.records, self.sequence);
         self.closed.push_back(Closed { number: full.number, path: full.path, records, sequence });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::first::{self, First};
 use super::frame::{self, Flaw, Place};
 use super::segment::{self, Segment, damaged};
-use super::{Closed, Identity, LogError, PAGE_BYTES, Record, Recovered};
+use super::{Closed, Fsync, Identity, LogError, MAX_SEGMENT_BYTES, PAGE_BYTES, Record, Recovered};
 use crate::disk::Disk;
 use crate::protocol::{Plant, Plants};
 
@@ -35,8 +35,23 @@ struct Found {
     gone: Vec<u64>,
 }
 
+/// What a loss of power has left of frames that were never synced: not the first of them, but some
+/// behind. See [`super`], "Fsync::Never".
+#[derive(Default)]
+struct Loose {
+    /// What is in the active segment, from where it is cut.
+    bytes: Vec<u8>,
+    /// The segments behind it, with whether anything is in them, ascending.
+    segments: Vec<(Segment, bool)>,
+}
+
 /// Reads all segments and changes nothing in them.
-fn find(disk: &Disk, dir: &Path, identity: Identity, plants: Plants) -> Result<Found, LogError> {
+fn find(
+    disk: &Disk,
+    dir: &Path,
+    identity: Identity,
+    (fsync, plants): (Fsync, Plants),
+) -> Result<Found, LogError> {
     let first = First::read(dir, identity)?;
     let purged = first != First::WHOLE;
     // A stop in the middle of a purge leaves segments before the first; they go in the end.
@@ -51,7 +66,8 @@ fn find(disk: &Disk, dir: &Path, identity: Identity, plants: Plants) -> Result<F
             return Err(LogError::MissingSegment { dir: dir.to_owned(), expected, got });
         }
     }
-    let mut scan = Scan { sequence: first.sequence, plants, ..Scan::default() };
+    let promises = fsync == Fsync::Always;
+    let mut scan = Scan { sequence: first.sequence, promises, plants, ..Scan::default() };
     let mut buffer = Vec::new();
     for &number in &numbers {
         let segment = Segment::open(disk, dir, identity, number, &mut buffer)?;
@@ -62,10 +78,13 @@ fn find(disk: &Disk, dir: &Path, identity: Identity, plants: Plants) -> Result<F
 
 /// Reads all segments and leaves them as they are, a torn tail too.
 pub(super) fn read(disk: &Disk, dir: &Path, identity: Identity) -> Result<Recovered, LogError> {
-    let Found { scan, segments, purged, .. } = find(disk, dir, identity, Plants::NONE)?;
+    let Found { scan, segments, purged, .. } =
+        find(disk, dir, identity, (Fsync::Always, Plants::NONE))?;
     let torn_bytes = scan.torn.as_ref().map_or(0, |torn| torn.to - torn.from);
     let torn_at = scan.torn.map(|torn| (torn.path, torn.from));
-    Ok(Recovered { records: scan.records, torn_bytes, torn_at, segments, purged })
+    // Where they would be kept is for whoever cuts them.
+    let loose = Vec::new();
+    Ok(Recovered { records: scan.records, torn_bytes, torn_at, loose, segments, purged })
 }
 
 /// Reads all segments, cuts and zeroes a torn tail. `None`: there is no segment yet.
@@ -73,19 +92,28 @@ pub(super) fn recover(
     disk: &Disk,
     dir: &Path,
     identity: Identity,
-    plants: Plants,
+    (fsync, plants): (Fsync, Plants),
 ) -> Result<(Option<Tail>, Recovered), LogError> {
     segment::remove_unfinished(disk, dir)?;
-    let Found { scan, segments, purged, gone } = find(disk, dir, identity, plants)?;
+    let Found { scan, segments, purged, gone } = find(disk, dir, identity, (fsync, plants))?;
     // A process that was killed leaves bytes that were written but not synced, and names too. What
     // is handed out counts as durable, and the next frame may only follow durable ones.
     disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
-    let Scan { records, sequence, active, next, torn, closed, last, plants: _ } = scan;
+    let Scan { records, sequence, active, next, torn, closed, last, loose, .. } = scan;
     let torn_bytes = torn.as_ref().map_or(0, |torn| torn.to - torn.from);
     let Some((segment, end)) = active else {
-        let recovered = Recovered { records, torn_bytes, torn_at: None, segments: 0, purged };
+        let recovered = Recovered {
+            records,
+            torn_bytes,
+            torn_at: None,
+            loose: Vec::new(),
+            segments: 0,
+            purged,
+        };
         return Ok((None, recovered));
     };
+    let next = if loose.segments.is_empty() { next } else { None };
+    let kept = loose.keep(disk, dir, &segment.path, end)?;
     if let Some((at, frame)) = last {
         // After a failed sync its pages pass for clean, and no sync would write them.
         segment
@@ -102,11 +130,12 @@ pub(super) fn recover(
             .map_err(LogError::io("cut the torn tail of", &segment.path))?;
     }
     let torn_at = torn.map(|torn| (torn.path, torn.from));
+    let loose = kept;
     for number in gone {
         let path = segment::path_of(dir, number);
         disk.remove(&path).map_err(LogError::io("remove", path))?;
     }
-    let recovered = Recovered { records, torn_bytes, torn_at, segments, purged };
+    let recovered = Recovered { records, torn_bytes, torn_at, loose, segments, purged };
     Ok((Some(Tail { segment, end, sequence, next, closed }), recovered))
 }
 
@@ -119,14 +148,55 @@ struct Scan {
     next: Option<Segment>,
     torn: Option<Torn>,
     closed: Vec<Closed>,
+    /// The last segment in which frames were found.
+    read_to: u64,
     /// The last frame, as it stands in the active segment, and where.
     last: Option<(u64, Vec<u8>)>,
+    loose: Loose,
+    /// Whether this start syncs every frame. Parts of frames bear no mark, so where nothing else is
+    /// behind a hole, that decides.
+    promises: bool,
     plants: Plants,
+}
+
+impl Loose {
+    /// Puts what is cut aside, as evidence, before it is cut: `NUMBER.log.OFFSET.unsynced`. Returns
+    /// the files. From the last segment backwards, so that a stop in between leaves no gap.
+    fn keep(
+        self,
+        disk: &Disk,
+        dir: &Path,
+        path: &Path,
+        end: u64,
+    ) -> Result<Vec<PathBuf>, LogError> {
+        let mut kept = Vec::new();
+        let aside = |path: &Path, at: u64| path.with_extension(format!("log.{at}.unsynced"));
+        for (segment, is_used) in self.segments.into_iter().rev() {
+            if is_used {
+                let to = aside(&segment.path, PAGE_BYTES);
+                disk.rename(&segment.path, &to)
+                    .map_err(LogError::io("put aside", &segment.path))?;
+                kept.push(to);
+            } else {
+                disk.remove(&segment.path).map_err(LogError::io("remove", &segment.path))?;
+            }
+            disk.sync_dir(dir).map_err(LogError::io("sync", dir))?;
+        }
+        if !self.bytes.is_empty() {
+            let to = aside(path, end);
+            disk.replace(&to, &[&self.bytes]).map_err(LogError::io("write", &to))?;
+            kept.push(to);
+        }
+        kept.reverse();
+        Ok(kept)
+    }
 }
 
 /// Bytes behind the last frame that are neither frames nor zeros.
 struct Torn {
     path: PathBuf,
+    number: u64,
+    bytes: Vec<u8>,
     from: u64,
     to: u64,
     flaw: Flaw,
@@ -138,6 +208,10 @@ impl Scan {
         let used = used_bytes(bytes);
         if used <= PAGE_BYTES as usize {
             // Blank: prepared and not used yet. Only the first one behind the tail is of use.
+            if !self.loose.segments.is_empty() {
+                self.loose.segments.push((segment, false));
+                return Ok(());
+            }
             match (&self.active, &self.next) {
                 (None, _) => self.active = Some((segment, PAGE_BYTES)),
                 (Some(_), None) => self.next = Some(segment),
@@ -146,6 +220,22 @@ impl Scan {
             return Ok(());
         }
         if let Some(torn) = &self.torn {
+            let behind = &bytes[PAGE_BYTES as usize..];
+            let place = Place { segment: segment.number, offset: PAGE_BYTES };
+            let gap = (segment.number - torn.number) * MAX_SEGMENT_BYTES;
+            let all = used - PAGE_BYTES as usize;
+            let firm = frame::find_intact(behind, all, place, (self.sequence, gap), false);
+            let loose = frame::find_intact(behind, all, place, (self.sequence, gap), true);
+            if firm.is_none() && (loose.is_some() || !self.promises) {
+                // A blank one between them lost all that was in it.
+                let blank = self.next.take().map(|blank| (blank, false));
+                self.loose.segments.extend(blank);
+                self.loose.segments.push((segment, true));
+                if self.loose.bytes.is_empty() {
+                    self.loose.bytes = torn.bytes.clone();
+                }
+                return Ok(());
+            }
             let got = format!("{}, and {} was written after it", torn.flaw, segment.path.display());
             return Err(damaged(&torn.path, torn.from, "an intact frame".into(), got));
         }
@@ -155,17 +245,28 @@ impl Scan {
         if end < used {
             let place = Place { segment: segment.number, offset: end as u64 };
             let rest = &bytes[end..];
-            if let Some(gap) = frame::find_intact(rest, used - end, place, self.sequence) {
+            let unread = segment.number.saturating_sub(self.read_to) * MAX_SEGMENT_BYTES;
+            let window = (self.sequence, unread);
+            if let Some(gap) = frame::find_intact(rest, used - end, place, window, false) {
+                let complain = |expected, got| damaged(&segment.path, end as u64, expected, got);
+                if let Flaw::Gap { expected, .. } = flaw {
+                    return Err(complain(format!("frame {expected}"), flaw.to_string()));
+                }
                 let got = format!("{flaw}, and an intact frame follows at byte {}", end + gap);
-                return Err(damaged(&segment.path, end as u64, "an intact frame".into(), got));
+                return Err(complain("an intact frame".into(), got));
+            }
+            if frame::find_intact(rest, used - end, place, window, true).is_some() {
+                self.loose.bytes = rest[..used - end].to_vec();
             }
             if self.plants.has(Plant::ResurrectTornTail) && matches!(flaw, Flaw::Checksum { .. }) {
                 // What does not decode is left out: the mistake is to look at the rest.
                 let _ = frame::decode(frame::believe(rest).body, &mut self.records);
             }
-            let path = segment.path.clone();
-            self.torn = Some(Torn { path, from: end as u64, to: used as u64, flaw });
+            let (path, number) = (segment.path.clone(), segment.number);
+            let bytes = rest[..used - end].to_vec();
+            self.torn = Some(Torn { path, number, from: end as u64, to: used as u64, bytes, flaw });
         }
+        self.read_to = segment.number;
         let before = self.active.replace((segment, end as u64)).map(|(segment, _)| segment);
         for Segment { number, path, .. } in before.into_iter().chain(self.next.take()) {
             self.closed.push(Closed { number, path, records, sequence });
@@ -192,9 +293,9 @@ impl Scan {
             };
             let complain = |expected, got| damaged(&segment.path, at as u64, expected, got);
             if frame.sequence != self.sequence + 1 {
-                let expected = format!("frame {}", self.sequence + 1);
-                let got = format!("frame {}; those between are gone", frame.sequence);
-                return Err(complain(expected, got));
+                self.last = last.map(|from| (from as u64, bytes[from..at].to_vec()));
+                let (expected, got) = (self.sequence + 1, frame.sequence);
+                return Ok((at, Flaw::Gap { expected, got }));
             }
             if frame::decode(frame.body, &mut self.records).is_none() {
                 let got = "an intact frame with something else in it".to_owned();

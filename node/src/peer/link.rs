@@ -3,11 +3,16 @@
 //! Nothing is sent twice and nothing in part: what was being written when a connection broke is
 //! lost, what was still queued is dropped whole. Without a connection nothing is queued, since it
 //! would be outdated by the time there is one.
+//!
+//! A connection whose other end is gone without a word takes bytes for ever. Two signs tell: the
+//! peer has dialled this node anew, so it has lost connections, and perhaps this one too; or nothing
+//! at all has been heard of it for a long time although it was sent something. Either way this end
+//! dials anew. That loses no more than any broken connection does, so it may be wrong now and then.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +20,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info};
 
 use super::frame::{Hello, encode};
-use super::{Inbox, LinkState, Peer};
+use super::{Inbox, LinkState, Peer, Pulse};
 use crate::protocol::{Input, Message, NodeId, RequestId};
 
 /// Most bytes that wait for a connection that makes no progress. The core itself sends no more
@@ -32,6 +37,19 @@ const WRITE_BYTES: usize = 256 << 10;
 /// A write that makes no progress for this long means a dead peer or a full path to it; a fresh
 /// connection has at least a chance.
 const STUCK_AFTER: Duration = Duration::from_secs(2);
+
+/// A connection that is younger than this is not given up because the peer has dialled: two nodes
+/// that lost each other dial at about the same time, and the answer to a dial must not be a dial.
+const SETTLED_AFTER: Duration = Duration::from_secs(1);
+
+/// A peer of which nothing is heard for so long, although it was sent something, is dialled anew.
+/// Followers and leaders answer one another many times a second, and a busy machine, a full disk or
+/// a pause seldom takes longer; beside the quarter of an hour in which TCP itself gives up it is
+/// short. Wrong, it costs one connection each time.
+const SILENT_AFTER: Duration = Duration::from_secs(5);
+
+/// How often that is looked at.
+const LISTEN_EVERY: Duration = Duration::from_millis(500);
 
 /// Between attempts to connect: doubles from the first to the last, so that a peer that is gone
 /// costs little and one that comes back is found quickly.
@@ -53,6 +71,10 @@ struct Shared {
     retired: AtomicBool,
     /// Whether that is over.
     ended: AtomicBool,
+    /// Signs of life of the peer, on whatever connection.
+    pulse: Arc<Pulse>,
+    /// Since when it owes a sign of life, as [`Pulse::now`] counts; 0 if it does not.
+    asked: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -73,13 +95,21 @@ struct Frame {
 
 impl Link {
     /// Starts the task that keeps a connection to the peer and sends what is queued.
-    pub(crate) fn start(hello: Hello, peer: Peer, state: Arc<LinkState>, inbox: Inbox) -> Self {
+    pub(crate) fn start(
+        hello: Hello,
+        peer: Peer,
+        state: Arc<LinkState>,
+        inbox: Inbox,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         let shared = Shared {
             outbox: Mutex::default(),
             wake: Notify::new(),
             state,
             retired: AtomicBool::default(),
             ended: AtomicBool::default(),
+            pulse,
+            asked: AtomicU64::default(),
         };
         let link = Link { shared: Arc::new(shared) };
         tokio::spawn(link.clone().keep_connected(hello, peer, inbox));
@@ -157,9 +187,43 @@ impl Link {
     /// Sends until the connection ends; returns why it did.
     async fn drain(&self, stream: TcpStream) -> String {
         let (reader, mut writer) = stream.into_split();
+        self.shared.asked.store(0, Relaxed);
         tokio::select! {
             why = ended(reader) => why,
             why = self.write_frames(&mut writer) => why,
+            why = self.forsaken() => why,
+        }
+    }
+
+    /// Waits for a sign that the other end of the connection is gone; returns which.
+    async fn forsaken(&self) -> String {
+        let Shared { pulse, asked, .. } = &*self.shared;
+        let made = Instant::now();
+        let mut dials = pulse.watch_dials();
+        loop {
+            tokio::select! {
+                // The sender lives as long as the pulse, which is ours.
+                _ = dials.changed() => {
+                    if made.elapsed() >= SETTLED_AFTER {
+                        return "the other side has dialled anew".to_string();
+                    }
+                }
+                () = sleep(LISTEN_EVERY) => {}
+            }
+            let since = asked.load(Relaxed);
+            let silent = since > 0 && pulse.heard() < since;
+            if silent && pulse.now() - since >= SILENT_AFTER.as_micros() as u64 {
+                return format!("nothing was heard of it for {SILENT_AFTER:?}");
+            }
+        }
+    }
+
+    /// Something was sent, so the peer owes a sign of life from now on, unless it owed one already.
+    fn ask(&self) {
+        let Shared { pulse, asked, .. } = &*self.shared;
+        let since = asked.load(Relaxed);
+        if since == 0 || pulse.heard() >= since {
+            asked.store(pulse.now(), Relaxed);
         }
     }
 
@@ -173,6 +237,7 @@ impl Link {
             if let Err(why) = write_all(writer, &buffer).await {
                 return why;
             }
+            self.ask();
         }
     }
 
@@ -273,5 +338,83 @@ async fn ended(mut reader: OwnedReadHalf) -> String {
         Ok(0) => "closed by the other side".to_string(),
         Ok(_) => "bytes came from the side that only listens".to_string(),
         Err(error) => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// A peer that takes connections and never says a word.
+    struct Mute {
+        listener: TcpListener,
+        pulse: Arc<Pulse>,
+        link: Link,
+        _inputs: mpsc::Receiver<Input>,
+    }
+
+    impl Mute {
+        async fn new() -> Mute {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (inbox, inputs) = mpsc::channel(64);
+            let pulse = Arc::<Pulse>::default();
+            let peer = Peer { node: NodeId(2), address };
+            let hello = Hello::of(1, NodeId(1), address, address).said_to(NodeId(2));
+            let link = Link::start(hello, peer, Arc::default(), inbox, Arc::clone(&pulse));
+            Mute { listener, pulse, link, _inputs: inputs }
+        }
+
+        /// The next connection, in so many seconds at most.
+        async fn dialled(&self, within: u64) -> TcpStream {
+            let accepted = timeout(Duration::from_secs(within), self.listener.accept()).await;
+            accepted.expect("it is dialled").unwrap().0
+        }
+
+        /// Sends until there is a connection that takes it.
+        async fn send(&self) {
+            let message = Message::Removed { index: 1 };
+            while !self.link.outbox().connected {
+                sleep(Duration::from_millis(1)).await;
+            }
+            self.link.send(&message);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_dials_anew_is_dialled_anew_unless_it_was_just_now() {
+        let mute = Mute::new().await;
+        let _first = mute.dialled(10).await;
+        mute.send().await;
+        mute.pulse.beat();
+        // As at a start, when everybody dials everybody.
+        mute.pulse.dialled();
+        let early = timeout(SETTLED_AFTER / 2, mute.listener.accept()).await;
+        assert!(early.is_err(), "a dial is no answer to a dial");
+        sleep(SETTLED_AFTER).await;
+        mute.pulse.beat();
+        mute.pulse.dialled();
+        let _second = mute.dialled(3).await;
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_sent_something_and_never_heard_is_dialled_anew() {
+        let mute = Mute::new().await;
+        let _first = mute.dialled(10).await;
+        mute.send().await;
+        let began = Instant::now();
+        let _second = mute.dialled(60).await;
+        assert!(began.elapsed() >= SILENT_AFTER - LISTEN_EVERY, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_is_sent_nothing_owes_nothing() {
+        let mute = Mute::new().await;
+        let _first = mute.dialled(10).await;
+        let again = timeout(SILENT_AFTER + 2 * LISTEN_EVERY, mute.listener.accept()).await;
+        assert!(again.is_err(), "the connection stays");
     }
 }

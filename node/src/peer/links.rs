@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Hello, Inbox, Introductions, Link, LinkState, Peer};
+use super::{Hello, Inbox, Introductions, Link, LinkState, Peer, Pulses};
 use crate::protocol::{Message, NodeId, RequestId};
 use crate::state::Configuration;
 
@@ -50,13 +50,14 @@ pub(crate) struct Links {
     open: BTreeMap<NodeId, (SocketAddr, Link)>,
     states: LinkStates,
     inbox: Inbox,
+    pulses: Pulses,
 }
 
 impl Links {
     /// None yet.
-    pub(crate) fn new(hello: Hello, directions: Directions, inbox: Inbox) -> Self {
+    pub(crate) fn new(hello: Hello, directions: Directions, inbox: Inbox, pulses: Pulses) -> Self {
         let (members, states) = (Arc::default(), LinkStates::default());
-        Links { hello, directions, members, open: BTreeMap::new(), states, inbox }
+        Links { hello, directions, members, open: BTreeMap::new(), states, inbox, pulses }
     }
 
     /// What `/metrics` reads.
@@ -109,7 +110,8 @@ impl Links {
             states(&self.states).insert(node, Arc::clone(&state));
         }
         let hello = self.hello.said_to(node);
-        let link = Link::start(hello, Peer { node, address }, state, self.inbox.clone());
+        let (peer, pulse) = (Peer { node, address }, self.pulses.of(node));
+        let link = Link::start(hello, peer, state, self.inbox.clone(), pulse);
         if !is_member {
             // One connection, for what is to be said.
             link.retire();

@@ -15,7 +15,7 @@ use tracing::warn;
 use super::frame::{
     FRAME_BYTES_MAX, FrameError, HELLO_BYTES_MAX, Hello, decode_hello, decode_message, read,
 };
-use super::{Inbox, Introduction, Introductions};
+use super::{Inbox, Introduction, Introductions, Pulse, Pulses};
 use crate::protocol::{Input, NodeId};
 
 /// Who dials must say hello within this time, so that silent strangers cost nothing for long.
@@ -37,6 +37,7 @@ pub(crate) async fn listen(
     me: NodeId,
     inbox: Inbox,
     introductions: Arc<Introductions>,
+    pulses: Pulses,
 ) {
     let open: Open = Rc::default();
     let mut connections = JoinSet::new();
@@ -58,12 +59,16 @@ pub(crate) async fn listen(
             continue;
         }
         let (inbox, open) = (inbox.clone(), Rc::clone(&open));
-        let introductions = Arc::clone(&introductions);
+        let (introductions, pulses) = (Arc::clone(&introductions), pulses.clone());
         connections.spawn_local(async move {
             let mut stream = BufReader::with_capacity(READ_BYTES, stream);
             if let Some(hello) = welcome(&mut stream, cluster, me).await {
                 note(&introductions, &hello);
-                receive(&mut stream, hello.from, inbox, open).await;
+                // Numbers are few, but a stranger may make some up.
+                let pulse = known(&introductions, hello.from).then(|| pulses.of(hello.from));
+                let pulse = pulse.unwrap_or_default();
+                pulse.dialled();
+                receive(&mut stream, hello.from, inbox, open, &pulse).await;
             }
         });
     }
@@ -76,6 +81,10 @@ fn note(introductions: &Introductions, hello: &Hello) {
     if known.len() < CONNECTIONS_MAX || known.contains_key(&hello.from) {
         known.insert(hello.from, Introduction { clients, peers });
     }
+}
+
+fn known(introductions: &Introductions, node: NodeId) -> bool {
+    introductions.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&node)
 }
 
 /// The hello of a node of this cluster; strangers have none. Whether it is a member is the core's
@@ -92,9 +101,15 @@ async fn welcome(stream: &mut BufReader<TcpStream>, cluster: u64, me: NodeId) ->
     }
 }
 
-async fn receive(stream: &mut BufReader<TcpStream>, from: NodeId, inbox: Inbox, open: Open) {
+async fn receive(
+    stream: &mut BufReader<TcpStream>,
+    from: NodeId,
+    inbox: Inbox,
+    open: Open,
+    pulse: &Pulse,
+) {
     *open.borrow_mut().entry(from).or_default() += 1;
-    match pass_on(stream, from, &inbox).await {
+    match pass_on(stream, from, &inbox, pulse).await {
         FrameError::Io(_) => {}
         error => warn!("closed the connection from {from}: {error}"),
     }
@@ -123,12 +138,18 @@ async fn greet(
 }
 
 /// Hands messages on until the connection ends, which it does with an error in any case.
-async fn pass_on(stream: &mut BufReader<TcpStream>, from: NodeId, inbox: &Inbox) -> FrameError {
+async fn pass_on(
+    stream: &mut BufReader<TcpStream>,
+    from: NodeId,
+    inbox: &Inbox,
+    pulse: &Pulse,
+) -> FrameError {
     let mut payload = Vec::new();
     loop {
         if let Err(error) = read(stream, &mut payload, FRAME_BYTES_MAX).await {
             return error;
         }
+        pulse.beat();
         let message = match decode_message(&payload) {
             Ok(message) => message,
             Err(error) => return error,

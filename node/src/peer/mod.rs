@@ -9,6 +9,7 @@ mod frame;
 mod link;
 mod links;
 mod listen;
+mod pulse;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ pub(crate) use frame::Hello;
 pub(crate) use link::Link;
 pub(crate) use links::{Directions, LinkStates, Links};
 pub(crate) use listen::listen;
+pub(crate) use pulse::{Pulse, Pulses};
 
 use crate::protocol::{Input, NodeId};
 

@@ -255,6 +255,12 @@ impl Remembered {
             let (first, end) = (base.index + 1, entries.last_index());
             return Err(ReplayError::Apart { first, last: end, snapshot: last });
         }
+        let epoch = entries.last().claim.epoch;
+        if hard.epoch < epoch {
+            // The record of the promise was lost where the disk is never synced; entries and
+            // snapshot still tell of it, and an epoch must not be begun twice.
+            hard = HardState { epoch, voted_for: None, ..hard };
+        }
         entries.descend_from(&snapshot.lineage);
         Ok(Remembered { hard, member, snapshot, entries })
     }

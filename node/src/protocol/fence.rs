@@ -28,13 +28,8 @@ pub(super) enum Standing {
 
 impl Core {
     fn standing(&self, claim: Claim) -> Standing {
-        if self.plant(Plant::AcceptLowerEpoch) && claim < self.hard.claim {
-            return Standing::Later;
-        }
-        if self.settings.fencing && claim.epoch < self.hard.epoch {
-            return Standing::Stale;
-        }
-        if claim < self.hard.claim {
+        let is_early = self.settings.fencing && claim.epoch < self.hard.epoch;
+        if (is_early || claim < self.hard.claim) && !self.plant(Plant::AcceptLowerEpoch) {
             return Standing::Stale;
         }
         match &self.role {

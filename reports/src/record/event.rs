@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 use splitbrain_workloads::history::Micros;
-use splitbrain_workloads::operation::NodeId;
+use splitbrain_workloads::operation::{ClientId, Key, NodeId};
+use splitbrain_workloads::verdict::AnomalyKind;
 
 /// One line of `events.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +59,23 @@ pub enum Event {
     /// The nodes were seen, for the first time in this run, in this state, with names and numbers
     /// forgotten.
     State(String),
+    /// What the clients have seen by now can have no explanation: a watch says so, and no checker
+    /// yet.
+    ViolationFound {
+        /// Its name as far as it is known by now.
+        kind: AnomalyKind,
+        /// What it happened to.
+        key: Key,
+        /// Whose operation showed it.
+        client: ClientId,
+        /// In a few words.
+        what: String,
+    },
+    /// The run is stopped early: all nodes stood still, and their data was copied as it was.
+    Frozen {
+        /// Whose data was copied.
+        nodes: Vec<NodeId>,
+    },
     /// Anything else worth a line, in words.
     Note(String),
 }

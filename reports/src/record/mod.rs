@@ -10,8 +10,9 @@ mod run;
 pub use coverage::{ClusterState, CoverageCell, CoverageRecord, VictimRole};
 pub use event::{Event, EventRecord, FaultId, FaultStep, Phase, ProcessChange, Role};
 pub use run::{
-    AuditRecord, CountedOperations, Effect, Expectation, FaultRecord, GateOutcome, GateRecord,
-    HostRecord, OnLinks, Opinion, Part, Recheck, RunRecord, RunResult, SuiteRecord, TargetRecord,
+    AuditRecord, CountedOperations, EarlyViolation, Effect, Expectation, FaultRecord, GateOutcome,
+    GateRecord, HostRecord, OnLinks, Opinion, Part, Recheck, RunRecord, RunResult, StopRecord,
+    SuiteRecord, TargetRecord, WatchRecord,
 };
 
 /// The version of `summary.json` and `events.jsonl` that this build writes.

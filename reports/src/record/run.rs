@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use splitbrain_workloads::history::Micros;
-use splitbrain_workloads::operation::{NodeId, OpKind, Reason};
+use splitbrain_workloads::operation::{Key, NodeId, OpKind, Reason};
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
 
 use super::coverage::CoverageRecord;
@@ -101,8 +101,57 @@ pub struct RunRecord {
     pub settled_after: Option<Micros>,
     /// The independent second opinion on the first anomaly.
     pub recheck: Option<Recheck>,
+    /// What was known while the run went on, if that is worth a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchRecord>,
     /// The run's folder, relative to the suite's directory.
     pub directory: String,
+}
+
+/// What was known of a run while it went on. It decides nothing: the verdict is the checkers'.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchRecord {
+    /// The first that had no explanation, whatever came later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub violation: Option<EarlyViolation>,
+    /// Why not everything was watched, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<String>,
+    /// That the run was stopped for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<StopRecord>,
+}
+
+/// A violation as it was known while the run went on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyViolation {
+    /// Its name as far as it was known then.
+    pub kind: AnomalyKind,
+    /// What it happened to.
+    pub key: Key,
+    /// When the answer came that proved it.
+    pub at: Micros,
+    /// In a few words.
+    pub what: String,
+}
+
+/// A run that was stopped before its load was over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopRecord {
+    /// When the nodes were made to stand still.
+    pub at: Micros,
+    /// What the checkers had found in the history up to then, for which it was stopped.
+    pub kind: AnomalyKind,
+    /// Whose data was copied as it was.
+    pub frozen: Vec<NodeId>,
+    /// The name of the run's cluster: a store may want to know it before it opens such data.
+    pub cluster: String,
+    /// Why the data of others was not, if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_frozen: Option<String>,
 }
 
 /// What a run is for.
@@ -264,6 +313,9 @@ pub struct FaultRecord {
     /// What it did to them.
     #[serde(default)]
     pub on_links: OnLinks,
+    /// Whether chance drew it from a mix, so that nothing is missing where it could not begin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drawn: bool,
     /// Time from the start of the load at which it was to begin; `None` for a condition.
     pub planned: Option<Micros>,
     /// When the nemesis began.

@@ -227,6 +227,7 @@ pub(crate) fn fault(id: u32, kind: &str, victims: &[u16], from: u64, to: u64) ->
         leaders: victims.iter().copied().map(NodeId).collect(),
         links: Vec::new(),
         on_links: OnLinks::Cut,
+        drawn: false,
         planned: Some(Micros(from)),
         requested: Some(Micros(from)),
         in_force: Some(Micros(from)),

@@ -240,6 +240,7 @@ fn run(
         coverage,
         settled_after: Some(Micros(310_000)),
         recheck: told.recheck,
+        watch: None,
         directory: told.name.into(),
     };
     (record, RunDetail { history, events: events.records() })

@@ -6,7 +6,7 @@
 //! two neighbors the lanes are broken by `//`. Times stand at the ticks.
 
 use splitbrain_workloads::history::{History, Micros, Operation, OperationId};
-use splitbrain_workloads::operation::{Op, Outcome, Reply, StepReply, Value};
+use splitbrain_workloads::operation::{Consistency, Op, Outcome, Reply, StepReply, Value};
 use splitbrain_workloads::verdict::{Anomaly, Judgement};
 
 use super::table::{shortened, wrapped};
@@ -188,12 +188,14 @@ fn caller(operation: &Operation) -> String {
 }
 
 fn asked(operation: &Operation) -> String {
-    match (operation.is_final, operation.op.is_local()) {
-        (true, true) => format!("final local {}", operation.op),
-        (true, false) => format!("final {}", operation.op),
-        (false, true) => format!("local {}", operation.op),
-        (false, false) => operation.op.to_string(),
-    }
+    let weak = match &operation.op {
+        Op::Read { consistency: Consistency::Session, .. } => "session ".to_string(),
+        Op::Read { consistency: Consistency::Bounded(ms), .. } => format!("at most {ms} ms old "),
+        op if op.is_local() => "local ".to_string(),
+        _ => String::new(),
+    };
+    let is_final = if operation.is_final { "final " } else { "" };
+    format!("{is_final}{weak}{}", operation.op)
 }
 
 /// The value whose presence in a list proves or refutes: that of the culprit, if it wrote one.

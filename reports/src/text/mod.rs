@@ -29,6 +29,7 @@ mod summary;
 mod table;
 mod theme;
 mod timeline;
+mod watch;
 pub(crate) mod words;
 
 use splitbrain_workloads::history::History;

@@ -5,6 +5,7 @@
 
 use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
+use splitbrain_workloads::verdict::AnomalyKind;
 
 use super::{Style, theme, words};
 use crate::record::{FaultId, FaultStep, Part, Phase, RunRecord, RunResult, TargetRecord};
@@ -62,6 +63,20 @@ pub fn fault(
     one(format!("{}  fault {}  {kind}{hit}  {step}   {ok} ok", clock(at), id.0), style)
 }
 
+/// Something has no explanation: `[   3.2 s]  violation  stale-read: read r1 saw 5, ...`.
+pub fn violation(at: Micros, kind: AnomalyKind, what: &str, style: &Style) -> String {
+    one(format!("{}  violation  {kind}: {what}", clock(at)), style)
+}
+
+/// The run is stopped early: `[   3.3 s]  stopping early, the data of n1 and n2 is kept as it is`.
+pub fn frozen(at: Micros, nodes: &[NodeId], style: &Style) -> String {
+    let data = match nodes {
+        [] => "no data is kept".to_string(),
+        nodes => format!("the data of {} is kept as it is", words::nodes(nodes)),
+    };
+    one(format!("{}  stopping early, {data}", clock(at)), style)
+}
+
 /// A run ends: `MET        [  8.1 s]  leader-killed  4 106 operations  3 of 3 faults  nothing`.
 pub fn run_ends(run: &RunRecord, took: Micros, style: &Style) -> String {
     let (seen, planned) = words::faults_seen(run);
@@ -109,6 +124,8 @@ mod tests {
             phase(at(1_240), Phase::Load, &style),
             fault(at(3_004), FaultId(1), "kill", &hit, &FaultStep::InForce, 1_931, &style),
             fault(at(5_000), FaultId(2), "pause", &[], &skipped, 2_400, &style),
+            violation(at(5_100), AnomalyKind::StaleRead, "read r1 saw 5", &style),
+            frozen(at(5_350), &[NodeId(1), NodeId(2)], &style),
             run_ends(run, at(11_400), &style),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -116,6 +133,8 @@ mod tests {
         [   1.2 s]  clients and faults begin
         [   3.0 s]  fault 1  kill n1  in force   1 931 operations ok
         [   5.0 s]  fault 2  pause  skipped: no node led within 5 s   2 400 operations ok
+        [   5.1 s]  violation  stale-read: read r1 saw 5
+        [   5.3 s]  stopping early, the data of n1 and n2 is kept as it is
         MET        [  11.4 s]  leader-killed  200 operations  1 of 1 fault took effect  found nothing
         "#);
     }

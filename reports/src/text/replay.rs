@@ -32,6 +32,8 @@ pub struct ReplayedFault {
     pub id: FaultId,
     /// Its kind.
     pub kind: String,
+    /// Whether it began when its condition held, so that it has no time to keep.
+    pub on_condition: bool,
     /// What became of it then.
     pub then: Lived,
     /// What became of it now.
@@ -111,17 +113,27 @@ fn off(fault: &ReplayedFault) -> Option<Micros> {
 }
 
 fn times(faults: &[ReplayedFault]) -> String {
-    let mut offs: Vec<Micros> = faults.iter().filter_map(off).collect();
+    let (on_condition, timed): (Vec<&ReplayedFault>, Vec<_>) =
+        faults.iter().partition(|fault| fault.on_condition);
+    let mut offs: Vec<(Micros, FaultId)> =
+        timed.iter().filter_map(|fault| Some((off(fault)?, fault.id))).collect();
     offs.sort();
-    let Some(most) = offs.last() else { return "no fault began both times".to_string() };
-    let on_time = offs.iter().filter(|off| **off <= ON_TIME).count() as u64;
+    let waited = match on_condition.len() as u64 {
+        0 => String::new(),
+        count => format!("; {} waited for a condition instead", units::counted(count, "fault")),
+    };
+    let Some((most, worst)) = offs.last() else {
+        return format!("no fault with a time began both times{waited}");
+    };
+    let on_time = offs.iter().filter(|(off, _)| *off <= ON_TIME).count() as u64;
     format!(
-        "{} of {} began within {} of the recorded times; median {} off, most {}",
+        "{} of {} began within {} of the recorded times; median {} off, most {} (fault {}){waited}",
         units::count(on_time),
         units::counted(offs.len() as u64, "fault"),
         units::duration(ON_TIME),
-        units::duration(offs[offs.len() / 2]),
-        units::duration(*most)
+        units::duration(offs[offs.len() / 2].0),
+        units::duration(*most),
+        worst.0
     )
 }
 
@@ -166,8 +178,13 @@ mod tests {
         let (suite, _) = samples::lost_write_on_raft();
         let then = suite.runs.last().unwrap();
         let mut now = suite.runs.first().unwrap().clone();
-        let kill =
-            |id, then, now| ReplayedFault { id: FaultId(id), kind: "kill".into(), then, now };
+        let kill = |id, then, now| ReplayedFault {
+            id: FaultId(id),
+            kind: "kill".into(),
+            on_condition: false,
+            then,
+            now,
+        };
         let faults = vec![
             kill(1, lived(1_000_000, 1), lived(1_001_300, 1)),
             kill(2, lived(4_000_000, 3), lived(4_070_000, 2)),

@@ -9,7 +9,8 @@ use splitbrain_workloads::verdict::Anomaly;
 
 use super::lanes::Surroundings;
 use super::{
-    RunDetail, coverage, faults, gates, lanes, next, operations, table, theme, timeline, words,
+    RunDetail, coverage, faults, gates, lanes, next, operations, table, theme, timeline, watch,
+    words,
 };
 use crate::measure::loss;
 use crate::record::{FaultId, Part, RunRecord, RunResult, SuiteRecord};
@@ -98,6 +99,7 @@ fn about(run: &RunRecord, depth: Depth) -> Vec<String> {
         &format!("{}; {}", run.workload, operations::load(run)),
     ));
     lines.extend(table::wrapped("  evidence  ", &evidence(run)));
+    lines.extend(watch::about(run));
     lines
 }
 

@@ -19,6 +19,8 @@ use splitbrain_workloads::history::{self, Micros, Reading, jsonl};
 use splitbrain_workloads::operation::{ClientId, NodeId, Op, Reason, Reply};
 use splitbrain_workloads::recording::Recording;
 use splitbrain_workloads::verdict::Verdict;
+use splitbrain_workloads::watch::Sight;
+use splitbrain_workloads::workload::watcher_of;
 
 use generate::Shape;
 
@@ -27,6 +29,15 @@ enum Command {
     /// Judges a history in memory: rounds, best millions of operations a second of its core (and not
     /// of the clock, which counts what other programs take), verdict.
     Memory {
+        #[command(flatten)]
+        shape: Shape,
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
+    /// Gives the events of a history in memory to the watch of registers, one by one as a run does:
+    /// best millions of operations a second of its core, peak megabytes with the history, whether it
+    /// saw a violation.
+    Watch {
         #[command(flatten)]
         shape: Shape,
         #[arg(long, default_value_t = 3)]
@@ -66,6 +77,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Memory { shape, rounds } => memory(shape, rounds),
+        Command::Watch { shape, rounds } => watch(shape, rounds),
         Command::Stream { shape } => stream(shape),
         Command::File { shape, path, rounds } => file(shape, &path, rounds),
         Command::Porcupine { shape, limit } => against_porcupine(shape, limit),
@@ -84,6 +96,36 @@ fn memory(shape: Shape, rounds: u32) -> anyhow::Result<()> {
     }
     let rate = f64::from(shape.ops) / best.as_secs_f64() / 1e6;
     println!("{rounds} {rate:.1} {verdict}");
+    Ok(())
+}
+
+fn watch(shape: Shape, rounds: u32) -> anyhow::Result<()> {
+    let history = generate::history(shape);
+    let mut events = Vec::with_capacity(2 * history.operations.len());
+    for operation in &history.operations {
+        events.push((operation.invoked, operation, false));
+        events.extend(operation.completed.map(|stamp| (stamp, operation, true)));
+    }
+    events.sort_unstable_by_key(|(stamp, ..)| stamp.seq);
+    let (mut best, mut found) = (Duration::MAX, false);
+    for _ in 0..rounds {
+        let mut watcher = watcher_of("register").context("registers are watched")?;
+        let began = on_core()?;
+        for (stamp, operation, is_end) in &events {
+            match is_end {
+                false => watcher.invoke(*stamp, operation.client, false, &operation.op),
+                true => {
+                    watcher.complete(*stamp, operation.client, &operation.outcome);
+                }
+            }
+        }
+        best = best.min(on_core()? - began);
+        found = watcher.found().is_some();
+        anyhow::ensure!(watcher.sight() == Sight::Whole, "{:?}", watcher.sight());
+    }
+    let rate = f64::from(shape.ops) / best.as_secs_f64() / 1e6;
+    let saw = if found { "violation" } else { "nothing" };
+    println!("{rate:.2} {} {saw}", peak_mb()?);
     Ok(())
 }
 

@@ -5,7 +5,8 @@
 //! queues; every operation
 //! takes effect at one instant between its lines in the file; one that ended `info` may take effect
 //! at any later instant or never, one that failed never does, but a compare-and-set that failed by
-//! `mismatch` did not find what it expected. Local reads are not ordered; two
+//! `mismatch` did not find what it expected. A read that may be so old may take effect so much before
+//! its line. Local reads are not ordered; two
 //! final ones of different nodes that differ are a contradiction by themselves.
 //!
 //! The harness calls [`judge_file`] with the text of a counterexample before it is printed.
@@ -121,6 +122,15 @@ impl Recorded {
             Some(Outcome::Ok(reply)) => Some(reply),
             _ => None,
         }
+    }
+
+    /// Lets a read that may be so old begin so much earlier: with the first line at that time or
+    /// later. `times` has the time of every line.
+    fn look_back(&mut self, times: &[u64]) {
+        let Op::Read { consistency: Consistency::Bounded(ms), .. } = self.op else { return };
+        let since = self.began_at.saturating_sub(u64::from(ms) * 1000);
+        let early = (1..self.began).find(|line| times[*line] >= since);
+        self.began = early.unwrap_or(self.began);
     }
 
     /// Whether it was refused without saying what the key held.
@@ -523,11 +533,16 @@ fn parse(text: &str) -> Result<Vec<Recorded>, String> {
     let mut operations: Vec<Recorded> = Vec::new();
     let mut open: HashMap<ClientId, usize> = HashMap::new();
     let (mut events, mut last_seq) = (0, None);
+    let mut times = vec![0];
     for line in lines {
         events += 1;
         let event: Event = serde_json::from_str(line)
             .map_err(|error| format!("undecided: line {}: {error}", events + 1))?;
+        times.push(event.us.unwrap_or(0));
         if let Some(end) = event.end {
+            for operation in &mut operations {
+                operation.look_back(&times);
+            }
             return match end.events + 1 == events {
                 true => Ok(operations),
                 false => Err(format!("undecided: {} events of {}", events - 1, end.events)),

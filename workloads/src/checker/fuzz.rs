@@ -23,6 +23,7 @@ use crate::checker::frontier::Budget;
 use crate::history::fuzz::parser_case;
 use crate::seed::{Seed, Stream};
 use crate::verdict::Verdict;
+use crate::watch::tests::watched_by_turns;
 
 /// Makes and judges a history, and says whether it is impossible, or how the judges disagree.
 type Case = fn(&mut Stream, usize) -> Result<bool, String>;
@@ -62,6 +63,7 @@ fn set_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
 
 fn history_case(stream: &mut Stream, case: usize, model: Model) -> Result<bool, String> {
     let history = random(stream, model);
+    watched_by_turns(&history, case)?;
     let is_possible = is_possible(&history, true, case)?;
     let is_set = matches!(model, Model::Set);
     let judgement = if is_set { check_set(&history) } else { check_registers(&history) };

@@ -33,7 +33,7 @@ pub mod list;
 pub mod lock;
 pub mod lost_write;
 pub mod minimal;
-mod plants;
+pub(crate) mod plants;
 pub mod promise;
 pub mod queue;
 mod queue_search;

@@ -4,7 +4,7 @@
 
 /// A bug of a checker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plant {
+pub(crate) enum Plant {
     /// The first look forgets that a read began late.
     ReadsBeginEarly,
     /// The first look lets a value lie inside the time of another.
@@ -45,12 +45,18 @@ pub(super) enum Plant {
     SetsUnordered,
     /// An element that is listed before it was added is let through.
     SetsForesee,
+    /// A watch of registers looks only at values that were there before.
+    WatchesBackward,
+    /// A watch of elements takes what is missing from the first read on for lost.
+    WatchesAhead,
+    /// A watch of registers takes every compare-and-set for one from absence, and cries wolf.
+    WatchesTooMuch,
 }
 
 impl Plant {
     /// Every bug.
     #[cfg(test)]
-    pub(super) const ALL: [Plant; 20] = [
+    pub(crate) const ALL: [Plant; 23] = [
         Plant::ReadsBeginEarly,
         Plant::LetsInside,
         Plant::LetsOverlap,
@@ -71,6 +77,9 @@ impl Plant {
         Plant::ForgetsReleases,
         Plant::SetsUnordered,
         Plant::SetsForesee,
+        Plant::WatchesBackward,
+        Plant::WatchesAhead,
+        Plant::WatchesTooMuch,
     ];
 }
 
@@ -81,19 +90,19 @@ thread_local! {
 
 /// Plants a bug in the checkers of this thread, or none.
 #[cfg(test)]
-pub(super) fn plant(plant: Option<Plant>) {
+pub(crate) fn plant(plant: Option<Plant>) {
     PLANTED.set(plant);
 }
 
 /// Whether a bug is planted.
 #[cfg(test)]
-pub(super) fn is_planted(plant: Plant) -> bool {
+pub(crate) fn is_planted(plant: Plant) -> bool {
     PLANTED.get() == Some(plant)
 }
 
 /// Whether a bug is planted: never.
 #[cfg(not(test))]
 #[inline(always)]
-pub(super) const fn is_planted(_: Plant) -> bool {
+pub(crate) const fn is_planted(_: Plant) -> bool {
     false
 }

@@ -11,15 +11,16 @@
 //! The first two need no new algorithm: a read that may look back by T is one that may have begun T
 //! earlier (W. Golab, X. Li and M. Shah, "Analyzing consistency properties for fun and profit", PODC
 //! 2011). So the history is judged by `linearizable` with the beginnings of its reads moved. Writes
-//! and compare-and-sets stay where they are. `splitbrain check --promise` calls it.
+//! and compare-and-sets stay where they are. `splitbrain check --promise` calls it, and the workload
+//! `bounded-reads`, whose reads say themselves how old they may be ([`check_bounds`]).
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{guarded, linearizable, sessions, staleness};
+use super::{guarded, linearizable, sessions, staleness, unjudged};
 use crate::history::{History, Micros, Operation, OperationId, Operations};
-use crate::operation::Op;
+use crate::operation::{Consistency, Op};
 use crate::verdict::{AnomalyKind, Judgement, Verdict};
 use crate::workload;
 
@@ -146,11 +147,38 @@ fn span(time: Micros) -> String {
     format!("{:?}", Duration::from_micros(time.0))
 }
 
-/// Judges with reads that may have begun earlier.
-fn lagging(promise: Promise, history: &History, bound: Option<Micros>) -> Judgement {
-    let (moved_history, ids) = moved(history, bound);
-    let mut judgement = order(&moved_history);
-    judgement.checker = promise.name().to_string();
+/// The name of [`check_bounds`] in judgements.
+const BOUNDS: &str = "bounded-staleness";
+
+/// Judges reads by the bounds that they asked for, each by its own. All other reads must be the
+/// newest.
+pub fn check_bounds(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(BOUNDS, history) {
+        return unknown;
+    }
+    let asked = |operation: &Operation| match operation.op {
+        Op::Read { consistency: Consistency::Bounded(ms), .. } => {
+            Back::By(Micros(u64::from(ms) * 1000))
+        }
+        _ => Back::Nowhere,
+    };
+    let mut judgement = order_of_moved(BOUNDS, moved(history, asked));
+    if judgement.verdict == Verdict::Pass {
+        judgement.summary = "no read is older than it asked for".to_string();
+    }
+    for anomaly in &mut judgement.anomalies {
+        if matches!(anomaly.kind, AnomalyKind::StaleRead | AnomalyKind::FlipFlop) {
+            let what = "Even with reads as old as they asked for, no order explains this.";
+            anomaly.story.push(what.to_string());
+        }
+    }
+    judgement
+}
+
+/// Judges a history whose reads were moved, in the words of the one that it was.
+fn order_of_moved(name: &str, (moved, ids): (History, Vec<OperationId>)) -> Judgement {
+    let mut judgement = order(&moved);
+    judgement.checker = name.to_string();
     let was = |id: &mut OperationId| *id = ids[id.0 as usize];
     judgement.last.values_mut().for_each(was);
     for anomaly in &mut judgement.anomalies {
@@ -158,6 +186,12 @@ fn lagging(promise: Promise, history: &History, bound: Option<Micros>) -> Judgem
         anomaly.operations.iter_mut().chain(&mut anomaly.swaps).for_each(was);
         anomaly.operations.sort_unstable();
     }
+    judgement
+}
+
+/// Judges with reads that may have begun earlier.
+fn lagging(promise: Promise, history: &History, bound: Option<Micros>) -> Judgement {
+    let mut judgement = order_of_moved(promise.name(), moved(history, all_reads(bound)));
     let Some(bound) = bound else {
         if judgement.verdict == Verdict::Pass {
             judgement.summary = "each read saw a beginning of one order of all writes".to_string();
@@ -195,7 +229,7 @@ fn order(history: &History) -> Judgement {
 /// The smallest bound that holds, to the millisecond, of a history that one does not; `None` if
 /// none does.
 fn least(history: &History, too_small: Micros) -> Option<Micros> {
-    let holds = |bound| order(&moved(history, bound).0).verdict == Verdict::Pass;
+    let holds = |bound| order(&moved(history, all_reads(bound)).0).verdict == Verdict::Pass;
     if !holds(None) {
         return None;
     }
@@ -211,10 +245,25 @@ fn least(history: &History, too_small: Micros) -> Option<Micros> {
     Some(Micros(high))
 }
 
-/// The history with each read that was answered begun so much earlier; without a bound, before
-/// everything. Its operations are by order of invocation again, as checkers need them, and beside
+/// How far an operation may look back.
+#[derive(Clone, Copy)]
+enum Back {
+    Nowhere,
+    By(Micros),
+    ToTheBeginning,
+}
+
+/// Every read by the same bound, if any.
+fn all_reads(bound: Option<Micros>) -> impl Fn(&Operation) -> Back {
+    move |operation| match operation.op {
+        Op::Read { .. } | Op::List { .. } => bound.map_or(Back::ToTheBeginning, Back::By),
+        _ => Back::Nowhere,
+    }
+}
+
+/// The history with each read that was answered begun so much earlier as it may look back. Its operations are by order of invocation again, as checkers need them, and beside
 /// it stands which operation each of them was. Times stay, so that what is said of it is true.
-fn moved(history: &History, bound: Option<Micros>) -> (History, Vec<OperationId>) {
+fn moved(history: &History, back: impl Fn(&Operation) -> Back) -> (History, Vec<OperationId>) {
     let mut events: Vec<(u64, Micros)> = Vec::with_capacity(2 * history.operations.len());
     for operation in &history.operations {
         events.push((operation.invoked.seq, operation.invoked.at));
@@ -230,10 +279,12 @@ fn moved(history: &History, bound: Option<Micros>) -> (History, Vec<OperationId>
     // The place of an event, or just before the first event that a read may lag behind.
     let begin = |operation: &Operation| {
         let own = operation.invoked.seq;
-        let is_read = matches!(operation.op, Op::Read { .. } | Op::List { .. });
-        if !is_read || operation.reply().is_none() {
-            return (own, true);
-        }
+        let bound = match back(operation) {
+            _ if operation.reply().is_none() => return (own, true),
+            Back::Nowhere => return (own, true),
+            Back::By(bound) => Some(bound),
+            Back::ToTheBeginning => None,
+        };
         let index = events.partition_point(|event| event.0 < own);
         let since = bound.and_then(|bound| events[index].1.0.checked_sub(bound.0));
         let Some(since) = since else { return (0, false) };

@@ -6,6 +6,7 @@
 //! | monotonic reads | reads something older than it has read before |
 //! | monotonic writes | sees a later write of a session, but not an earlier one |
 //!
+//! And no session reads what nobody has written, or not yet.
 //! (D. Terry and others, "Session guarantees for weakly consistent replicated data", 1994.) Every key
 //! has one writer, so its values have one order, and each read is one look at how far that writer's
 //! writes have come. A local read is held against earlier local reads alone: the node that answers it
@@ -18,7 +19,7 @@ use rustc_hash::FxHashMap;
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
 use super::unjudged;
-use crate::history::{History, Operation, OperationId};
+use crate::history::{History, Operation, OperationId, SEQ_MAX};
 use crate::operation::{ClientId, Key, Op, Outcome, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
@@ -68,6 +69,13 @@ pub fn check(history: &History) -> Judgement {
                     push(&mut findings, AnomalyKind::Phantom, operation.id, None);
                     continue;
                 };
+                if let Some((_, write)) = seen.checked_sub(1).map(|last| &written.all[writer][last])
+                    && history.operation(*write).invoked.seq > operation.ended().unwrap_or(SEQ_MAX)
+                {
+                    let proof = Some((*write, *write));
+                    push(&mut findings, AnomalyKind::FutureRead, operation.id, proof);
+                    continue;
+                }
                 let looked = (operation.client, *writer, operation.op.is_local());
                 let floor = floors.entry(looked).or_insert((0, operation.id));
                 let least = written.latest(key, floor.0);
@@ -269,6 +277,9 @@ fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
             let knew = history.operation(before);
             let missed = history.operation(write);
             let text = match candidate.kind {
+                AnomalyKind::FutureRead => {
+                    format!("{}; only then {}.", story::saw(read), story::operation(missed))
+                }
                 AnomalyKind::ReadYourWrites if before == write => {
                     format!("{}; then {}.", story::operation(knew), story::saw(read))
                 }

@@ -82,9 +82,14 @@ fn line(text: &str) -> Operation {
     let (invoked, completed) = (stamp(from).unwrap(), stamp(to));
     let rest: Vec<&str> = words.collect();
     let is_final = rest.contains(&"final");
-    let consistency =
-        if rest.contains(&"local") { Consistency::Local } else { Consistency::Linearizable };
-    let rest: Vec<&str> = rest.into_iter().filter(|it| !["final", "local"].contains(it)).collect();
+    let bound = rest.iter().find_map(|it| it.strip_prefix("within="));
+    let consistency = match bound {
+        Some(ms) => Consistency::Bounded(ms.parse().unwrap()),
+        None if rest.contains(&"local") => Consistency::Local,
+        None => Consistency::Linearizable,
+    };
+    let is_word = |it: &&str| !["final", "local"].contains(it) && !it.starts_with("within=");
+    let rest: Vec<&str> = rest.into_iter().filter(is_word).collect();
     let (mut op, reply) = asked(&rest, consistency);
     if let Op::Acquire { holder, .. } | Op::Renew { holder, .. } | Op::Release { holder, .. } =
         &mut op

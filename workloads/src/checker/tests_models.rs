@@ -13,6 +13,7 @@ use crate::operation::{
 };
 use crate::seed::{Seed, Stream};
 use crate::verdict::Verdict;
+use crate::watch::tests::watched_by_turns;
 use crate::workload::{self, judge};
 
 /// Enough to meet every anomaly often, in some seconds.
@@ -247,6 +248,7 @@ fn alter(random: &mut Stream, operation: &mut Operation) {
 /// Judges one random history; whether it is impossible, and whether that was found.
 fn judged(stream: &mut Stream, model: Model, case: usize) -> Result<(bool, bool), String> {
     let history = random(stream, model);
+    watched_by_turns(&history, case)?;
     let is_impossible = !is_possible(&history, false, case)?;
     let checkers = workload::checkers_of(&history.header.workload).expect("a known workload");
     let judges = if matches!(model, Model::Counter | Model::Queue) { 1 } else { 2 };

@@ -15,6 +15,7 @@ use crate::operation::{
 };
 use crate::seed::Stream;
 use crate::verdict::Verdict;
+use crate::watch::tests::watched;
 
 const CASES: usize = 5000;
 
@@ -91,6 +92,7 @@ pub(super) fn ids_case(stream: &mut Stream, _: usize) -> Result<bool, String> {
         (op, outcome)
     });
     let history = whole("unique-ids", operations)?;
+    watched(&history)?;
     let all: Vec<(&Key, &Reply)> =
         history.operations.iter().filter_map(|it| Some((it.op.key(), it.reply()?))).collect();
     let is_broken = (0..all.len()).any(|index| all[..index].contains(&all[index]));
@@ -147,6 +149,7 @@ pub(super) fn bank_case(stream: &mut Stream, _: usize) -> Result<bool, String> {
         (Op::Transaction(Box::new(transaction)), outcome)
     });
     let history = whole("bank", operations)?;
+    watched(&history)?;
     let mut is_broken = false;
     for operation in &history.operations {
         let Some(Reply::Transacted { results, .. }) = operation.reply() else { continue };
@@ -220,6 +223,7 @@ pub(super) fn sessions_case(stream: &mut Stream, case: usize) -> Result<bool, St
         (Op::Read { key: of, consistency }, Outcome::Ok(Reply::Read(seen)))
     });
     let history = whole("sessions", operations)?;
+    watched(&history)?;
     let promise = case % 4;
     let is_broken = breaks_session(&history, promise);
     let judgement = match promise {
@@ -258,7 +262,12 @@ fn breaks_session(history: &History, promise: usize) -> bool {
         };
         let Some((writer, seen)) = place(key, *seen) else { return true };
         let Some(writer) = writer else { return false };
-        let all: Vec<&&Operation> = writes.iter().filter(|it| it.client == writer).collect();
+        let of_writer = writes.iter().filter(|it| it.client == writer);
+        let write = seen.checked_sub(1).and_then(|at| of_writer.clone().nth(at));
+        if promise == 0 && write.is_some_and(|it| Some(it.invoked.seq) > read.ended()) {
+            return true;
+        }
+        let all: Vec<&&Operation> = of_writer.collect();
         // The last write of this key among so many of the writer.
         let least = |known: usize| {
             (0..known.min(all.len()))

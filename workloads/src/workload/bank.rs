@@ -83,7 +83,7 @@ impl BankSpec {
     pub(super) fn reads_of_all(&self, consistency: Consistency) -> Vec<Op> {
         match consistency {
             Consistency::Linearizable => vec![self.read_all()],
-            Consistency::Local => self.keys().map(|key| Op::Read { key, consistency }).collect(),
+            _ => self.keys().map(|key| Op::Read { key, consistency }).collect(),
         }
     }
 

@@ -42,11 +42,14 @@ pub struct IdempotentRetrySpec {
     pub reads: u8,
     /// How many of 100 acknowledged requests are sent once more.
     pub again: u8,
+    /// How many new requests come between such a request and its repetition, at least; fewer when
+    /// there are no more.
+    pub apart: u32,
 }
 
 impl Default for IdempotentRetrySpec {
     fn default() -> Self {
-        IdempotentRetrySpec { keys: 100, elements: 100, reads: 20, again: 10 }
+        IdempotentRetrySpec { keys: 100, elements: 100, reads: 20, again: 10, apart: 0 }
     }
 }
 
@@ -59,6 +62,9 @@ const ELEMENTS_MAX: u32 = 5_000;
 /// How often a request is sent, at most. A store that is gone must not be asked for ever.
 const SENDINGS_MAX: u8 = 4;
 
+/// The built-in store remembers 65 536 keys; what clients have under way comes on top.
+const APART_MAX: u32 = 10_000;
+
 impl IdempotentRetrySpec {
     pub(super) fn describe(&self) -> String {
         format!("{NAME}, {} lists of up to {} elements", self.keys, self.elements)
@@ -70,6 +76,7 @@ impl IdempotentRetrySpec {
             ("elements", self.elements, 1, ELEMENTS_MAX, "a list is one value"),
             ("reads", u32::from(self.reads), 0, 90, "a run that appends little proves little"),
             ("again", u32::from(self.again), 0, 100, "it is a share"),
+            ("apart", self.apart, 0, APART_MAX, "a store forgets old keys, and may"),
         ])
     }
 
@@ -90,6 +97,7 @@ impl IdempotentRetrySpec {
             random: seed.stream("workload"),
             appended: 0,
             again: VecDeque::new(),
+            later: VecDeque::new(),
             sent: FxHashMap::default(),
         }
     }
@@ -109,8 +117,10 @@ pub(super) struct RetryGenerator {
     random: Stream,
     /// Over all lists, one after the other.
     appended: u32,
-    /// What is to be sent again.
+    /// What is to be sent again as soon as possible.
     again: VecDeque<Op>,
+    /// What is to be sent again when so many were appended, in this order.
+    later: VecDeque<(u32, Op)>,
     /// How often each request was sent, as long as it may be sent again.
     sent: FxHashMap<RequestKey, u8>,
 }
@@ -121,6 +131,12 @@ impl Generator for RetryGenerator {
             return Some(op);
         }
         let all = self.spec.keys * self.spec.elements;
+        let is_due = |(due, _): &(u32, Op)| *due <= self.appended || self.appended == all;
+        if self.later.front().is_some_and(is_due)
+            && let Some((_, op)) = self.later.pop_front()
+        {
+            return Some(op);
+        }
         let list = self.appended.min(all - 1) / self.spec.elements;
         if self.random.random_range(0..100) < self.spec.reads {
             let consistency = Consistency::Linearizable;
@@ -138,15 +154,20 @@ impl Generator for RetryGenerator {
     fn completed(&mut self, _client: ClientId, op: &Op, outcome: &Outcome) {
         let Op::Once { request, .. } = op else { return };
         let sent = self.sent.remove(request).unwrap_or(0) + 1;
-        let is_again = match outcome {
-            Outcome::Info(_) => true,
-            // Once more is enough to find out whether the store knows the key.
-            Outcome::Ok(_) => sent == 1 && self.random.random_range(0..100) < self.spec.again,
-            Outcome::Fail(_) => false,
-        };
-        if is_again && sent < SENDINGS_MAX {
-            self.sent.insert(*request, sent);
+        // A store that does not answer is asked again at once, as a client would.
+        let is_lost = matches!(outcome, Outcome::Info(_));
+        // Once more is enough to find out whether the store knows the key.
+        let is_repeated = matches!(outcome, Outcome::Ok(_))
+            && sent == 1
+            && self.random.random_range(0..100) < self.spec.again;
+        if !(is_lost || is_repeated) || sent >= SENDINGS_MAX {
+            return;
+        }
+        self.sent.insert(*request, sent);
+        if is_lost {
             self.again.push_back(op.clone());
+        } else {
+            self.later.push_back((self.appended.saturating_add(self.spec.apart), op.clone()));
         }
     }
 }
@@ -188,6 +209,24 @@ mod tests {
         let twice = sent.values().filter(|count| **count == 2).count();
         assert!((5..50).contains(&twice), "{twice}");
         assert!(sent.values().all(|count| *count <= 2));
+    }
+
+    #[test]
+    fn so_many_new_requests_as_asked_come_before_an_answered_one_is_sent_again() {
+        let spec = IdempotentRetrySpec { keys: 4, elements: 50, reads: 0, again: 50, apart: 30 };
+        let mut generator = spec.generator(Seed(1));
+        let (mut last_new, mut repeated) = (0, 0);
+        while let Some(op) = generator.next(ClientId(0)) {
+            let Op::Once { request, .. } = &op else { panic!("nothing is read") };
+            if request.0 > last_new {
+                last_new = request.0;
+            } else {
+                repeated += 1;
+                assert!(last_new >= request.0 + 30 || last_new == 200, "{request} at {last_new}");
+            }
+            generator.completed(ClientId(0), &op, &Outcome::Ok(Reply::Appended));
+        }
+        assert!((60..140).contains(&repeated), "{repeated} of 200");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod append;
 mod bank;
+mod bounded_reads;
 mod counter;
 mod idempotent_retry;
 mod lock;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use append::AppendSpec;
 pub use bank::BankSpec;
+pub use bounded_reads::BoundedReadsSpec;
 pub use counter::CounterSpec;
 pub use idempotent_retry::IdempotentRetrySpec;
 pub use lock::LockSpec;
@@ -37,6 +39,7 @@ use crate::history::History;
 use crate::operation::{Capability, ClientId, Op, OpKind, Outcome};
 use crate::seed::Seed;
 use crate::verdict::{Anomaly, AnomalyKind, Judgement};
+use crate::watch::{self, Watch, Watcher};
 
 /// A workload and its parameters, as a suite writes them: `set`, or `register: { keys: 8 }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,8 @@ pub enum WorkloadSpec {
     UniqueIds(UniqueIdsSpec),
     /// Sessions that write keys of their own.
     Sessions(SessionsSpec),
+    /// Reads that may be so old and no older.
+    BoundedReads(BoundedReadsSpec),
     /// Appends sent again under their idempotency key.
     IdempotentRetry(IdempotentRetrySpec),
     /// Adds to queues and takes from them.
@@ -95,6 +100,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(_) => bank::NAME,
             WorkloadSpec::UniqueIds(_) => unique_ids::NAME,
             WorkloadSpec::Sessions(_) => sessions::NAME,
+            WorkloadSpec::BoundedReads(_) => bounded_reads::NAME,
             WorkloadSpec::IdempotentRetry(_) => idempotent_retry::NAME,
             WorkloadSpec::Queue(_) => queue::NAME,
             WorkloadSpec::Lock(_) => lock::NAME,
@@ -111,6 +117,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(spec) => spec.describe(),
             WorkloadSpec::UniqueIds(spec) => spec.describe(),
             WorkloadSpec::Sessions(spec) => spec.describe(),
+            WorkloadSpec::BoundedReads(spec) => spec.describe(),
             WorkloadSpec::IdempotentRetry(spec) => spec.describe(),
             WorkloadSpec::Queue(spec) => spec.describe(),
             WorkloadSpec::Lock(spec) => spec.describe(),
@@ -131,6 +138,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(spec) => spec.validate(),
             WorkloadSpec::UniqueIds(_) => Ok(()),
             WorkloadSpec::Sessions(spec) => spec.validate(),
+            WorkloadSpec::BoundedReads(spec) => spec.validate(),
             WorkloadSpec::IdempotentRetry(spec) => spec.validate(),
             WorkloadSpec::Queue(spec) => spec.validate(),
             WorkloadSpec::Lock(spec) => spec.validate(),
@@ -148,6 +156,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(spec) => spec.needs(),
             WorkloadSpec::UniqueIds(spec) => spec.needs(),
             WorkloadSpec::Sessions(spec) => spec.needs(),
+            WorkloadSpec::BoundedReads(spec) => spec.needs(),
             WorkloadSpec::IdempotentRetry(spec) => spec.needs(),
             WorkloadSpec::Queue(spec) => spec.needs(),
             WorkloadSpec::Lock(spec) => spec.needs(),
@@ -164,6 +173,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(spec) => Box::new(spec.generator(seed)),
             WorkloadSpec::UniqueIds(spec) => Box::new(spec.generator()),
             WorkloadSpec::Sessions(spec) => Box::new(spec.generator(seed)),
+            WorkloadSpec::BoundedReads(spec) => Box::new(spec.generator(seed)),
             WorkloadSpec::IdempotentRetry(spec) => Box::new(spec.generator(seed)),
             WorkloadSpec::Queue(spec) => Box::new(spec.generator(seed)),
             WorkloadSpec::Lock(spec) => Box::new(spec.generator(seed)),
@@ -191,6 +201,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::UniqueIds(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::Sessions(spec) => spec.reads_of_all(consistency),
+            WorkloadSpec::BoundedReads(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::IdempotentRetry(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::Queue(spec) => spec.reads_of_all(consistency),
             WorkloadSpec::Lock(spec) => spec.reads_of_all(consistency),
@@ -203,6 +214,11 @@ impl WorkloadSpec {
         checker::run_all(self.checkers(), history)
     }
 
+    /// Watches a history of this workload while it grows.
+    pub fn watcher(&self) -> Watcher {
+        watcher_of(self.name()).expect("every workload has a watch")
+    }
+
     /// The kinds of operation that clients of this workload make, final reads left out.
     pub fn kinds(&self) -> Vec<OpKind> {
         match self {
@@ -213,6 +229,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(spec) => spec.kinds(),
             WorkloadSpec::UniqueIds(spec) => spec.kinds(),
             WorkloadSpec::Sessions(spec) => spec.kinds(),
+            WorkloadSpec::BoundedReads(spec) => spec.kinds(),
             WorkloadSpec::IdempotentRetry(spec) => spec.kinds(),
             WorkloadSpec::Queue(spec) => spec.kinds(),
             WorkloadSpec::Lock(spec) => spec.kinds(),
@@ -229,6 +246,7 @@ impl WorkloadSpec {
             WorkloadSpec::Bank(_) => bank::CHECKERS,
             WorkloadSpec::UniqueIds(_) => unique_ids::CHECKERS,
             WorkloadSpec::Sessions(_) => sessions::CHECKERS,
+            WorkloadSpec::BoundedReads(_) => bounded_reads::CHECKERS,
             WorkloadSpec::IdempotentRetry(_) => idempotent_retry::CHECKERS,
             WorkloadSpec::Queue(_) => queue::CHECKERS,
             WorkloadSpec::Lock(_) => lock::CHECKERS,
@@ -267,6 +285,7 @@ pub(crate) fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
         bank::NAME => Some(bank::CHECKERS),
         unique_ids::NAME => Some(unique_ids::CHECKERS),
         sessions::NAME => Some(sessions::CHECKERS),
+        bounded_reads::NAME => Some(bounded_reads::CHECKERS),
         idempotent_retry::NAME => Some(idempotent_retry::CHECKERS),
         queue::NAME => Some(queue::CHECKERS),
         lock::NAME => Some(lock::CHECKERS),
@@ -274,8 +293,25 @@ pub(crate) fn checkers_of(workload: &str) -> Option<&'static [Checker]> {
     }
 }
 
+/// Watches a history of the workload of this name while it grows; `None` if no workload has it.
+pub fn watcher_of(workload: &str) -> Option<Watcher> {
+    let watch: Box<dyn Watch> = match workload {
+        register::NAME => Box::new(watch::Registers::default()),
+        set::NAME => Box::new(watch::Set::default()),
+        append::NAME | idempotent_retry::NAME => Box::new(watch::Lists::default()),
+        counter::NAME => Box::new(watch::Counters::default()),
+        bank::NAME => Box::new(watch::Bank::default()),
+        unique_ids::NAME => Box::new(watch::UniqueIds::default()),
+        sessions::NAME => Box::new(watch::Sessions::default()),
+        queue::NAME => Box::new(watch::Queues::default()),
+        lock::NAME => Box::new(watch::Locks::default()),
+        _ => return None,
+    };
+    Some(Watcher::new(watch))
+}
+
 /// Every workload's name and one line of what its clients do, for `list`.
-pub const WORKLOADS: [(&str, &str); 10] = [
+pub const WORKLOADS: [(&str, &str); 11] = [
     (register::NAME, register::SUMMARY),
     (set::NAME, set::SUMMARY),
     (append::NAME, append::SUMMARY),
@@ -283,6 +319,7 @@ pub const WORKLOADS: [(&str, &str); 10] = [
     (bank::NAME, bank::SUMMARY),
     (unique_ids::NAME, unique_ids::SUMMARY),
     (sessions::NAME, sessions::SUMMARY),
+    (bounded_reads::NAME, bounded_reads::SUMMARY),
     (idempotent_retry::NAME, idempotent_retry::SUMMARY),
     (queue::NAME, queue::SUMMARY),
     (lock::NAME, lock::SUMMARY),
@@ -350,6 +387,7 @@ mod tests {
             assert_eq!(spec.name(), name);
             assert!(!spec.checkers().is_empty() && !spec.final_operations().is_empty());
             assert_eq!(checkers_of(name).map(<[Checker]>::len), Some(spec.checkers().len()));
+            assert_eq!(spec.watcher().sight(), watch::Sight::Whole);
         }
     }
 

@@ -32,7 +32,8 @@ pub struct SessionsSpec {
     pub sessions: u32,
     /// How many of 100 operations are reads.
     pub reads: u8,
-    /// `linearizable`, or `local`: what the asked node holds by itself.
+    /// `linearizable`; `session`: what the asked node holds, if the client knows of nothing newer;
+    /// or `local`: what the asked node holds by itself.
     pub consistency: Consistency,
 }
 
@@ -50,12 +51,21 @@ impl SessionsSpec {
     pub(super) fn describe(&self) -> String {
         let reads = match self.consistency {
             Consistency::Linearizable => "",
+            Consistency::Session => ", session reads",
             Consistency::Local => ", local reads",
+            Consistency::Bounded(_) => ", bounded reads",
         };
         format!("{NAME}, up to {}{reads}", self.sessions)
     }
 
     pub(super) fn validate(&self) -> Result<(), String> {
+        if let Consistency::Bounded(_) = self.consistency {
+            return Err(
+                "consistency: expected linearizable, session or local; reads of a bounded \
+                        age are the workload `bounded-reads`"
+                    .to_string(),
+            );
+        }
         super::in_ranges(&[
             ("sessions", self.sessions, 1, SESSIONS_MAX, "the keys of each are read at the end"),
             ("reads", u32::from(self.reads), 1, 99, "both are needed"),
@@ -64,7 +74,8 @@ impl SessionsSpec {
 
     pub(super) fn needs(&self) -> Vec<Capability> {
         match self.consistency {
-            Consistency::Linearizable => Vec::new(),
+            Consistency::Linearizable | Consistency::Bounded(_) => Vec::new(),
+            Consistency::Session => vec![Capability::SessionRead],
             Consistency::Local => vec![Capability::LocalRead],
         }
     }

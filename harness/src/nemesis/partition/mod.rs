@@ -263,6 +263,11 @@ Expect    the side without a majority stops serving; a store that lets it go on
         !self.scope.has_clients()
     }
 
+    fn shortest(&self, _nodes: u16) -> Time {
+        // A flap counts from its second cut on.
+        self.flap.map_or(Time::ZERO, |flap| flap.cut.plus(flap.healed).plus(flap.cut))
+    }
+
     fn problems(&self, nodes: u16) -> Vec<Problem> {
         let mut problems = self.form.problems(nodes);
         let needed = self.form.nodes_needed();

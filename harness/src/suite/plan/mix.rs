@@ -34,6 +34,8 @@ pub(super) fn draw(mix: &Mix, nodes: u16, duration: Time, rng: &mut Stream) -> V
             before,
             keep: schedule.keep,
             follow: schedule.follow,
+            otherwise: None,
+            drawn: true,
         });
     }
     faults

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 
 use rand::RngExt;
 use splitbrain_reports::record::{Expectation, FaultId, Part};
+use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::{Seed, Stream};
 use splitbrain_workloads::workload::WorkloadSpec;
 use thiserror::Error;
@@ -22,6 +23,7 @@ use super::gates::Gates;
 use super::problem::nearest;
 use super::require::Requirement;
 use super::schedule::{Condition, Follow, Keep, Schedule};
+use super::stop::Stop;
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
 use super::{Defaults, FORMAT_VERSION, Run, Suite, limits};
@@ -52,12 +54,16 @@ pub struct PlannedRun {
     pub seed: Seed,
     /// The faults by number, which is by the time from which they may begin.
     pub faults: Vec<PlannedFault>,
+    /// Whether a fault begins only when all of earlier moments have begun or were skipped.
+    pub in_order: bool,
     /// Rules on measures.
     pub gates: Gates,
     /// How long a majority that is up and connected may leave its clients waiting, if asked for.
     pub liveness: Option<Time>,
     /// What the faults must have hit.
     pub require: Vec<Requirement>,
+    /// When it ends.
+    pub stop: Stop,
     /// What the verdict must be.
     pub expect: Expectation,
     /// For a canary: the target of its control.
@@ -89,6 +95,10 @@ pub struct PlannedFault {
     pub keep: Option<Keep>,
     /// Whom it goes after while it is in force.
     pub follow: Option<Follow>,
+    /// Whom it hits at its time when nobody who plays its role can be hit.
+    pub otherwise: Option<NodeId>,
+    /// Whether chance drew it from a mix.
+    pub drawn: bool,
 }
 
 /// When a fault begins, in time from the start of the load.
@@ -162,6 +172,8 @@ pub fn expand(
             gates: Gates::default(),
             liveness: None,
             require: Vec::new(),
+            // What a twin vouches for it vouches for the whole of the run.
+            stop: Stop::AtEnd,
             expect: Expectation::Pass,
             control: None,
             ..main.clone()
@@ -271,6 +283,7 @@ fn plan(
             Expectation::Fail(_) | Expectation::FailWithoutFaults(_) => Part::Canary,
         },
         faults: plan_faults(run, target.nodes, duration, &mut seed.stream("plan")),
+        in_order: run.in_order,
         target,
         workload: run.workload.clone(),
         clients,
@@ -281,6 +294,7 @@ fn plan(
         gates: run.gates.clone(),
         liveness: run.liveness,
         require: run.require.clone(),
+        stop: run.stop,
         expect: run.expect.clone(),
         control: run.control.as_ref().map(|control| control.with_defaults(kinds)),
     }
@@ -299,6 +313,8 @@ fn plan_faults(run: &Run, nodes: u16, duration: Time, rng: &mut Stream) -> Vec<P
                 before: schedule.before,
                 keep: schedule.keep,
                 follow: schedule.follow,
+                otherwise: schedule.otherwise,
+                drawn: schedule.drawn,
             });
         }
     }
@@ -388,9 +404,11 @@ impl PlannedRun {
                 seed: Some(self.seed),
                 faults: self.faults.iter().map(PlannedFault::to_spec).collect(),
                 mix: None,
+                in_order: self.in_order,
                 gates: self.gates.clone(),
                 liveness: self.liveness,
                 require: self.require.clone(),
+                stop: self.stop,
                 expect: self.expect.clone(),
                 control: self.control.clone(),
             }],
@@ -408,8 +426,9 @@ impl PlannedFault {
     /// The fault as a suite writes it. A suite has one bound for both conditions; where a plan has
     /// two, the end's is written.
     fn to_spec(&self) -> FaultSpec {
-        let PlannedFault { before, keep, follow, .. } = *self;
-        let mut schedule = Schedule { before, keep, follow, ..Schedule::default() };
+        let PlannedFault { before, keep, follow, otherwise, drawn, .. } = *self;
+        let mut schedule =
+            Schedule { before, keep, follow, otherwise, drawn, ..Schedule::default() };
         match &self.start {
             Start::At(at) => schedule.at = Some(*at),
             Start::When { condition, from, at_most } => {
@@ -441,6 +460,9 @@ impl PlannedFault {
         match self.follow {
             Some(Follow::Leader) => text.push_str(", following the leader"),
             None => {}
+        }
+        if let Some(node) = self.otherwise {
+            text.push_str(&format!(", otherwise {node}"));
         }
         text
     }

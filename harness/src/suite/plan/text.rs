@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use splitbrain_reports::record::{Expectation, Part};
 
 use super::{End, PlannedRun, Start};
+use crate::suite::stop::Wanted;
 use crate::suite::units::{Rate, Time};
 
 /// The planned runs of a suite for people: what will be done and when, without doing it.
@@ -47,6 +48,13 @@ fn render_run(out: &mut String, run: &PlannedRun) {
         Expectation::FailWithoutFaults(kind) => format!("fail without faults ({kind})"),
     };
     line(out, format_args!("  expect    {expect}"));
+    match run.stop.wanted(&run.expect) {
+        None => {}
+        Some(Wanted { kind: None, .. }) => line(out, format_args!("  stop      on a violation")),
+        Some(Wanted { kind: Some(kind), .. }) => {
+            line(out, format_args!("  stop      once {kind} is proven"));
+        }
+    }
     if !run.gates.is_empty() {
         let gates: Vec<String> =
             run.gates.iter().map(|gate| format!("{} {gate}", gate.metric)).collect();

@@ -84,6 +84,15 @@ fn mistakes_of_meaning_are_shown_at_their_place() {
         "follow_without_a_leader",
         &faults("kill: { node: n1, follow: leader, at: 2s, for: 1s }"),
     );
+    check(
+        "keep_of_a_side_too_large",
+        &faults("partition: { halves: [n1, n2], keep: majority, at: 2s, for: 1s }"),
+    );
+    check(
+        "flap_longer_than_the_fault",
+        &faults("partition: { isolate: n1, flap: { cut: 1s, healed: 1s }, at: 2s, for: 2s }"),
+    );
+    check("stand_in_for_nobody", &faults("kill: { node: n1, otherwise: n2, at: 2s, for: 1s }"));
     check("keep_of_what_is_hit", &faults("kill: { node: all, keep: majority, at: 2s, for: 1s }"));
     check(
         "upgrade_too_slow",
@@ -230,6 +239,7 @@ fn a_mix_that_cannot_be_drawn_is_refused() {
 #[test]
 fn a_bound_on_waiting_that_no_run_can_reach_is_refused() {
     check("liveness_longer_than_the_load", &in_run("liveness: 10s"));
+    check("stop_for_what_is_only_known_at_the_end", &in_run("stop: { proven: lost-write }"));
     check("liveness_of_no_time", &in_run("liveness: 0s"));
 }
 

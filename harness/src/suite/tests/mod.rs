@@ -154,7 +154,7 @@ fn the_reference_names_every_key_default_and_limit() {
         format!("| `hot` | of 100 | {} |", register.hot),
         format!("| `lists` | number | {} |", set.lists),
         format!("| `elements` | number | {} |", set.elements),
-        format!("waits {} s at most", crate::nemesis::ROLE_WAIT_AT_MOST.as_secs()),
+        format!("waits {} s at most", crate::nemesis::WAIT_AT_MOST.as_secs()),
     ]);
     let missing: Vec<&String> = words.iter().filter(|word| !reference.contains(*word)).collect();
     assert!(missing.is_empty(), "docs/suite-reference.md lacks {missing:#?}");

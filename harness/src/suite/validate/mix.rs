@@ -41,11 +41,13 @@ pub(super) fn check(
             ("jitter", spec.schedule.jitter.is_some()),
             ("when", spec.schedule.when.is_some()),
             ("before", spec.schedule.before.is_some()),
+            ("otherwise", spec.schedule.otherwise.is_some()),
+            ("drawn", spec.schedule.drawn),
         ];
         for (key, _) in times.iter().filter(|(_, given)| *given) {
             findings
                 .add(path.name(key), format!("`{key}` has no place in a mix"))
-                .label("the mix draws when its faults begin".to_string())
+                .label("the mix draws its faults and when they begin".to_string())
                 .help("a fault with a time of its own goes into `faults`");
         }
         if !(1..=limits::WEIGHT_MAX).contains(&weight(spec)) {
@@ -54,6 +56,7 @@ pub(super) fn check(
                 .label(format!("expected 1 to {}", limits::WEIGHT_MAX));
         }
         schedule::check_end(findings, &path, spec, duration);
+        schedule::check_length(findings, &path, spec, nodes);
         schedule::check_conditions(findings, &path, spec, nodes);
         fits(findings, &path, mix, plan::longest(&spec.schedule), duration);
     }

@@ -17,6 +17,7 @@ use splitbrain_workloads::workload::WorkloadSpec;
 pub(super) use finding::{Finding, Step};
 use finding::{Findings, Path};
 
+use super::stop::{Stop, shows_early};
 use super::target::{TargetKind, TargetSpec};
 use super::units::{Rate, Time};
 use super::{FORMAT_VERSION, Run, Suite, limits, plan};
@@ -129,6 +130,14 @@ fn check_run(findings: &mut Findings, path: &Path, suite: &Suite, run: &Run, kin
         findings
             .add(path.key("liveness"), format!("a wait of {bound} can never be judged"))
             .label(format!("expected more than 0s and less than the load of {}", load.duration));
+    }
+    if let Stop::Proven(kind) = run.stop
+        && !shows_early(kind)
+    {
+        findings
+            .add(path.key("stop"), format!("{kind} is only known when what is left is read"))
+            .label("expected an anomaly that shows while the run goes on".to_string())
+            .help("remove `stop`; the run then goes to its end");
     }
     for gate in run.gates.iter().filter(|gate| gate.metric.needs_faults() && run.is_calm()) {
         let message = format!("the gate on {} has nothing to measure", gate.metric);

@@ -1,8 +1,10 @@
 //! Whether the faults of a run make sense: their parameters, and that each has a beginning and an
 //! end within the run.
 
+use splitbrain_workloads::seed::Seed;
+
 use super::finding::{Findings, Path};
-use crate::nemesis::Selector;
+use crate::nemesis::{Selector, View};
 use crate::suite::fault::FaultSpec;
 use crate::suite::schedule::{Condition, Keep};
 use crate::suite::units::Time;
@@ -28,6 +30,7 @@ pub(super) fn check(
         }
         check_start(findings, &path, spec, duration);
         check_end(findings, &path, spec, duration);
+        check_length(findings, &path, spec, nodes);
         check_conditions(findings, &path, spec, nodes);
         planned = planned.saturating_add(plan::repetitions(&spec.schedule, duration));
     }
@@ -44,6 +47,7 @@ pub(super) fn check(
 pub(super) fn check_parameters(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
     check_follow(findings, path, spec);
     check_keep(findings, path, spec, nodes);
+    check_otherwise(findings, path, spec, nodes);
     for problem in spec.fault.problems(nodes) {
         let place = problem.keys.iter().fold(path.clone(), |path, key| path.key(key));
         findings.add(place, problem.message).help = problem.help;
@@ -62,14 +66,36 @@ fn check_follow(findings: &mut Findings, path: &Path, spec: &FaultSpec) {
     }
 }
 
+/// Only what is aimed at one role can have a stand-in, and it must be a node.
+fn check_otherwise(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
+    let Some(node) = spec.schedule.otherwise else { return };
+    if !matches!(spec.fault.aimed_at(), Some(Selector::Leader | Selector::Follower)) {
+        findings
+            .add(
+                path.name("otherwise"),
+                format!("this {} is not aimed at a role", spec.fault.kind()),
+            )
+            .label("expected only where the selector is `leader` or `follower`".to_string());
+    } else if node.0 > nodes {
+        findings
+            .add(path.key("otherwise"), format!("the cluster has no node `{node}`"))
+            .label(format!("expected a node from `n1` to `n{nodes}`"));
+    }
+}
+
+/// How often a fault is resolved on paper to see whether it could ever leave a majority. What does
+/// not go by chance is told by the first, and two ways of equal odds by so many.
+const TRIALS: u64 = 16;
+
 /// Whether the fault by itself could ever leave a majority.
 fn check_keep(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
-    let hits_too_many = match spec.fault.aimed_at() {
-        Some(Selector::Majority | Selector::All) => true,
-        Some(_) => nodes < 3,
-        None => false,
+    let whole = View::whole(nodes);
+    let leaves_one = |trial| {
+        let mut rng = Seed(trial).stream("validate");
+        let action = spec.fault.draw(nodes, &mut rng).resolve(&whole, &mut rng);
+        action.is_ok_and(|action| Keep::Majority.leaves(&whole, &*action))
     };
-    if spec.schedule.keep == Some(Keep::Majority) && hits_too_many {
+    if spec.schedule.keep == Some(Keep::Majority) && !(0..TRIALS).any(leaves_one) {
         findings
             .add(
                 path.name("keep"),
@@ -141,6 +167,21 @@ fn check_start(findings: &mut Findings, path: &Path, spec: &FaultSpec, duration:
                 limits::TAIL
             ))
             .help("make the run longer or the fault shorter, or give it a single `at`");
+    }
+}
+
+/// Whether the fault is in force for long enough to show an effect at all.
+pub(super) fn check_length(findings: &mut Findings, path: &Path, spec: &FaultSpec, nodes: u16) {
+    let (longest, shortest) = (plan::longest(&spec.schedule), spec.fault.shortest(nodes));
+    if !longest.is_zero() && longest < shortest {
+        let key = if spec.schedule.lasts.is_some() { "for" } else { "at_most" };
+        findings
+            .add(
+                path.key(key),
+                format!("{longest} is too short for this {} to take effect", spec.fault.kind()),
+            )
+            .label(format!("expected {shortest} or more, for its turns"))
+            .help("make it longer, or its turns shorter");
     }
 }
 

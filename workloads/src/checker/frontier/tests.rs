@@ -21,6 +21,7 @@ use crate::model::set::{self, Set};
 use crate::model::{Call, CallOf, Model};
 use crate::operation::{ClientId, Key, Value};
 use crate::seed::Stream;
+use crate::watch::tests::watched_by_turns;
 
 /// Enough to meet every shortcut often, in some seconds.
 const CASES: usize = 40_000;
@@ -41,6 +42,7 @@ pub(in crate::checker) fn residue_case(stream: &mut Stream, case: usize) -> Resu
 }
 
 fn searched(history: History, case: usize) -> Result<bool, String> {
+    watched_by_turns(&history, case)?;
     let is_possible = testing::is_possible(&history, true, case)?;
     let (ids, calls) = register_calls(&history);
     let text = || file(&history);

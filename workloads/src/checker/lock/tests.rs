@@ -12,6 +12,7 @@ use crate::operation::{
 };
 use crate::seed::{Seed, Stream};
 use crate::verdict::Verdict;
+use crate::watch::tests::watched;
 use crate::workload::{self, judge};
 
 /// Enough to meet every anomaly often, in some seconds.
@@ -184,6 +185,7 @@ fn locks_are_never_a_false_alarm_and_few_violations_are_missed() {
     let (mut illegal, mut found, mut kinds) = (0, 0, std::collections::BTreeMap::new());
     for case in 0..CASES {
         let history = random(&mut stream);
+        watched(&history).unwrap_or_else(|why| panic!("case {case}: {why}"));
         let text = file(&history);
         let truth = brute_force::judge_whole_file(&text).unwrap();
         illegal += usize::from(!truth.possible);

@@ -49,6 +49,28 @@ fn a_read_older_than_the_bound_breaks_bounded_staleness() {
 }
 
 #[test]
+fn reads_are_held_to_the_bounds_that_they_ask_for_and_all_others_to_none() {
+    let judged = |within: &str| {
+        let lines = OLD.replace("read r1=1", &format!("read r1=1 {within}"));
+        let history = testing::history("bounded-reads", &lines);
+        let judgement = check_bounds(&history);
+        // The minimal history says the same to whoever tries every order.
+        for anomaly in &judgement.anomalies {
+            let minimal = workload::minimal(&history, &judgement, anomaly).unwrap();
+            assert!(!brute_force::judge_file(&file(&minimal)).unwrap().possible);
+        }
+        assert_eq!(
+            brute_force::judge_whole_file(&file(&history)).unwrap().possible,
+            judgement.verdict == Verdict::Pass
+        );
+        judgement.verdict
+    };
+    assert_eq!(judged(""), Verdict::Fail, "a read without a bound is to be the newest");
+    assert_eq!(judged("within=59"), Verdict::Fail);
+    assert_eq!(judged("within=60"), Verdict::Pass);
+}
+
+#[test]
 fn a_read_of_the_third_last_write_breaks_2_atomicity() {
     insta::assert_snapshot!(told("k-atomicity=2", OLD), @r#"
     fail: 1 stale-read
@@ -220,7 +242,7 @@ fn reads_that_may_be_old_are_judged_as_every_order_judges_them() {
         let mut before = None;
         // Events are a millisecond apart.
         for bound in [Some(1), Some(2500), Some(8000), None] {
-            let (moved, _) = moved(&history, bound.map(Micros));
+            let (moved, _) = moved(&history, all_reads(bound.map(Micros)));
             let judged = order(&moved).verdict == Verdict::Fail;
             let small = file(&moved);
             assert_eq!(judged, !brute_force::judge_file(&small).unwrap().possible, "{small}");
@@ -233,7 +255,10 @@ fn reads_that_may_be_old_are_judged_as_every_order_judges_them() {
             *failed.entry(bound).or_default() += usize::from(judged);
         }
         let strict = order(&history).verdict == Verdict::Fail;
-        assert_eq!(strict, order(&moved(&history, Some(Micros(1))).0).verdict == Verdict::Fail);
+        assert_eq!(
+            strict,
+            order(&moved(&history, all_reads(Some(Micros(1)))).0).verdict == Verdict::Fail
+        );
     }
     let failed: Vec<usize> = [Some(1), Some(2500), Some(8000), None].map(|it| failed[&it]).into();
     assert!(failed.is_sorted_by(|a, b| a > b) && failed[3] > 300, "{failed:?}");
