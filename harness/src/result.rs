@@ -45,7 +45,11 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 
 fn pass(facts: &Facts<'_>) -> Decision {
     if facts.verdict == Verdict::Fail {
-        return (RunResult::NotMet, found(facts.judgements));
+        let failed = facts.judgements.iter().filter(|it| it.verdict == Verdict::Fail);
+        let failed: Vec<&str> = failed.map(|judgement| judgement.checker.as_str()).collect();
+        let (failed, found) = (failed.join(" and "), found(facts.judgements));
+        let why = format!("expected every checker to pass, and {failed} found {found}");
+        return (RunResult::NotMet, why);
     }
     if let Some(gate) = facts.gates.iter().find(|gate| gate.outcome == GateOutcome::Broken) {
         let why = format!("gate {}: required {}, seen {}", gate.name, gate.rule, gate.observed);
@@ -476,7 +480,11 @@ mod tests {
         assert_eq!(of(canary(unknown)), RunResult::Undecided);
         let (result, why) = decided(Case { judgement: lost(1), ..good() });
         assert_eq!(result, RunResult::NotMet);
-        assert_eq!(why, "1 lost-write; stopped early at 2.500 s");
+        assert_eq!(
+            why,
+            "expected every checker to pass, and lost-write found 1 lost-write; stopped early at \
+             2.500 s"
+        );
         assert_eq!(of(canary(lost(1))), RunResult::Met);
         let mut renamed = lost(1);
         renamed.found = [(AnomalyKind::FlipFlop, 1)].into();

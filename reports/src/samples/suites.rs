@@ -299,7 +299,7 @@ fn pass(operations: &str) -> Vec<Judgement> {
     linearizable.counts = BTreeMap::from([("operations".into(), 204), ("keys".into(), 4)]);
     vec![
         linearizable,
-        judgement("lost-writes", Verdict::Pass, "every acknowledged write is accounted for", &[]),
+        judgement("lost-write", Verdict::Pass, "every acknowledged write is accounted for", &[]),
         judgement("agreement", Verdict::Pass, "3 replicas hold the same state", &[]),
     ]
 }
@@ -396,7 +396,7 @@ fn canary(tape: &Tape, lost: &[i64]) -> Told {
         why: "lost-write was predicted, was found, and began after the first observed effect",
         judgements: vec![
             judgement(
-                "lost-writes",
+                "lost-write",
                 Verdict::Fail,
                 "acknowledged elements are absent from the final list",
                 &anomalies,
@@ -449,10 +449,10 @@ pub(crate) fn lost_write_on_raft() -> Sample {
     let summary = "1 of 5 keys has no order: x";
     judgements[0] =
         judgement("linearizable", Verdict::Fail, summary, std::slice::from_ref(&anomaly));
-    judgements[1] = judgement("lost-writes", Verdict::Fail, "1 acknowledged write", &[anomaly]);
+    judgements[1] = judgement("lost-write", Verdict::Fail, "1 acknowledged write", &[anomaly]);
     let mut told = proof(
         "leader-killed",
-        "expected every checker to pass, and linearizable and lost-writes found 1 lost write",
+        "expected every checker to pass, and linearizable and lost-write found 1 lost-write",
         judgements,
     );
     told.result = RunResult::NotMet;

@@ -145,7 +145,7 @@ mod tests {
         let line = run_ends(&suite.runs[0], Micros(9_000_000), &Style::default());
         insta::assert_snapshot!(line, @r#"
         NOT MET    [   9.0 s]  leader-killed  205 operations  1 of 1 fault took effect  found 1 lost write
-                   expected every checker to pass, and linearizable and lost-writes found 1 lost write
+                   expected every checker to pass, and linearizable and lost-write found 1 lost-write
         "#);
     }
 }
