@@ -33,7 +33,8 @@ batches() {
     '2 slow suspicions=2 writes=2 crashes=2 losses=1' \
     '3 prompt suspicions=2 writes=1' '3 prompt suspicions=2 crashes=1' \
     '3 prompt suspicions=2 heartbeats=1' '3 prompt suspicions=2 losses=1' \
-    '3 prompt suspicions=2 overtakes=1' '3 slow suspicions=2'; do
+    '3 prompt suspicions=2 overtakes=1' '3 slow suspicions=2' \
+    '3 prompt suspicions=2 removals=1' '2 slow suspicions=2 removals=1 crashes=1'; do
     printf 'model-%s\tmodel %s\n' "${cluster// /-}" "$cluster"
   done
   # Every planted bug of the core and of the log.

@@ -196,6 +196,31 @@ fn every_value_of_every_switch_is_exercised_by_a_run_or_named_with_the_schedules
     assert!(missing.is_empty(), "no run of a shipped suite has {missing:?}");
 }
 
+/// A bug that nobody is shown to catch proves nothing of those who look for bugs.
+#[test]
+fn every_plant_has_the_run_that_the_docs_name_or_schedules_or_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(root.join("docs/plants.md")).unwrap();
+    let read = |name: &str| fs::read_to_string(suites().join(name)).unwrap();
+    let (plants, disk) = (read("plants.yaml"), read("disk.yaml"));
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(rows.len() >= 15, "only {} plants", rows.len());
+    for row in rows {
+        let name = row.split('`').nth(1).unwrap();
+        let caught = row.rsplit('|').nth(1).unwrap();
+        let others = ["schedules", "written out", "log", "model"];
+        let planted = format!("plant: {name}");
+        let shown = if caught.contains("suite `disk`") {
+            disk.contains(&planted)
+        } else if caught.contains("suite") {
+            plants.contains(&format!("- name: {name}\n")) && plants.contains(&planted)
+        } else {
+            others.iter().any(|how| caught.contains(how))
+        };
+        assert!(shown, "{name}: no run and no test is what the page says: {caught}");
+    }
+}
+
 #[test]
 fn one_file_alone_calls_the_archived_yaml_crate() {
     fn sources(folder: &Path, found: &mut Vec<String>) {

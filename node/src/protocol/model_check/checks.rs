@@ -79,8 +79,15 @@ fn is_found(plant: Plant, budget: Budget, promise: Promise) {
 }
 
 /// Two elections are the least in which anything can be lost.
-const TWO: Budget =
-    Budget { suspicions: 2, heartbeats: 0, writes: 0, crashes: 0, losses: 0, overtakes: 0 };
+const TWO: Budget = Budget {
+    suspicions: 2,
+    heartbeats: 0,
+    writes: 0,
+    removals: 0,
+    crashes: 0,
+    losses: 0,
+    overtakes: 0,
+};
 
 #[test]
 fn two_nodes_with_slow_disks_keep_every_promise_whatever_the_order_of_events() {
@@ -100,6 +107,19 @@ fn two_nodes_with_heartbeats_and_a_crash_keep_every_promise_whatever_the_order_o
 fn three_nodes_and_two_elections_keep_every_promise_whatever_the_order_of_events() {
     let checked = keeps_every_promise(Cluster::new(3, raft(&[], Plants::NONE), true, TWO));
     assert!(checked.states > 50_000, "only {checked}");
+}
+
+#[test]
+fn a_member_that_is_removed_between_two_elections_breaks_no_promise_whatever_the_order_of_events() {
+    let budget = Budget { removals: 1, crashes: 1, ..TWO };
+    let checked = keeps_every_promise(Cluster::new(2, raft(&[], Plants::NONE), true, budget));
+    assert!(checked.states > 1_000, "only {checked}");
+}
+
+#[test]
+fn two_removals_at_once_are_found() {
+    let budget = Budget { removals: 2, ..TWO };
+    is_found(Plant::ChangeTwiceAtOnce, budget, Promise::LeaderCompleteness);
 }
 
 #[test]
@@ -149,6 +169,7 @@ fn a_check_of_a_given_cluster() {
             "suspicions" => &mut budget.suspicions,
             "heartbeats" => &mut budget.heartbeats,
             "writes" => &mut budget.writes,
+            "removals" => &mut budget.removals,
             "crashes" => &mut budget.crashes,
             "losses" => &mut budget.losses,
             "overtakes" => &mut budget.overtakes,

@@ -12,8 +12,8 @@ use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use super::super::{
-    Claim, Core, Effect, EntryId, Input, Member, Message, NodeId, Note, Now, Remembered, Request,
-    Role, Saved, Token,
+    Claim, ConfigurationChange, Core, Effect, EntryId, Input, Member, Message, NodeId, Note, Now,
+    Remembered, Request, Role, Saved, Token,
 };
 use crate::config::Settings;
 use crate::state::Command;
@@ -52,6 +52,8 @@ pub(super) enum Fed {
     Timer,
     /// A client writes.
     Write,
+    /// An operator removes a member.
+    Remove(NodeId),
     /// The oldest batch on its way to the disk gets there.
     Flushed,
     /// It is killed, and started with what is on its disk and so many of the notes that were on
@@ -189,6 +191,8 @@ impl Lives {
 struct Machine {
     settings: Settings,
     prompt: bool,
+    /// The other founders.
+    peers: Vec<NodeId>,
     core: Core,
     now: Now,
     disk: Vec<Note>,
@@ -203,9 +207,10 @@ struct Machine {
 impl Machine {
     fn new(me: NodeId, nodes: u16, settings: &Settings, prompt: bool) -> Self {
         let disk = vec![Note::Member(Member::founder())];
-        let peers = (1..=nodes).map(NodeId).filter(|peer| *peer != me).collect();
+        let peers: Vec<NodeId> = (1..=nodes).map(NodeId).filter(|peer| *peer != me).collect();
         Machine {
-            core: start(me, peers, settings, &disk, 1),
+            core: start(me, peers.clone(), settings, &disk, 1),
+            peers,
             settings: settings.clone(),
             prompt,
             now: Now::ZERO,
@@ -231,14 +236,17 @@ impl Machine {
                 self.requests += 1;
                 let value = self.requests.to_string().into();
                 let request = Request::Write(Command::Put { key: "k".into(), value }.into());
-                let deadline = self.now + PATIENCE;
-                self.step(Input::Request { id: self.requests, request, deadline });
+                self.request(request);
+            }
+            Fed::Remove(node) => {
+                self.requests += 1;
+                self.request(Request::Configure(ConfigurationChange::Remove { node }));
             }
             Fed::Flushed => self.flush(),
             Fed::Crash(kept) => {
                 let notes = self.pending.drain(..).flat_map(|(_, notes)| notes);
                 self.disk.extend(notes.take(kept));
-                let (me, peers) = (self.core.me, self.core.peers.clone());
+                let (me, peers) = (self.core.me, self.peers.clone());
                 self.starts += 1;
                 self.core = start(me, peers, &self.settings, &self.disk, self.starts);
                 self.now = Now::ZERO;
@@ -247,6 +255,11 @@ impl Machine {
         while self.prompt && !self.pending.is_empty() {
             self.flush();
         }
+    }
+
+    fn request(&mut self, request: Request) {
+        let deadline = self.now + PATIENCE;
+        self.step(Input::Request { id: self.requests, request, deadline });
     }
 
     fn flush(&mut self) {
@@ -262,8 +275,8 @@ impl Machine {
             match effect {
                 Effect::Send { to, message } => self.sent.push((to, message)),
                 Effect::Persist { notes, token } => self.pending.push_back((token, notes)),
-                // Evidence, answers and lines for people change nothing in the cluster, and nobody
-                // changes its members.
+                // Evidence, answers and lines for people change nothing in the cluster; links to
+                // members are there before they are dialled.
                 Effect::Archive { .. }
                 | Effect::Reply { .. }
                 | Effect::Members(_)
@@ -307,7 +320,7 @@ impl Machine {
             forwards,
             compared,
             barrier,
-            // They are the same in every state of a node.
+            // They are the same in every state of a node, or follow from its configuration.
             me: _,
             peers: _,
             founders: _,

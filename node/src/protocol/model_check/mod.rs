@@ -1,7 +1,7 @@
 //! Every order of events in small clusters: model checking with `stateright`.
 //!
 //! The simulation draws schedules by chance, from all that can happen. Here nothing is drawn: two
-//! or three nodes, a write or two, a few elections and crashes, and every order in which messages,
+//! or three nodes, a write or two, a few elections, removals and crashes, and every order in which messages,
 //! timers, flushes and crashes can follow each other is tried, up to the given numbers of each. The
 //! cores are the ones that run in production, fed in the way of the runtime ([`lives`]).
 //!
@@ -33,6 +33,8 @@ struct Budget {
     heartbeats: u8,
     /// Writes, each at a node that takes itself for the leader.
     writes: u8,
+    /// Members that an operator removes, each at a node that takes itself for the leader.
+    removals: u8,
     /// Nodes that are killed and start again.
     crashes: u8,
     /// Links that break, and lose what is on them.
@@ -190,6 +192,10 @@ impl Model for Cluster {
             if leads && state.left.writes > 0 {
                 actions.push(Action::Feed(node, Fed::Write));
             }
+            if leads && state.left.removals > 0 {
+                let members = (1..=self.nodes).map(NodeId);
+                actions.extend(members.map(|member| Action::Feed(node, Fed::Remove(member))));
+            }
             if seen.unflushed > 0 {
                 actions.push(Action::Feed(node, Fed::Flushed));
             }
@@ -227,6 +233,7 @@ impl Model for Cluster {
             Fed::Timer if lives.seen(last.nodes[node]).leads.is_some() => left.heartbeats -= 1,
             Fed::Timer => left.suspicions -= 1,
             Fed::Write => left.writes -= 1,
+            Fed::Remove(_) => left.removals -= 1,
             Fed::Crash(_) => {
                 left.crashes -= 1;
                 // What was sent to it lies in sockets that are gone.
