@@ -14,8 +14,8 @@ cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
 models=("$@")
-[ $# -gt 0 ] || models=(register set repeats list transactions idempotent-retry counter queue unique-ids bank sessions
-  old-reads key-value multi-register mutex sums fifo-queue unordered-queue set-with-remove parsers)
+[ $# -gt 0 ] || models=(register set repeats residue list transactions idempotent-retry counter queue unique-ids bank sessions
+  old-reads key-value multi-register mutex sums fifo-queue unordered-queue set-with-remove lock parsers)
 record=${FUZZ_RECORD:-target/proofs/fuzz-checker.txt}
 batch=${BATCH:-20000}
 mkdir -p "$(dirname "$record")"

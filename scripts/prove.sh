@@ -42,9 +42,9 @@ batches() {
   # The checkers against judges that try every order: ten million small histories of each model, of
   # which at least a third are impossible, a million a batch with a seed of its own.
   for part in $(seq 1 10); do
-    for model in register set repeats list transactions idempotent-retry counter queue unique-ids bank \
+    for model in register set repeats residue list transactions idempotent-retry counter queue unique-ids bank \
       sessions old-reads key-value multi-register mutex sums fifo-queue unordered-queue \
-      set-with-remove; do
+      set-with-remove lock; do
       printf 'fuzz-%s-%02d\tfuzz %s %d 1000000\n' "$model" "$part" "$model" "$part"
     done
   done

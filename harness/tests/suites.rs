@@ -10,12 +10,14 @@ use splitbrain_workloads::operation::Capability;
 use splitbrain_workloads::seed::Seed;
 
 /// What both the built-in store and etcd can do.
-const BOTH: [Capability; 5] = [
+const BOTH: [Capability; 7] = [
     Capability::CompareAndSet,
     Capability::Delete,
     Capability::AtomicList,
     Capability::LocalRead,
     Capability::Transaction,
+    Capability::Lock,
+    Capability::FencingToken,
 ];
 
 fn kind(name: &str, settings: Vec<Setting>, switches: Option<Vec<String>>) -> TargetKind {
@@ -27,8 +29,6 @@ fn kind(name: &str, settings: Vec<Setting>, switches: Option<Vec<String>>) -> Ta
             Capability::Increment,
             Capability::ListAppend,
             Capability::IdempotencyKey,
-            Capability::Lock,
-            Capability::FencingToken,
         ]);
     }
     TargetKind {

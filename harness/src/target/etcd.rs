@@ -15,21 +15,25 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 use splitbrain_reports::record::Role;
 use splitbrain_workloads::operation::{
-    Capability, Condition, Consistency, NodeId, Op, Outcome, Reason, Reply, Step, StepReply,
-    Transaction, Value, queue,
+    Capability, ClientId, Condition, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Step,
+    StepReply, Token, Transaction, Value, queue,
 };
+use tokio::time::Instant;
 
 use super::{
     Client, Endpoints, NodeStatus, PeerStyle, Target, Unusable, Wiring, find_on_path, http,
 };
 use crate::suite::target::{Refusal, Sense, TargetKind, TargetSpec};
 
-/// Answers after which the operation certainly never happens: etcd refuses them before it
-/// proposes anything (`EtcdServer.processInternalRaftRequestOnce` checks the backlog first).
-const DEFINITE: [&str; 1] = ["etcdserver: too many requests"];
+/// Answers after which the operation certainly never happens: etcd refuses the first before it
+/// proposes anything (`EtcdServer.processInternalRaftRequestOnce` checks the backlog first), and of a
+/// transaction that writes under a lease that is over it does nothing (`checkRequestPut`).
+const DEFINITE: [&str; 2] =
+    ["etcdserver: too many requests", "etcdserver: requested lease not found"];
 
 /// Why its disk cannot be told to fail.
 const NO_FILE_LAYER: &str = "its file system would have to be ours (FUSE, or ext4 on a loop device), \
@@ -61,6 +65,8 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Capability::AtomicList,
             Capability::LocalRead,
             Capability::Transaction,
+            Capability::Lock,
+            Capability::FencingToken,
         ],
         settings: Vec::new(),
         switches: None,
@@ -207,15 +213,17 @@ impl Target for Etcd {
     fn client(&self, address: SocketAddr, limit: Duration) -> Box<dyn Client> {
         Box::new(EtcdClient {
             client: http::client(limit),
-            base: format!("http://{address}/v3/kv"),
+            base: format!("http://{address}/v3"),
+            limit,
         })
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Header {
-    #[serde(default)]
     member_id: String,
+    revision: String,
 }
 
 /// The gateway leaves out zeros and writes 64-bit numbers as strings.
@@ -234,28 +242,53 @@ struct Status {
 struct EtcdClient {
     client: reqwest::Client,
     base: String,
+    /// For an operation, of however many requests.
+    limit: Duration,
 }
 
-/// Every answer the gateway gives, good or bad.
+/// What the gateway answers about keys.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body {
+    header: Header,
     kvs: Vec<KeyValue>,
     succeeded: bool,
     responses: Vec<TxnResponse>,
-    error: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct KeyValue {
-    #[serde(default)]
     value: String,
+    create_revision: String,
+    lease: String,
 }
 
 #[derive(Deserialize)]
 struct TxnResponse {
     #[serde(default)]
     response_range: Option<RangeResponse>,
+}
+
+/// A lease that was granted.
+#[derive(Deserialize)]
+struct Lease {
+    #[serde(rename = "ID")]
+    id: String,
+}
+
+/// The first message of the stream of those that keep a lease alive.
+#[derive(Deserialize)]
+struct KeptAlive {
+    result: TimeToLive,
+}
+
+/// Of a lease that is over it is left out, as every zero.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TimeToLive {
+    #[serde(rename = "TTL")]
+    seconds: String,
 }
 
 #[derive(Deserialize)]
@@ -268,65 +301,186 @@ impl EtcdClient {
     /// `None` for what etcd cannot do in one request. An increment or an append would be a read and
     /// a transaction, and sent again when somebody else came between: two operations, and a client
     /// never retries.
-    fn request(&self, op: &Op) -> Option<reqwest::RequestBuilder> {
-        let (path, body) = match op {
-            Op::Read { key, consistency } => (
-                "range",
+    fn request(&self, op: &Op) -> Option<(&'static str, Json)> {
+        Some(match op {
+            Op::Read { key, consistency } | Op::ReadGuarded { resource: key, consistency } => (
+                "kv/range",
                 json!({ "key": encode(key.as_str()), "serializable": local(consistency) }),
             ),
-            Op::Write { key, value } => ("put", put(key.as_str(), *value)),
+            Op::Write { key, value } => ("kv/put", put(key.as_str(), *value)),
             Op::CompareAndSet { key, expect, value } => {
-                ("txn", swap(key.as_str(), *expect, *value))
+                ("kv/txn", swap(key.as_str(), *expect, *value))
             }
-            Op::Delete { key } => ("deleterange", json!({ "key": encode(key.as_str()) })),
+            Op::Delete { key } => ("kv/deleterange", json!({ "key": encode(key.as_str()) })),
             Op::List { prefix, consistency } => (
-                "range",
+                "kv/range",
                 json!({
                     "key": encode(prefix.as_str()),
                     "range_end": BASE64.encode(after_prefix(prefix.as_str())),
                     "serializable": local(consistency),
                 }),
             ),
-            Op::Transaction(transaction) => ("txn", txn(transaction)?),
+            Op::Transaction(transaction) => ("kv/txn", txn(transaction)?),
             Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
                 return self.request(&queue::encoded(op)?);
+            }
+            Op::Release { lock, token, .. } => ("kv/txn", lock::release(lock, *token)),
+            Op::WriteGuarded { resource, value, token } => {
+                ("kv/txn", lock::guarded(resource, *value, *token))
             }
             Op::Increment { .. }
             | Op::Append { .. }
             | Op::ReadList { .. }
             | Op::Acquire { .. }
             | Op::Renew { .. }
-            | Op::Release { .. }
-            | Op::WriteGuarded { .. }
-            | Op::ReadGuarded { .. }
             | Op::Once { .. } => return None,
-        };
-        Some(self.client.post(format!("{}/{path}", self.base)).json(&body))
+        })
+    }
+
+    /// Sends one request of an operation, and waits for its answer no longer than until then.
+    ///
+    /// # Errors
+    ///
+    /// What became of the operation, if this request decides about it.
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Json,
+        until: Instant,
+    ) -> Result<T, Outcome> {
+        let left = until.saturating_duration_since(Instant::now());
+        let request = self.client.post(format!("{}/{path}", self.base)).json(body).timeout(left);
+        let answer = http::send::<Json>(request).await?;
+        let Some(body) = answer.body else { return Err(http::unexpected()) };
+        if answer.success {
+            return T::deserialize(body).map_err(|_| http::unexpected());
+        }
+        let error = body.get("error").and_then(Json::as_str).unwrap_or_default();
+        let reason = Reason::new(word(error));
+        match DEFINITE.contains(&error) {
+            true => Err(Outcome::Fail(reason)),
+            false => Err(Outcome::Info(reason)),
+        }
+    }
+
+    /// Takes a lock: a lease for the time to live, then a key under it, if there is none. The token is
+    /// the revision of etcd at which the key was made.
+    async fn acquire(
+        &self,
+        (lock, holder, ttl_ms): (&Key, ClientId, u32),
+        until: Instant,
+    ) -> Result<Reply, Outcome> {
+        // It counts whole seconds, and none shorter than one and a half elections; longer is right too.
+        let seconds = ttl_ms.div_ceil(1000).to_string();
+        let lease = self.ask::<Lease>("lease/grant", &json!({ "TTL": seconds }), until).await;
+        // Nobody has asked for the lock so far. The lease of who is denied is left to run out.
+        let lease = lease.map_err(|_| Outcome::Fail(Reason::new("no-lease")))?;
+        let body: Body = self.ask("kv/txn", &lock::acquire(lock, holder, &lease.id), until).await?;
+        if body.succeeded {
+            return Ok(Reply::Granted { token: revision(&body.header.revision)? });
+        }
+        let range = body.responses.first().and_then(|it| it.response_range.as_ref());
+        let held = range.and_then(|range| range.kvs.first()).ok_or_else(http::unexpected)?;
+        let token = revision(&held.create_revision)?;
+        let who = text(held).as_deref().and_then(lock::holder_of).ok_or_else(http::unexpected)?;
+        match who == holder {
+            false => Ok(Reply::Denied { holder: who, token }),
+            true if self.keep_alive(&held.lease, until).await? => Ok(Reply::Granted { token }),
+            true => Err(Outcome::Info(Reason::new("lease-over"))),
+        }
+    }
+
+    /// Begins the time to live anew, if the lock is held under the token.
+    async fn renew(&self, (lock, token): (&Key, Token), until: Instant) -> Result<Reply, Outcome> {
+        let key = json!({ "key": encode(lock.as_str()) });
+        let body: Body = self.ask("kv/range", &key, until).await?;
+        Ok(Reply::WasHeld(match body.kvs.first() {
+            Some(held) if revision(&held.create_revision)? == token => {
+                self.keep_alive(&held.lease, until).await?
+            }
+            _ => false,
+        }))
+    }
+
+    /// Whether there still was a lease to be kept.
+    async fn keep_alive(&self, lease: &str, until: Instant) -> Result<bool, Outcome> {
+        let kept: KeptAlive = self.ask("lease/keepalive", &json!({ "ID": lease }), until).await?;
+        Ok(kept.result.seconds.parse().is_ok_and(|seconds: i64| seconds > 0))
+    }
+}
+
+/// What etcd is asked about locks, and about what they protect.
+///
+/// ```text
+/// l0 = c3                              under a lease; its create_revision is the token
+/// g0 = 00000000000000000412/7          written under token 412
+/// ```
+mod lock {
+    use super::{ClientId, Json, Key, Token, Value, encode, json};
+
+    use splitbrain_workloads::operation::lock::holder_name;
+    pub(super) use splitbrain_workloads::operation::lock::holder_of;
+
+    pub(super) fn acquire(lock: &Key, holder: ClientId, lease: &str) -> Json {
+        let (key, value) = (encode(lock.as_str()), encode(&holder_name(holder)));
+        json!({
+            "compare": [is_made_at(lock, 0)],
+            "success": [{ "request_put": { "key": key, "value": value, "lease": lease } }],
+            "failure": [{ "request_range": { "key": key } }],
+        })
+    }
+
+    pub(super) fn release(lock: &Key, token: Token) -> Json {
+        json!({
+            "compare": [is_made_at(lock, token.0)],
+            "success": [{ "request_delete_range": { "key": encode(lock.as_str()) } }],
+        })
+    }
+
+    /// Texts are compared byte by byte, and a comparison with what is absent never holds.
+    pub(super) fn guarded(resource: &Key, value: Value, token: Token) -> Json {
+        let key = encode(resource.as_str());
+        // Above all that can be written under this token, and below all under greater ones.
+        let limit = encode(&format!("{:020}0", token.0));
+        let text = encode(&format!("{:020}/{value}", token.0));
+        json!({
+            "compare": [{ "key": key, "target": "VALUE", "result": "GREATER", "value": limit }],
+            "failure": [{ "request_put": { "key": key, "value": text } }],
+        })
+    }
+
+    /// The value that was written, without its token.
+    pub(super) fn protected(text: &str) -> Option<Value> {
+        text.split_once('/')?.1.parse().ok().map(Value)
+    }
+
+    fn is_made_at(lock: &Key, revision: u64) -> Json {
+        json!({
+            "key": encode(lock.as_str()), "target": "CREATE", "result": "EQUAL",
+            "create_revision": revision.to_string(),
+        })
     }
 }
 
 #[async_trait]
 impl Client for EtcdClient {
     async fn call(&mut self, op: &Op) -> Outcome {
-        // Suites that ask for it are refused by its capabilities.
-        let Some(request) = self.request(op) else {
-            return Outcome::Fail(Reason::new("not-offered"));
+        let until = Instant::now() + self.limit;
+        let done = match op {
+            Op::Acquire { lock, holder, ttl_ms } => {
+                self.acquire((lock, *holder, *ttl_ms), until).await
+            }
+            Op::Renew { lock, token, .. } => self.renew((lock, *token), until).await,
+            _ => match self.request(op) {
+                // Suites that ask for it are refused by its capabilities.
+                None => Err(Outcome::Fail(Reason::new("not-offered"))),
+                Some((path, body)) => {
+                    let answer = self.ask::<Body>(path, &body, until).await;
+                    answer.and_then(|body| reply(op, &body).ok_or_else(http::unexpected))
+                }
+            },
         };
-        let answer = match http::send::<Body>(request).await {
-            Ok(answer) => answer,
-            Err(outcome) => return outcome,
-        };
-        let Some(body) = answer.body else { return http::unexpected() };
-        if answer.success {
-            return reply(op, &body).map_or_else(http::unexpected, Outcome::Ok);
-        }
-        let error = body.error.unwrap_or_default();
-        let reason = Reason::new(word(&error));
-        if DEFINITE.contains(&error.as_str()) {
-            Outcome::Fail(reason)
-        } else {
-            Outcome::Info(reason)
-        }
+        done.map_or_else(|outcome| outcome, Outcome::Ok)
     }
 }
 
@@ -404,14 +558,19 @@ fn reply(op: &Op, body: &Body) -> Option<Reply> {
         Op::Enqueue { .. } | Op::Dequeue { .. } | Op::ReadQueue { .. } => {
             return queue::decoded(op, reply(&queue::encoded(op)?, body)?);
         }
+        Op::Release { .. } => Reply::WasHeld(body.succeeded),
+        // It succeeds if the stored token is greater.
+        Op::WriteGuarded { .. } if body.succeeded => Reply::StaleToken,
+        Op::WriteGuarded { .. } => Reply::Written,
+        Op::ReadGuarded { .. } => Reply::Read(match body.kvs.first() {
+            Some(kv) => Some(lock::protected(&text(kv)?)?),
+            None => None,
+        }),
         Op::Increment { .. }
         | Op::Append { .. }
         | Op::ReadList { .. }
         | Op::Acquire { .. }
         | Op::Renew { .. }
-        | Op::Release { .. }
-        | Op::WriteGuarded { .. }
-        | Op::ReadGuarded { .. }
         | Op::Once { .. } => return None,
     })
 }
@@ -433,8 +592,16 @@ fn first(kvs: &[KeyValue]) -> Option<Option<Value>> {
 }
 
 fn number(kv: &KeyValue) -> Option<Value> {
-    let bytes = BASE64.decode(&kv.value).ok()?;
-    std::str::from_utf8(&bytes).ok()?.parse().ok().map(Value)
+    text(kv)?.parse().ok().map(Value)
+}
+
+fn text(kv: &KeyValue) -> Option<String> {
+    String::from_utf8(BASE64.decode(&kv.value).ok()?).ok()
+}
+
+/// The token that a revision is.
+fn revision(digits: &str) -> Result<Token, Outcome> {
+    digits.parse().map(Token).map_err(|_| http::unexpected())
 }
 
 fn encode(text: &str) -> String {
@@ -508,6 +675,24 @@ mod tests {
         assert_eq!(answer(&op, json!({ "succeeded": true, "responses": [{}] })), None);
         let append = Transaction { then: vec![Step::Append(key, Value(1))], ..Default::default() };
         assert_eq!(txn(&append), None);
+    }
+
+    #[test]
+    fn what_a_lock_protects_is_compared_by_its_token_and_read_without() {
+        let (resource, value, token) = (Key::new("g0"), Value(7), Token(412));
+        let stored = |token: u64| format!("{token:020}/7");
+        let body = lock::guarded(&resource, value, token);
+        let limit = BASE64.decode(body["compare"][0]["value"].as_str().unwrap()).unwrap();
+        let is_stale = |token| stored(token).into_bytes() > limit;
+        assert_eq!([411, 412, 413, 5_000].map(is_stale), [false, false, true, true]);
+        assert_eq!(body["failure"][0]["request_put"]["value"], encode(&stored(412)));
+        let write = Op::WriteGuarded { resource: resource.clone(), value, token };
+        assert_eq!(answer(&write, json!({})), Some(Reply::Written));
+        assert_eq!(answer(&write, json!({ "succeeded": true })), Some(Reply::StaleToken));
+        let read = Op::ReadGuarded { resource, consistency: Consistency::Linearizable };
+        let held = json!({ "kvs": [{ "value": encode(&stored(412)) }] });
+        assert_eq!(answer(&read, held), Some(Reply::Read(Some(value))));
+        assert_eq!(answer(&read, json!({})), Some(Reply::Read(None)));
     }
 
     #[test]

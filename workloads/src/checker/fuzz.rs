@@ -10,9 +10,10 @@ use std::panic::catch_unwind;
 
 use super::frontier::tests::{
     fifo_case, key_value_case, multi_register_case, mutex_case, removes_case, repeats_case,
-    sums_case, unordered_case,
+    residue_case, sums_case, unordered_case,
 };
 use super::linearizable::{check_registers, check_set, witness_registers, witness_set};
+use super::lock::tests::lock_case;
 use super::plants::{Plant, plant};
 use super::replay;
 use super::testing::{Model, file, is_possible, random};
@@ -28,10 +29,11 @@ use crate::watch::tests::watched_by_turns;
 type Case = fn(&mut Stream, usize) -> Result<bool, String>;
 
 /// The models, each with its cases.
-const MODELS: [(&str, Case); 19] = [
+const MODELS: [(&str, Case); 21] = [
     ("register", register_case),
     ("set", set_case),
     ("repeats", repeats_case),
+    ("residue", residue_case),
     ("list", list_case),
     ("transactions", transactions_case),
     ("idempotent-retry", retry_case),
@@ -48,6 +50,7 @@ const MODELS: [(&str, Case); 19] = [
     ("fifo-queue", fifo_case),
     ("unordered-queue", unordered_case),
     ("set-with-remove", removes_case),
+    ("lock", lock_case),
 ];
 
 fn register_case(stream: &mut Stream, case: usize) -> Result<bool, String> {

@@ -115,3 +115,5 @@ mod tests_models;
 mod tests_plain;
 #[cfg(test)]
 mod tests_strangers;
+#[cfg(test)]
+mod tests_windows;

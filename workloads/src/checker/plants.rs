@@ -33,6 +33,14 @@ pub(crate) enum Plant {
     ForgetsOpen,
     /// A put that is still open excuses nothing.
     NoExcuse,
+    /// A state that comes again is held for whoever needs it.
+    HoldsForGood,
+    /// What avoids a state may miss one that came and went.
+    PassesUnmissed,
+    /// A never-answered call whose state nobody needs never takes effect.
+    NeverIdle,
+    /// A lock that was given back is held until its time is over.
+    ForgetsReleases,
     /// Sets are judged element by element, without their order.
     SetsUnordered,
     /// An element that is listed before it was added is let through.
@@ -48,7 +56,7 @@ pub(crate) enum Plant {
 impl Plant {
     /// Every bug.
     #[cfg(test)]
-    pub(crate) const ALL: [Plant; 19] = [
+    pub(crate) const ALL: [Plant; 23] = [
         Plant::ReadsBeginEarly,
         Plant::LetsInside,
         Plant::LetsOverlap,
@@ -63,6 +71,10 @@ impl Plant {
         Plant::HappensAgain,
         Plant::ForgetsOpen,
         Plant::NoExcuse,
+        Plant::HoldsForGood,
+        Plant::PassesUnmissed,
+        Plant::NeverIdle,
+        Plant::ForgetsReleases,
         Plant::SetsUnordered,
         Plant::SetsForesee,
         Plant::WatchesBackward,

@@ -314,6 +314,10 @@ pub(crate) enum Model {
     Repeats {
         keys: usize,
     },
+    /// The same of values that are written once.
+    Residue {
+        keys: usize,
+    },
     Set,
 }
 
@@ -365,21 +369,22 @@ pub(crate) fn random(random: &mut Stream, model: Model) -> History {
         }
     }
     let workload = match model {
-        Model::Registers { .. } | Model::Repeats { .. } => "register",
+        Model::Registers { .. } | Model::Repeats { .. } | Model::Residue { .. } => "register",
         Model::Set => "set",
     };
     if random.random_range(0..2) == 0 {
         append_final_reads(random, &mut store, &mut operations, seq, model);
     }
     // Values that repeat forgive more.
-    let edits = if matches!(model, Model::Repeats { .. }) { 5 } else { 4 };
+    let is_silent = matches!(model, Model::Repeats { .. } | Model::Residue { .. });
+    let edits = if is_silent { 5 } else { 4 };
     for _ in 0..random.random_range(0..edits) {
         match random.random_range(0..2) {
             0 => move_event(random, &mut operations),
             _ => alter_answer(random, &mut operations, &store),
         }
     }
-    if matches!(model, Model::Repeats { .. }) {
+    if is_silent {
         silence_refusals(random, &mut operations);
     }
     let operations = Operations::in_order(operations);
@@ -428,7 +433,9 @@ impl Store {
     fn operation(&mut self, random: &mut Stream, model: Model) -> Op {
         let value = match model {
             Model::Repeats { .. } => Value(random.random_range(1..=3)),
-            Model::Registers { .. } | Model::Set => Value(self.written.len() as i64 + 1),
+            Model::Registers { .. } | Model::Residue { .. } | Model::Set => {
+                Value(self.written.len() as i64 + 1)
+            }
         };
         let consistency = Consistency::Linearizable;
         let op = match model {
@@ -436,10 +443,12 @@ impl Store {
                 Op::List { prefix: key("s/"), consistency }
             }
             Model::Set => Op::Write { key: key(ELEMENTS[value.0 as usize]), value },
-            Model::Repeats { keys } if random.random_range(0..10) == 0 => {
+            Model::Repeats { keys } | Model::Residue { keys }
+                if random.random_range(0..10) == 0 =>
+            {
                 Op::Delete { key: key(REGISTERS[random.random_range(0..keys)]) }
             }
-            Model::Registers { keys } | Model::Repeats { keys } => {
+            Model::Registers { keys } | Model::Repeats { keys } | Model::Residue { keys } => {
                 let key = key(REGISTERS[random.random_range(0..keys)]);
                 let expect = match random.random_range(0..8) {
                     0 => self.any_value(random),
@@ -520,7 +529,7 @@ fn append_final_reads(
     let consistency = Consistency::Linearizable;
     let ops = match model {
         Model::Set => vec![Op::List { prefix: key("s/"), consistency }],
-        Model::Registers { keys } | Model::Repeats { keys } => {
+        Model::Registers { keys } | Model::Repeats { keys } | Model::Residue { keys } => {
             REGISTERS[..keys].iter().map(|it| Op::Read { key: key(it), consistency }).collect()
         }
     };

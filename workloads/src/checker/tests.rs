@@ -268,15 +268,19 @@ fn deletes_and_repeated_values_are_searched_and_named_where_that_is_possible() {
 #[test]
 fn what_takes_too_long_to_search_is_undecided_and_says_where() {
     let mut lines = "c1 n1 10-20 write r1=1\nc1 n1 30-40 write r1=1\n".to_string();
+    // Each value twice, and read at the end, so that any of them may still be needed.
     for client in 0..40 {
-        let end = 1000 + client;
-        lines += &format!("c{} n1 {}-{end} write r1={client}\n", 10 + client, 100 + client);
+        let (begin, end, value) = (100 + client, 1000 + client, client % 20);
+        lines += &format!("c{} n1 {begin}-{end} write r1={value}\n", 10 + client);
+    }
+    for value in 0..20 {
+        lines += &format!("c{} n1 {}-{} read r1={value}\n", 60 + value, 2000 + value, 3000 + value);
     }
     let judgement = &judge(&testing::history("register", &lines))[0];
     assert_eq!(judgement.verdict, Verdict::Unknown);
     insta::assert_snapshot!(
         judgement.summary,
-        @"1 of 1 keys with 42 operations are undecided: of r1, the search gave up between the events 3 and 44, with more than 1000000 configurations at once; the others are linearizable"
+        @"1 of 1 keys with 62 operations are undecided: of r1, the search gave up between the events 3 and 44, with more than 1000000 configurations at once; the others are linearizable"
     );
 }
 

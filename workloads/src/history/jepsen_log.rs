@@ -5,6 +5,9 @@
 //! INFO  jepsen.util - 4 :fail   :cas [3 0]
 //! ```
 //!
+//! Spaces and tabs may be more or fewer, something such as a time may stand before `INFO`, all before the
+//! process may be missing, as in the `history.txt` of a run, and lines of the nemesis are passed over.
+//!
 //! The number is the process, which becomes the client; the order of the lines is the order of the
 //! events. There are no times: line 12 stands at 12 milliseconds. `nil` is absent.
 //! A `:fail` of a compare-and-set means that the value was not the expected one, without saying
@@ -24,8 +27,40 @@ use crate::operation::{ClientId, Consistency, Key, Op, Outcome, Reason, Reply, V
 /// effect, as with every failed operation, but it claims that the expectation did not hold.
 pub const MISMATCH: &str = "mismatch";
 
-/// The beginning of every line.
-pub(super) const LINE_START: &str = "INFO  jepsen.util - ";
+/// The beginning of a line.
+const LINE_START: &str = "INFO  jepsen.util - ";
+
+/// So much may stand before it: a date, a time, a thread.
+const BEFORE_MAX: usize = 64;
+
+/// Whether a line can be one of this format.
+pub(super) fn is_line(line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_ok_and(|text| event_of(text.trim_end()).is_some())
+}
+
+/// Where the event of a line begins: its process.
+fn event_of(text: &str) -> Option<usize> {
+    if text.starts_with(LINE_START) {
+        return Some(LINE_START.len());
+    }
+    let mut words = text.split_whitespace();
+    let mut next = || words.next().unwrap_or_default();
+    // A number, or :nemesis, and a type.
+    let is_process = |word: &str| word.parse::<u32>().is_ok() || word == NEMESIS;
+    if is_process(next()) && next().starts_with(':') {
+        return Some(text.len() - text.trim_start().len());
+    }
+    let level = text.find("INFO").filter(|at| *at <= BEFORE_MAX)?;
+    let mut rest = &text[level + "INFO".len()..];
+    for word in ["jepsen.util", "-"] {
+        rest = rest.trim_start().strip_prefix(word)?;
+    }
+    let event = rest.trim_start();
+    (event.len() < rest.len()).then(|| text.len() - event.len())
+}
+
+/// The process that breaks things, whose events are no operations.
+const NEMESIS: &str = ":nemesis";
 
 /// A line of this format is short; a longer one is another format.
 const LINE_MAX: u64 = 4096;
@@ -78,9 +113,12 @@ struct Log {
 
 impl Log {
     fn take(&mut self, text: &str) -> Result<(), Fault> {
-        let Some(rest) = text.strip_prefix(LINE_START) else {
+        let Some(rest) = event_of(text).map(|at| &text[at..]) else {
             return fault("", format!("expected a line that begins with \"{LINE_START}\""));
         };
+        if rest.starts_with(NEMESIS) {
+            return Ok(());
+        }
         let words: Vec<&str> = rest.split_whitespace().collect();
         let [process, kind, function, arguments @ ..] = words.as_slice() else {
             let what =
@@ -161,6 +199,9 @@ impl Log {
             (":fail", Op::Read { .. }) if function == ":read" => {
                 Outcome::Fail(Reason::new("timed-out"))
             }
+            (":fail", Op::Write { .. }) if function == ":write" && !timed_out => {
+                Outcome::Fail(Reason::new("failed"))
+            }
             (":info", _) => Outcome::Info(Reason::new("timed-out")),
             _ => {
                 let what = format!("\"{kind} {function}\" does not complete \"{op}\"");
@@ -223,7 +264,7 @@ struct Fault {
 
 impl Fault {
     fn at(self, line: u64, text: &str) -> HistoryError {
-        let rest = text.strip_prefix(LINE_START).map_or(0, |_| LINE_START.len());
+        let rest = event_of(text).unwrap_or(0);
         let column = match self.word.is_empty() {
             true => 0,
             false => text[rest..].find(&self.word).map_or(rest, |at| rest + at),

@@ -250,6 +250,10 @@ pub fn open(
 /// What an editor may write before everything else.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+fn first_line(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == b'\n').next().unwrap_or_default()
+}
+
 /// The format by the first bytes. Of the EDN formats the reader finds out which.
 fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
     let text = start.trim_ascii_start();
@@ -276,7 +280,9 @@ fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
         }
         Some(b'[') if is_object(inside) => Ok(Format::JepsenJson),
         Some(b'{' | b'[' | b'(' | b';' | b'#') => Ok(Format::JepsenEdn),
-        _ if text.starts_with(b"INFO") => Ok(Format::JepsenLog),
+        _ if text.starts_with(b"INFO") || jepsen_log::is_line(first_line(text)) => {
+            Ok(Format::JepsenLog)
+        }
         _ if start.starts_with(b"\x1f\x8b") => {
             Err(HistoryError::UnknownFormat { found: "a gzip file; unpack it first".to_string() })
         }

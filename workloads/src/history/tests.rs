@@ -203,6 +203,42 @@ fn a_jepsen_log_is_read_as_one_register() {
 }
 
 /// The text log of an early Jepsen run.
+#[test]
+fn logs_of_other_spacing_with_times_or_bare_are_read_alike() {
+    let logs = [
+        "INFO jepsen.util - 0 :invoke :write  3\n\
+         INFO\tjepsen.util\t-\t0 :ok :write 3\n\
+         INFO  jepsen.util - :nemesis\t:info\t:start\tnil\n\
+         INFO  jepsen.util - 1 :invoke :read nil\n\
+         INFO  jepsen.util - 1 :ok :read 3\n",
+        "2015-01-02 10:11:12,123 INFO  jepsen.util - 0\t:invoke\t:write\t3\n\
+         2015-01-02 10:11:12,124 INFO  jepsen.util - 0\t:ok\t:write\t3\n\
+         :nemesis :info :start nil\n\
+         2015-01-02 10:11:12,125 INFO  jepsen.util - 1\t:invoke\t:read\tnil\n\
+         2015-01-02 10:11:12,126 INFO  jepsen.util - 1\t:ok\t:read\t3\n",
+        "0\t:invoke\t:write\t3\n0\t:ok\t:write\t3\n:nemesis\t:info\t:start\tnil\n\
+         1\t:invoke\t:read\tnil\n1\t:ok\t:read\t3\n",
+    ];
+    let read = |log: &str| {
+        let (recording, format) = open(&mut log.as_bytes(), &Reading::default()).unwrap();
+        assert_eq!(format, Format::JepsenLog);
+        let Recording::Operations(history) = recording else { panic!("{log}") };
+        history.operations
+    };
+    let first = read(logs[0]);
+    assert_eq!(first.len(), 2);
+    assert_eq!(first, read(logs[1]));
+    assert_eq!(first, read(logs[2]));
+}
+
+#[test]
+fn a_write_that_failed_did_not_happen_in_a_log_either() {
+    let log =
+        "INFO  jepsen.util - 0\t:invoke\t:write\t3\nINFO  jepsen.util - 0\t:fail\t:write\t3\n";
+    let history = super::jepsen_log::read(log.as_bytes()).unwrap();
+    assert_eq!(history.operations[0].outcome, Outcome::Fail(Reason::new("failed")));
+}
+
 pub(super) const LOG: &str = "INFO  jepsen.util - 0\t:invoke\t:read\tnil\n\
      INFO  jepsen.util - 1\t:invoke\t:write\t3\n\
      INFO  jepsen.util - 1\t:ok\t:write\t3\n\

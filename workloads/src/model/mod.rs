@@ -118,6 +118,30 @@ pub trait Model {
         false
     }
 
+    /// Whether [`Model::needs`], [`Model::makes`] and [`Model::avoids`] say all there is to say: a call
+    /// that is answered rightly in one state alone needs it; one that is not but in one state avoids
+    /// that; every change of the state is to the one that the call makes, and a call that needs no
+    /// state may come in every one. Long histories are then searched window by window.
+    fn names_states(&self) -> bool {
+        false
+    }
+
+    /// The one state in which a call can have been answered so; of one without an answer, in which it
+    /// changes anything.
+    fn needs(&self, _input: &Self::Input, _output: Option<&Self::Output>) -> Option<Self::State> {
+        None
+    }
+
+    /// The state that a call leaves behind if it changes anything.
+    fn makes(&self, _input: &Self::Input, _output: Option<&Self::Output>) -> Option<Self::State> {
+        None
+    }
+
+    /// The one state in which a call cannot have been answered so.
+    fn avoids(&self, _input: &Self::Input, _output: Option<&Self::Output>) -> Option<Self::State> {
+        None
+    }
+
     /// A state, for people.
     fn show_state(&self, state: &Self::State) -> String {
         format!("{state:?}")

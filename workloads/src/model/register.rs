@@ -122,6 +122,36 @@ impl Model for Register {
         }
     }
 
+    fn names_states(&self) -> bool {
+        true
+    }
+
+    fn needs(&self, input: &Input, output: Option<&Output>) -> Option<Option<Value>> {
+        match (input.action, output) {
+            (Action::Read, Some(Output::Held(seen))) => Some(*seen),
+            (Action::CompareAndSet(..), Some(Output::Swapped(seen) | Output::Refused(seen))) => {
+                Some(*seen)
+            }
+            (Action::CompareAndSet(expect, _), None) => Some(expect),
+            _ => None,
+        }
+    }
+
+    fn makes(&self, input: &Input, output: Option<&Output>) -> Option<Option<Value>> {
+        match (input.action, output) {
+            (Action::Write(value), _) => Some(value),
+            (Action::CompareAndSet(_, value), Some(Output::Swapped(_)) | None) => Some(Some(value)),
+            _ => None,
+        }
+    }
+
+    fn avoids(&self, input: &Input, output: Option<&Output>) -> Option<Option<Value>> {
+        match (input.action, output) {
+            (Action::CompareAndSet(expect, _), Some(Output::RefusedSilently)) => Some(expect),
+            _ => None,
+        }
+    }
+
     fn show_state(&self, state: &Option<Value>) -> String {
         text(*state)
     }

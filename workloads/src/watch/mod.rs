@@ -20,6 +20,7 @@
 //! | queue | taken twice, never added, taken out of order | lost elements, and found empty when it was not |
 //! | lock | two holders by their times to live, tokens that shrink or come twice, late writes that are let through, and what the locks protect as registers | holders that only others name, locks that are gone too early |
 //! | sessions | everything | nothing |
+//! | bounded-reads | `phantom` | reads that are too old |
 //!
 //! A lost write shows in the final reads and replicas that differ in the local ones, so neither is
 //! ever known before the end.
@@ -28,6 +29,7 @@
 //! which watch a workload has.
 
 mod bank;
+mod bounded;
 mod counter;
 mod elements;
 mod list;
@@ -44,6 +46,7 @@ mod zones;
 use rustc_hash::FxHashMap;
 
 pub(crate) use bank::Bank;
+pub(crate) use bounded::Bounded;
 pub(crate) use counter::Counters;
 pub(crate) use list::Lists;
 pub(crate) use lock::Locks;

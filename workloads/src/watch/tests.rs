@@ -226,6 +226,20 @@ fn beyond_its_budget_a_watch_is_silent_and_says_so() {
 }
 
 #[test]
+fn a_bounded_read_of_what_nobody_sent_is_known_at_once_and_by_the_checkers() {
+    let lines = "
+        c1 n1 10-20 write r1=1
+        c2 n2 30-40 read r1=1
+        c2 n2 50-60 read r1=7
+        ";
+    let history = testing::history("bounded-reads", lines);
+    let found = over(&history, watcher_of("bounded-reads").unwrap()).unwrap();
+    assert_eq!(found.kind, crate::verdict::AnomalyKind::Phantom);
+    assert_eq!(found.what, "read r1 saw 7, which nobody sent");
+    assert!(fails(&history));
+}
+
+#[test]
 fn every_workload_has_a_watch_and_every_planted_bug_of_a_watch_is_noticed() {
     for (name, _) in WORKLOADS {
         assert!(watcher_of(name).is_some(), "{name}");

@@ -303,6 +303,7 @@ pub fn watcher_of(workload: &str) -> Option<Watcher> {
         bank::NAME => Box::new(watch::Bank::default()),
         unique_ids::NAME => Box::new(watch::UniqueIds::default()),
         sessions::NAME => Box::new(watch::Sessions::default()),
+        bounded_reads::NAME => Box::new(watch::Bounded::default()),
         queue::NAME => Box::new(watch::Queues::default()),
         lock::NAME => Box::new(watch::Locks::default()),
         _ => return None,

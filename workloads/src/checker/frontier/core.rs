@@ -6,7 +6,8 @@
 //! order of the rest:
 //!
 //! - it only looks; or
-//! - it explains no answer of the rest, see [`Model::explains`]; or
+//! - it explains no answer of the rest, see [`Model::explains`] (where states have names, this leaves
+//!   out nearly all of a long history at once); or
 //! - whatever it explains began after another call had overwritten it.
 //!
 //! The last call that can explain an answer stays, so that an answer that is wrong does not look
@@ -48,11 +49,15 @@ pub fn core<M: Model + ?Sized>(model: &M, calls: &[CallOf<M>], refusal: &Refusal
     kept.sort_by_key(|index| calls[*index].began);
     let mut cut = Cut { model, calls: calls.to_vec(), effort: 0, refusal: refusal.clone() };
     let until = cut.after(&mut kept);
+    cut.near(&mut kept);
     let is_minimal = cut.looks(&mut kept) && cut.one_by_one(&mut kept);
     let told = search_plainly(model, &cut.calls, &kept, EXPLAINED);
     let refusal = if let Decision::Impossible(refusal) = told { refusal } else { cut.refusal };
     Core { calls: kept, refusal, until, is_minimal }
 }
+
+/// So many calls that ended right before a refusal are asked what state there was.
+const RECENT_MAX: usize = 8;
 
 /// What takes longer to search than this is no explanation.
 const EXPLAINED: Budget = Budget { at_once: 20_000, in_all: 100_000 };
@@ -98,6 +103,56 @@ impl<M: Model + ?Sized> Cut<'_, M> {
         // A model may rule out more by the answers of open calls.
         self.calls = before;
         u64::MAX
+    }
+
+    /// Keeps only the calls of two states, if they do: the one that was seen, and one that was there
+    /// shortly before; and of each state that is needed, all that make it. What is left out then
+    /// explains no answer of the rest. Without this a long history would be looked at again and again.
+    fn near(&mut self, kept: &mut Vec<usize>) {
+        let asked_of = |index: &usize| asked::<M>(&self.calls[*index]);
+        let needs = |index: &usize| self.model.needs(asked_of(index).0, asked_of(index).1);
+        let makes = |index: &usize| self.model.makes(asked_of(index).0, asked_of(index).1);
+        let Some(seen) = needs(&self.refusal.refused).filter(|_| self.model.names_states()) else {
+            return;
+        };
+        let began = self.calls[self.refusal.refused].began;
+        let mut recent: Vec<(u64, usize)> = kept
+            .iter()
+            .filter_map(|index| Some((self.calls[*index].ended?, *index)))
+            .filter(|(ended, _)| *ended < began)
+            .collect();
+        recent.sort_unstable();
+        let others = recent.iter().rev().take(RECENT_MAX).map(|(_, index)| index);
+        let others: Vec<M::State> =
+            others.flat_map(|index| [needs(index), makes(index)]).flatten().collect();
+        let mut parts: Vec<Vec<usize>> = Vec::new();
+        for other in std::iter::once(None).chain(others.iter().map(Some)) {
+            let is_of = |state: &Option<M::State>| {
+                state.as_ref().is_some_and(|state| *state == seen || Some(state) == other)
+            };
+            let mut part: FxHashSet<usize> = kept
+                .iter()
+                .filter(|index| is_of(&needs(index)) || is_of(&makes(index)))
+                .copied()
+                .collect();
+            let mut states: FxHashSet<M::State> = FxHashSet::default();
+            loop {
+                let before = states.len();
+                states.extend(part.iter().filter_map(needs));
+                if states.len() == before {
+                    break;
+                }
+                let is_maker = |index: &&usize| makes(index).is_some_and(|it| states.contains(&it));
+                part.extend(kept.iter().filter(is_maker));
+            }
+            parts.push(kept.iter().copied().filter(|index| part.contains(index)).collect());
+        }
+        for part in parts {
+            if part.len() < kept.len() && self.is_impossible(&part) {
+                *kept = part;
+                return;
+            }
+        }
     }
 
     /// Leaves out calls that only look, many at once where that is possible.

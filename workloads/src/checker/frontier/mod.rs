@@ -20,6 +20,7 @@
 
 mod configuration;
 mod core;
+mod known;
 mod search;
 #[cfg(test)]
 pub(super) mod tests;
@@ -37,13 +38,13 @@ pub struct Budget {
     /// How many configurations may be held for the end of one call. This bounds the memory: one
     /// takes about a hundred bytes, more if many calls were never answered.
     pub at_once: usize,
-    /// How many configurations may be visited for one part. This bounds the time: a million takes
-    /// about a second.
+    /// How many configurations may be visited from one place at which there is only one to the next.
+    /// This bounds the time for such a window: a million takes about a second.
     pub in_all: u64,
 }
 
 impl Default for Budget {
-    /// Some hundred megabytes and, per part, some ten seconds.
+    /// Some hundred megabytes and, per window, some ten seconds.
     fn default() -> Self {
         Budget { at_once: 1_000_000, in_all: 10_000_000 }
     }
@@ -96,7 +97,7 @@ pub struct LastState {
 /// Why nothing was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overrun {
-    /// Before this place, all is explained; the state was certain there.
+    /// Before this place, all is explained; there was one configuration there.
     pub from: u64,
     /// The search gave up here.
     pub to: u64,

@@ -13,6 +13,16 @@
 //! - **Looking ahead.** The next calls that look say what they will see; until something can
 //!   overwrite the state, a state that cannot become those leads nowhere. If none leads on, the last
 //!   of those calls is the one refused, as it would be when its own end comes.
+//! - **Holding.** A state that comes but once is not left as long as somebody needs it who has not
+//!   taken effect. Who is blamed is whoever is held for, as above.
+//! - **Passing.** A call takes effect that leaves its own state whatever was there before. Right
+//!   before it, every open call may do so as well whose state all who need it have begun to look at,
+//!   and they with it: in an order in which it comes later, it can be moved here with those who see
+//!   it, since what came in between did not need it. Not so where somebody near avoids a state that
+//!   would then stay for longer ([`Known::may_pass`]). Such a call therefore needs no turn of its own.
+//! - **Idle.** A never-answered call whose state nobody needs takes effect only for an open call that
+//!   avoids the state that is there; and of those that may come in every state and lead to one that
+//!   nobody avoids, the first will do.
 //! - **Waiting.** A call takes effect no earlier than some end demands (Lowe).
 
 use std::collections::{BTreeSet, VecDeque};
@@ -20,6 +30,7 @@ use std::collections::{BTreeSet, VecDeque};
 use rustc_hash::FxHashMap;
 
 use super::configuration::{Configuration, Frontier, Slots, StateId, Steps, Used, shared, without};
+use super::known::Known;
 use super::{Budget, Decision, LastState, OPEN_MAX, Overrun, Refusal};
 use crate::checker::plants::{Plant, is_planted};
 use crate::model::{Asked, CallOf, Model};
@@ -49,6 +60,7 @@ pub(super) fn search<M: Model + ?Sized>(
     budget: Budget,
 ) -> Decision {
     let mut search = Search::new(model, calls, part, budget, Steps::default());
+    search.known = Known::of(model, calls, part);
     walk(&mut search, part, &Ahead::new(model, calls, part))
         .err()
         .map_or(Decision::Possible, |it| *it)
@@ -66,6 +78,7 @@ pub(super) fn order<M: Model + ?Sized>(
     budget: Budget,
 ) -> Result<Vec<usize>, Box<Decision>> {
     let mut search = Search::new(model, calls, part, budget, Steps::written());
+    search.known = Known::of(model, calls, part);
     walk(&mut search, part, &Ahead::new(model, calls, part))?;
     let trail = search.frontier.first().map_or(0, |configuration| configuration.trail);
     let mut order = search.steps.calls(trail);
@@ -81,7 +94,8 @@ pub(super) fn order<M: Model + ?Sized>(
     Ok(order)
 }
 
-/// The same without looking ahead, so that a refusal tells of every state there can be. Takes longer.
+/// The same without knowing anything in advance, so that a refusal tells of every state there can be.
+/// Takes longer.
 pub(super) fn search_plainly<M: Model + ?Sized>(
     model: &M,
     calls: &[CallOf<M>],
@@ -215,6 +229,15 @@ struct Open {
     kind: KindId,
     end: u64,
     only_looks: bool,
+    /// Whether it avoids a state, and needs luck for it.
+    is_hazard: bool,
+}
+
+/// An open call that may take effect right before another one, and so needs no turn of its own.
+struct Passing {
+    slot: usize,
+    /// The open calls that look and are answered rightly in its state.
+    looks: Slots,
 }
 
 /// Never-answered calls that ask the same.
@@ -222,6 +245,10 @@ struct Class {
     kind: KindId,
     /// How many have begun and are not used up in every configuration.
     available: usize,
+    /// Whether nobody needs its state.
+    is_idle: bool,
+    /// Whether nobody avoids it either, and it may come in every state: one such is as good as another.
+    is_free: bool,
 }
 
 struct Search<'c, M: Model + ?Sized> {
@@ -234,8 +261,14 @@ struct Search<'c, M: Model + ?Sized> {
     classes: Vec<Class>,
     class_of: FxHashMap<KindId, u32>,
     frontier: Vec<Configuration>,
+    /// Since [`Search::single`].
     visited: u64,
     certain: Option<(u64, StateId)>,
+    /// The last place at which there was one configuration: all before it is explained.
+    single: u64,
+    known: Known<M>,
+    /// At the end at hand.
+    passing: Vec<Passing>,
     /// The calls whose answers are known in advance, by their ends.
     ahead: Vec<Look>,
     /// States of which it was found at this end that they cannot become what one of those sees.
@@ -266,6 +299,9 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             frontier: vec![initial],
             visited: 0,
             certain: None,
+            single: 0,
+            known: Known::default(),
+            passing: Vec::new(),
             ahead: Vec::new(),
             astray: BTreeSet::new(),
             ruled_out_by: None,
@@ -277,9 +313,14 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         let kind = self.space.kind_of(index);
         let Some(end) = call.ended else {
             if self.space.is_noticed[kind as usize] {
-                let classes = &mut self.classes;
+                let (classes, known) = (&mut self.classes, &self.known);
+                let model = self.space.model;
                 let class = *self.class_of.entry(kind).or_insert_with(|| {
-                    classes.push(Class { kind, available: 0 });
+                    let made = model.makes(&call.input, None);
+                    let is_idle = made.as_ref().is_some_and(|state| known.is_idle(state));
+                    let is_plain = model.needs(&call.input, None).is_none();
+                    let is_free = is_plain && made.is_some_and(|state| !known.is_avoided(&state));
+                    classes.push(Class { kind, available: 0, is_idle, is_free });
                     classes.len() as u32 - 1
                 });
                 self.classes[class as usize].available += 1;
@@ -287,7 +328,8 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             return Ok(());
         };
         let only_looks = self.space.model.only_looks(&call.input, call.output.as_ref());
-        let open = Some(Open { call: index, kind, end, only_looks });
+        let is_hazard = self.known.is_hazard(index);
+        let open = Some(Open { call: index, kind, end, only_looks, is_hazard });
         match self.open.iter().position(Option::is_none) {
             Some(slot) => self.open[slot] = open,
             None if self.open.len() < OPEN_MAX => self.open.push(open),
@@ -303,6 +345,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
     fn end(&mut self, index: usize, place: u64) -> Result<(), Box<Decision>> {
         let is_it = |open: &Option<Open>| open.is_some_and(|open| open.call == index);
         let slot = self.open.iter().position(is_it).expect("a call begins before it ends");
+        self.passing = self.passing_at(place);
         let (seen, found) = self.expand(slot, place)?;
         if found.len() == 0 {
             let refused = self.ruled_out_by.map_or(index, |(_, look)| look);
@@ -326,10 +369,11 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 self.classes[*class as usize].available -= 1;
             }
         }
-        if let [only] = found.as_slice()
-            && self.open.is_empty()
-        {
-            self.certain = Some((place, only.state));
+        if let [only] = found.as_slice() {
+            (self.single, self.visited) = (place, 0);
+            if self.open.is_empty() {
+                self.certain = Some((place, only.state));
+            }
         }
         self.frontier = found;
         self.forget();
@@ -357,7 +401,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
                 continue;
             }
             self.visited += 1;
-            self.follow(&configuration, &mut reached);
+            self.follow(&configuration, (slot, place), &mut reached);
             self.sort_in(&mut reached, target, &mut seen, &mut found, &mut queue);
             let held = seen.len() + found.len();
             if held > self.budget.at_once || self.visited > self.budget.in_all {
@@ -436,8 +480,86 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
         refusing.is_none()
     }
 
-    /// All that can come next.
-    fn follow(&mut self, from: &Configuration, reached: &mut Vec<Configuration>) {
+    /// The open calls that may take effect right before another one that ends at this place or later.
+    fn passing_at(&mut self, place: u64) -> Vec<Passing> {
+        let mut passing = Vec::new();
+        for slot in 0..self.open.len() {
+            let Some(open) = self.open[slot].filter(|open| !open.only_looks) else { continue };
+            let (input, output) = asked::<M>(&self.calls[open.call]);
+            let model = self.space.model;
+            let Some(state) = model.makes(input, output) else { continue };
+            if model.needs(input, output).is_some() || !self.known.may_pass(&state, place, open.end)
+            {
+                continue;
+            }
+            let state = self.space.state(state);
+            let mut looks = 0;
+            for (other, it) in self.open.iter().enumerate() {
+                let Some(it) = it.filter(|it| it.only_looks) else { continue };
+                if self.space.step(state, it.kind) != NOT_ALLOWED {
+                    looks |= 1 << other;
+                }
+            }
+            passing.push(Passing { slot, looks });
+        }
+        passing
+    }
+
+    /// Lets what may pass right before this call, perhaps of a slot, do so.
+    fn pass(&mut self, configuration: &mut Configuration, before: KindId, of: Option<usize>) {
+        if self.passing.is_empty() {
+            return;
+        }
+        // A call that needs a state must find it there.
+        let (input, output) = asked::<M>(&self.calls[self.space.kinds[before as usize]]);
+        if self.space.model.needs(input, output).is_some() {
+            return;
+        }
+        for passing in &self.passing {
+            let bit: Slots = 1 << passing.slot;
+            if configuration.done & bit != 0 || of == Some(passing.slot) {
+                continue;
+            }
+            let mut new = bit | passing.looks & !configuration.done;
+            configuration.done |= new;
+            // The call first, then who looks.
+            let mut slot = passing.slot;
+            while new != 0 {
+                if let Some(open) = self.open[slot] {
+                    configuration.trail = self.steps.push(configuration.trail, open.call);
+                }
+                new &= !(1 << slot);
+                slot = new.trailing_zeros() as usize;
+            }
+        }
+    }
+
+    /// Whether a state may be left for another one by a call, perhaps of an open one's bit, as far as
+    /// those are concerned who still need it.
+    fn may_leave(&mut self, from: &Configuration, by: Slots, to: StateId, place: u64) -> bool {
+        let is_done = |call: usize| {
+            let mut open = self.open.iter().enumerate();
+            open.any(|(slot, open)| {
+                (from.done | by) & (1 << slot) != 0 && open.is_some_and(|open| open.call == call)
+            })
+        };
+        let state = &self.space.states[from.state as usize];
+        let held_for = self.known.holding(state, place, is_done);
+        if held_for.is_some() {
+            self.astray.insert(to);
+            self.ruled_out_by = self.ruled_out_by.max(held_for);
+            return false;
+        }
+        true
+    }
+
+    /// All that can come next, at the end of the call of a slot.
+    fn follow(
+        &mut self,
+        from: &Configuration,
+        (target, place): (usize, u64),
+        reached: &mut Vec<Configuration>,
+    ) {
         for slot in 0..self.open.len() {
             let Some(open) = self.open[slot] else { continue };
             let bit: Slots = 1 << slot;
@@ -445,15 +567,32 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             if open.only_looks || from.done & bit != 0 || self.has_earlier_twin(slot, from.done) {
                 continue;
             }
-            let state = self.space.step(from.state, open.kind);
-            if state != NOT_ALLOWED {
-                let done = from.done | bit;
-                let trail = self.steps.push(from.trail, open.call);
-                reached.push(Configuration { state, done, used: from.used.clone(), trail });
+            let is_in_passing = |it: &Passing| it.slot == slot && it.looks & (1 << target) == 0;
+            if slot != target && self.passing.iter().any(is_in_passing) {
+                continue;
             }
+            let state = self.space.step(from.state, open.kind);
+            if state == NOT_ALLOWED
+                || state != from.state && !self.may_leave(from, bit, state, place)
+            {
+                continue;
+            }
+            let mut next = from.clone();
+            self.pass(&mut next, open.kind, Some(slot));
+            next.done |= bit;
+            next.state = state;
+            next.trail = self.steps.push(next.trail, open.call);
+            reached.push(next);
         }
+        let is_missed = self.open.iter().enumerate().any(|(slot, open)| {
+            from.done & (1 << slot) == 0 && open.is_some_and(|open| open.is_hazard)
+        });
+        let mut has_free = false;
         for index in 0..self.classes.len() {
-            let Class { kind, available, .. } = self.classes[index];
+            let Class { kind, available, is_idle, is_free } = self.classes[index];
+            if is_idle && (!is_missed || has_free && is_free || is_planted(Plant::NeverIdle)) {
+                continue;
+            }
             let class = index as u32;
             let at = from.used.partition_point(|used| *used <= class);
             let taken = at - from.used[..at].partition_point(|used| *used < class);
@@ -461,15 +600,23 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
             if taken >= available + more {
                 continue;
             }
+            has_free |= is_idle && is_free;
             let state = self.space.step(from.state, kind);
-            if state != NOT_ALLOWED && state != from.state {
-                let mut used = Used::with_capacity(from.used.len() + 1);
-                used.extend_from_slice(&from.used);
-                used.insert(at, class);
-                // Any call of the class will do; which ones, is said at the end.
-                let trail = self.steps.push(from.trail, self.space.kinds[kind as usize]);
-                reached.push(Configuration { state, done: from.done, used, trail });
+            if state == NOT_ALLOWED || state != from.state && !self.may_leave(from, 0, state, place)
+            {
+                continue;
             }
+            let mut next = from.clone();
+            self.pass(&mut next, kind, None);
+            // What changes nothing may still let others pass.
+            if state == from.state && next.done == from.done {
+                continue;
+            }
+            next.state = state;
+            next.used.insert(at, class);
+            // Any call of the class will do; which ones, is said at the end.
+            next.trail = self.steps.push(next.trail, self.space.kinds[kind as usize]);
+            reached.push(next);
         }
     }
 
@@ -525,7 +672,7 @@ impl<'c, M: Model + ?Sized> Search<'c, M> {
     }
 
     fn overrun(&self, to: u64, why: String) -> Overrun {
-        Overrun { from: self.certain.map_or(0, |(place, _)| place), to, why }
+        Overrun { from: self.single, to, why }
     }
 }
 

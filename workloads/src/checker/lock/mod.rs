@@ -15,7 +15,7 @@
 mod fencing;
 mod tenure;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 

@@ -28,6 +28,7 @@ use rustc_hash::FxHashMap;
 
 use super::{Clock, Hold, Proof, push};
 use crate::checker::findings::Findings;
+use crate::checker::plants::{Plant, is_planted};
 use crate::checker::versions::{Place, begin, end};
 use crate::history::{Operation, OperationId};
 use crate::operation::{ClientId, Op, Outcome, Reply, Token};
@@ -250,6 +251,7 @@ impl Lock {
         let begun = [again.map(|it| (it.at, it.asked.by)), tenure.renewed];
         let begun = begun.into_iter().flatten().max().or(in_time.map(|it| (it.at, it.asked.by)));
         let released = self.released.get(&(holder, token));
+        let released = released.filter(|_| !is_planted(Plant::ForgetsReleases));
         let seen = (tenure.last.begin, tenure.last.by, None);
         let ends = begun.map(|(at, by)| {
             let end = clock.place(at.saturating_add(u64::from(ttl_ms) * 1000));

@@ -5,7 +5,7 @@ use rand::RngExt;
 
 use crate::checker::brute_force;
 use crate::checker::golden::told;
-use crate::checker::testing::{file, header, history};
+use crate::checker::testing::{file, header, history, is_possible};
 use crate::history::{History, Micros, Operation, OperationId, Operations, Stamp};
 use crate::operation::{
     ClientId, Consistency, Key, NodeId, Op, Outcome, Reason, Reply, Token, Value,
@@ -209,6 +209,25 @@ fn locks_are_never_a_false_alarm_and_few_violations_are_missed() {
     // Of any two tenures it is exact; what three of them do together is not looked for.
     assert!(found * 100 > illegal * 95, "found {found} of {illegal}, {kinds:?}");
     assert!(kinds.len() >= 8, "{kinds:?}");
+}
+
+/// Judges one random history of locks; whether it is impossible. Like the test above it asks for no false
+/// alarm and for counterexamples that prove themselves.
+pub(in crate::checker) fn lock_case(stream: &mut Stream, case: usize) -> Result<bool, String> {
+    let history = random(stream);
+    let is_impossible = !is_possible(&history, false, case)?;
+    for judgement in &judge(&history)[..2] {
+        if judgement.verdict == Verdict::Fail && !is_impossible {
+            return Err(format!("{judgement:#?}\n{}", file(&history)));
+        }
+        let told = judgement.anomalies.len().min(3);
+        let Some(anomaly) = judgement.anomalies.get(case % told.max(1)) else { continue };
+        let Ok(small) = workload::minimal(&history, judgement, anomaly) else { continue };
+        if is_possible(&small, true, case)? {
+            return Err(format!("{anomaly:#?}\n{}\nof\n{}", file(&small), file(&history)));
+        }
+    }
+    Ok(is_impossible)
 }
 
 /// A history in which a lock is taken, lost to time, and taken by another.
