@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Compares the built-in store with etcd: three nodes each on this machine, in turn, A/B/A/B.
 #
-# Usage: scripts/bench-store.sh [ROUNDS] [SECONDS]      (5 rounds of 3 s a cell)
+# Usage: scripts/bench-store.sh [ROUNDS] [SECONDS] [LOAD]      (5 rounds of 3 s a cell)
+#   LOAD, such as 'put 1', is the only one then, and async is left out.
 #
 # store: profile raft, everything on, HTTP/JSON. etcd: the one on PATH with its defaults, gRPC, its
 # best interface; etcd-json: the same by its JSON gateway. async: the store with
@@ -13,7 +14,7 @@
 # With fewer than five ratios for a kind of load there is no result: exit 3.
 set -eu
 cd "$(dirname "$0")/.."
-rounds=${1:-5} seconds=${2:-3}
+rounds=${1:-5} seconds=${2:-3} only=${3:-}
 foreign_max=10
 command -v etcd >/dev/null || { echo "etcd: not found on PATH; help: install etcd-server" >&2; exit 2; }
 command -v curl >/dev/null || { echo "curl: not found on PATH" >&2; exit 2; }
@@ -21,6 +22,10 @@ command -v curl >/dev/null || { echo "curl: not found on PATH" >&2; exit 2; }
 
 # What is asked of a target.
 loads_of() {
+  if [ -n "$only" ]; then
+    printf '%s\n' "$only"
+    return
+  fi
   case $1 in
     async) echo 'put 64' ;;
     *) printf '%s\n' 'put 1' 'put 64' 'get 64' ;;
@@ -43,7 +48,9 @@ printf 'etcd has no switches. Both have transactions; neither encrypts here.\n\n
 printf '%-6s %-8s %-10s %10s %9s %9s %9s\n' round load target per_s p50_ms p99_ms others_%
 : >"$out/cells"
 for round in $(seq "$rounds"); do
-  for target in store etcd etcd-json async; do
+  targets=(store etcd etcd-json)
+  [ -n "$only" ] || targets+=(async)
+  for target in "${targets[@]}"; do
     start $target
     case $target in etcd*) leader=$(leader_of etcd) ;; *) leader=$(leader_of store) ;; esac
     speaks=$target
