@@ -87,7 +87,7 @@ impl World {
         let voters: Vec<NodeId> = members.voters().collect();
         let others = || voters.iter().filter(|voter| **voter != victim);
         let none_is_lost = others().all(|voter| self.nodes[voter].remembers().member.votes());
-        !voters.contains(&victim) || (none_is_lost && others().count() >= voters.len() / 2 + 1)
+        !voters.contains(&victim) || (none_is_lost && others().count() > voters.len() / 2)
     }
 
     /// The configuration in a node's log: in memory, or of a node that is down on its disk.
