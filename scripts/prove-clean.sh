@@ -3,9 +3,10 @@
 # for anything it started. Every third time two clusters run side by side.
 # Usage: scripts/prove-clean.sh [TIMES] [FROM]      (60 times, the rounds from number 0)
 # A round is a kill that was one: a harness that had ended before is not counted. Phases are read from
-# the run's own events: start, probes before it is ready, load (with its restarts, cuts and heals),
-# heal, quiesce, final reads, and what comes behind them: checking, report. The last line says how
-# many of each there were. Processes are those whose working directory lies in this proof's own
+# the run's own events: start, ready, load (with its restarts, cuts and heals), close-clients, heal,
+# quiesce, final reads, and what comes behind them: checking, report. Two of them last less than a
+# millisecond, so there the harness is stopped (SIGSTOP) the moment its event is written, looked at,
+# and killed as it stands. The last line says how many of each there were. Processes are those whose working directory lies in this proof's own
 # folder, so several proofs run beside each other. Exit 1 when one is left; it is named.
 # SPLITBRAIN=FILE takes that program instead of building one.
 set -eu
@@ -36,11 +37,27 @@ SUITE
 (cd "$work" && "$splitbrain" run busy.yaml --quiet --out recorded >/dev/null 2>&1) || true
 
 # The phases, and how far into each the kill may come (ms). The load is the longest by far.
-phases=(spawn start load load heal quiesce final-reads stopped load)
-reach=(40 500 2900 2900 40 300 25 60 2900)
+phases=(spawn start load load heal quiesce final-reads stopped load ready close-clients)
+reach=(40 500 2900 2900 40 300 25 60 2900 1 1)
 
 # The last phase that the run has reached, by its own events.
 reached() { sed -n 's/.*"event":{"phase":"\([a-z-]*\)"}}.*/\1/p' "$events" 2>/dev/null | tail -n 1; }
+
+# Stops the harness as soon as its events name the phase: it looks ten times in a millisecond.
+stop_at() {
+  perl -e '
+    my ($pid, $phase, $file) = @ARGV;
+    my ($events, $seen, $until) = (undef, "", time + 60);
+    until (open $events, "<", $file) { exit 1 if time > $until; select undef, undef, undef, 0.001; }
+    while (time < $until) {
+      if (sysread $events, my $more, 65536) {
+        $seen = substr($seen . $more, -70000);
+        if (index($seen, "\"phase\":\"$phase\"") >= 0) { kill "STOP", $pid; exit 0; }
+        exit 1 if index($seen, "\"phase\":\"stopped\"") >= 0;
+      } else { select undef, undef, undef, 0.0001; }
+    }
+    exit 1' "$harness" "$1" "$events"
+}
 
 declare -A count
 done_=0 round=$from
@@ -56,7 +73,9 @@ while [ "$done_" -lt "$times" ]; do
     events=$work/runs/latest/busy/events.jsonl
   fi
   harness=$!
-  if [ "$phase" != spawn ]; then
+  if [ "$phase" = ready ] || [ "$phase" = close-clients ]; then
+    stop_at "$phase" || true
+  elif [ "$phase" != spawn ]; then
     until grep -qs "\"phase\":\"$phase\"" "$events" || ! kill -0 "$harness" 2>/dev/null; do
       sleep 0.003
     done

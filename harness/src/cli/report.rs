@@ -41,11 +41,20 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
 }
 
 pub(super) fn not_a_run(path: &Path) -> Failure {
-    let text = format!(
-        "error: {} is no folder of a suite: it has no summary.json\n  = help: name one, such as \
-         runs/latest",
-        path.display()
-    );
+    let parent = path.parent().filter(|parent| SuiteDirectory::open(parent).is_some());
+    let (what, help) = match parent {
+        _ if !path.exists() => {
+            ("does not exist", "name the folder of a suite, such as runs/latest".to_string())
+        }
+        Some(suite) if RunDirectory::open(path).is_some() => {
+            ("is the folder of one run", format!("its suite is {}", suite.display()))
+        }
+        _ => (
+            "is no folder of a suite: it has no summary.json",
+            "name one, such as runs/latest".to_string(),
+        ),
+    };
+    let text = format!("error: {} {what}\n  = help: {help}", path.display());
     Failure::new(ExitCode::Usage, text)
 }
 

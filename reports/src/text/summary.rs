@@ -5,6 +5,9 @@ use super::{table, words};
 use crate::record::{Opinion, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
+/// How many lines to copy the head has; each run has its own in its block.
+const AGAIN_MAX: usize = 3;
+
 /// What was run and what came of it.
 pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
     let processors = units::counted(suite.host.processors.into(), "processor");
@@ -31,9 +34,18 @@ pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
 pub(super) fn verdict(suite: &SuiteRecord) -> Vec<String> {
     let mut lines = vec![String::new()];
     let word = words::verdict_of_suite(suite);
+    let indent = " ".repeat(word.len() + 2);
     for (place, sentence) in sentences(suite).iter().enumerate() {
-        let first = if place == 0 { format!("{word}  ") } else { " ".repeat(word.len() + 2) };
+        let first = if place == 0 { format!("{word}  ") } else { indent.clone() };
         lines.extend(table::wrapped(&first, sentence));
+    }
+    if suite.result == RunResult::NotMet && !words::was_stopped(suite) {
+        lines.push(format!("{indent}To see it again:"));
+        for run in failing(suite).into_iter().take(AGAIN_MAX) {
+            // A line to copy is not broken, however long it is.
+            lines
+                .push(format!("{indent}  splitbrain replay {}/{}", suite.directory, run.directory));
+        }
     }
     lines
 }
@@ -56,13 +68,12 @@ pub(super) fn runs(suite: &SuiteRecord) -> Vec<String> {
                 units::count(words::operations(run)),
                 if planned == 0 { "none".to_string() } else { format!("{seen} of {planned}") },
                 words::finding(run),
-                units::duration(run.load),
             ]
         })
         .collect();
-    let header = ["result", "run", "part", "target", "ops", "faults", "found", "load"];
+    let header = ["result", "run", "part", "target", "ops", "faults", "found"];
     let mut lines = vec![String::new(), "RUNS".to_string()];
-    lines.extend(table::blank(&header, &rows, &[4, 7], 1));
+    lines.extend(table::blank(&header, &rows, &[4], 1));
     lines
 }
 
@@ -119,10 +130,14 @@ fn vouches(run: &RunRecord) -> String {
     }
 }
 
+/// The runs that decided the result of the suite.
+fn failing(suite: &SuiteRecord) -> Vec<&RunRecord> {
+    suite.runs.iter().filter(|run| run.result == suite.result).collect()
+}
+
 /// What was proven, in plain words.
 fn sentences(suite: &SuiteRecord) -> Vec<String> {
-    let failing: Vec<&RunRecord> =
-        suite.runs.iter().filter(|run| run.result == suite.result).collect();
+    let failing = failing(suite);
     let all = units::counted(suite.runs.len() as u64, "run");
     if words::was_stopped(suite) {
         return vec![suite.exit_reason.clone()];

@@ -50,7 +50,11 @@ pub fn check(history: &History) -> Judgement {
             format!("{node} did not say what it holds of {key}: nobody knows whether it agrees"),
         ),
         None => {
-            (Verdict::Pass, format!("{} nodes hold the same of all {}", nodes.len(), keys.len()))
+            let reads = match keys.len() {
+                1 => "1 read".to_string(),
+                reads => format!("{reads} reads"),
+            };
+            (Verdict::Pass, format!("{} nodes hold the same, by {reads} at each", nodes.len()))
         }
     };
     let mut judgement =
