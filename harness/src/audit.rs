@@ -91,7 +91,7 @@ fn operations(coverage: &Coverage, kinds: &[OpKind]) -> AuditRecord {
     AuditRecord {
         name: "operations".to_string(),
         rule: listed(rules),
-        observed: listed(kinds.iter().map(|kind| ok(kind).to_string())),
+        observed: listed(kinds.iter().map(|kind| format!("{kind} {}", ok(kind)))),
         enough: kinds.iter().all(|kind| ok(kind) >= needed(kind)),
     }
 }

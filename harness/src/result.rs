@@ -159,7 +159,13 @@ fn doubt(facts: &Facts<'_>) -> Option<String> {
     }
     if let Some(question) = facts.audit.iter().find(|question| !question.enough) {
         let AuditRecord { name, observed, rule, .. } = question;
-        return Some(format!("not enough evidence, {name}: {observed}, needed {rule}"));
+        let remedy = match name.as_str() {
+            "operations" | "compare-and-set" | "nodes" => {
+                "; a longer `duration`, or a machine with less to do, brings more"
+            }
+            _ => "",
+        };
+        return Some(format!("not enough evidence, {name}: {observed}, needed {rule}{remedy}"));
     }
     let gate = facts.gates.iter().find(|gate| gate.outcome == GateOutcome::NotEvaluated)?;
     Some(format!("gate {} had nothing to measure", gate.name))

@@ -49,7 +49,7 @@ fn topics(store: &Description) -> Result<Vec<Topic<'_>>, Unusable> {
         topics.push(topic(name, move || workload(name, summary)));
     }
     for kind in target::kinds()? {
-        topics.push(topic(&kind.name.clone(), move || {
+        topics.push(topic(kind.name.clone(), move || {
             let name = &kind.name;
             format!(
                 "target {name}: {}\n\nIts settings: splitbrain list targets\n\n  \

@@ -279,7 +279,8 @@ fn audit(faults: &[FaultRecord], history: &History) -> Vec<AuditRecord> {
     let ok = operations::count(history).into_iter();
     let ok: Vec<_> = ok.map(|kind| (kind.kind, kind.ok)).collect();
     let rules = ok.iter().map(|(kind, _)| format!("{kind} >= 10")).collect::<Vec<_>>().join(", ");
-    let counts = ok.iter().map(|(_, count)| count.to_string()).collect::<Vec<_>>().join(", ");
+    let counts = ok.iter().map(|(kind, count)| format!("{kind} {count}"));
+    let counts = counts.collect::<Vec<_>>().join(", ");
     let answered = Coverage::of(history).ok_by_node.into_iter();
     let answered = answered.map(|(node, count)| format!("{node} {count}")).collect::<Vec<_>>();
     let finals = history.operations.iter().filter(|operation| operation.is_final).count();

@@ -138,8 +138,21 @@ pub(super) fn at(faults: &[FaultRecord], at: Micros) -> String {
             words::fault(next),
             since(next)
         ),
-        None => "no fault was in force".to_string(),
+        None => match last_healed(faults, at) {
+            Some((healed, last)) => format!(
+                "no fault was in force any more, {} had been healed {} before",
+                words::fault(last),
+                units::duration(Micros(at.0 - healed.0))
+            ),
+            None => "no fault was in force".to_string(),
+        },
     }
+}
+
+/// The fault whose heal was the last before a moment, and when that was.
+fn last_healed(faults: &[FaultRecord], at: Micros) -> Option<(Micros, &FaultRecord)> {
+    let healed = faults.iter().filter_map(|fault| Some((fault.healed?, fault)));
+    healed.filter(|(healed, _)| *healed <= at).max_by_key(|(healed, _)| *healed)
 }
 
 /// Where a moment lies among the faults: in one, or how far from the nearest.
@@ -151,9 +164,7 @@ pub(super) fn beside(faults: &[FaultRecord], at: Micros) -> String {
     }
     let next = faults.iter().filter_map(|fault| Some((fault.in_force?, fault)));
     let next = next.filter(|(from, _)| *from > at).min_by_key(|(from, _)| *from);
-    let last = faults.iter().filter_map(|fault| Some((fault.healed?, fault)));
-    let last = last.filter(|(healed, _)| *healed <= at).max_by_key(|(healed, _)| *healed);
-    match (last, next) {
+    match (last_healed(faults, at), next) {
         (None, None) => "without any fault".to_string(),
         (Some((healed, fault)), next)
             if next.is_none_or(|(from, _)| at.0 - healed.0 < from.0 - at.0) =>

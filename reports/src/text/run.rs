@@ -118,7 +118,7 @@ fn evidence(run: &RunRecord) -> String {
         },
         format!(
             "enough by {enough} of {}",
-            units::counted(run.audit.len() as u64, "question of the audit")
+            units::counted(run.audit.len() as u64, "audit question")
         ),
     ];
     if let Some(time) = run.settled_after {

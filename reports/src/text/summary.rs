@@ -64,7 +64,7 @@ pub(super) fn runs(suite: &SuiteRecord) -> Vec<String> {
                 words::result(run.result).to_string(),
                 run.name.clone(),
                 words::part(&run.part).to_string(),
-                words::target(&run.target),
+                words::target_and_settings(&run.target),
                 units::count(words::operations(run)),
                 if planned == 0 { "none".to_string() } else { format!("{seen} of {planned}") },
                 words::finding(run),
@@ -87,11 +87,11 @@ pub(super) fn canaries(suite: &SuiteRecord) -> Vec<String> {
         for run in &suite.runs {
             let sentence = match &run.part {
                 Part::Control { of } if *of == canary.name => {
-                    let target = words::target(&run.target);
+                    let target = words::target_in_full(&run.target);
                     format!("control, {target} under the same plan: {}", vouches(run))
                 }
                 Part::Calm { of } if *of == canary.name => {
-                    let target = words::target(&run.target);
+                    let target = words::target_in_full(&run.target);
                     format!("calm, {target} without faults: {}", vouches(run))
                 }
                 _ => continue,
@@ -116,7 +116,7 @@ fn caught(canary: &RunRecord, expected: &str) -> String {
                 }
                 _ => "",
             };
-            let target = words::target(&canary.target);
+            let target = words::target_in_full(&canary.target);
             format!("{finding} on {target}, as predicted ({expected}){opinion}")
         }
         _ => format!("{}: {}", words::result(canary.result), canary.why),
@@ -148,8 +148,9 @@ fn sentences(suite: &SuiteRecord) -> Vec<String> {
             vec![format!("{} of {all} did not come out as required:", failing.len())]
         }
         RunResult::Undecided => vec![format!(
-            "nothing is proven wrong, but {} of {all} lacks the evidence to call it right:",
-            failing.len()
+            "nothing is proven wrong, but {} of {all} {} the evidence to call it right:",
+            failing.len(),
+            if failing.len() == 1 { "lacks" } else { "lack" }
         )],
         RunResult::Environment => {
             vec![format!("{} of {all} ended by the machine, not by the store:", failing.len())]

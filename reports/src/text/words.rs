@@ -53,6 +53,26 @@ pub(crate) fn target(target: &TargetRecord) -> String {
     }
 }
 
+/// A target in short with the names of what was set beside its profile: `store raft, plant`.
+pub(super) fn target_and_settings(of: &TargetRecord) -> String {
+    let names = of.settings.keys().filter(|name| *name != "profile");
+    let names = names.fold(target(of), |text, name| format!("{text}, {name}"));
+    super::table::shortened(&names, TARGET_MAX)
+}
+
+/// A target with all that was set: `store raft with plant elect-by-half`.
+pub(super) fn target_in_full(of: &TargetRecord) -> String {
+    let settings = of.settings.iter().filter(|(name, _)| *name != "profile");
+    let settings: Vec<String> = settings.map(|(name, value)| format!("{name} {value}")).collect();
+    match &settings[..] {
+        [] => target(of),
+        _ => format!("{} with {}", target(of), row(&settings)),
+    }
+}
+
+/// The room for a target in the table of runs, which has to leave some for names and findings.
+const TARGET_MAX: usize = 20;
+
 /// A number of anomalies of a kind: `57 lost writes`.
 pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
     let (one, many) = match kind {
