@@ -251,7 +251,7 @@ fn several(args: &CheckArgs) -> Ended {
 fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
     let summary = report::read(suite)?;
     let mut text = String::new();
-    let mut same = true;
+    let (mut same, mut decided) = (true, true);
     for run in &summary.runs {
         let path = suite.run(&run.directory).history();
         if !path.is_file() {
@@ -267,18 +267,28 @@ fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
         let judgements = took.judging(|| workload::judge(history));
         took.tell(args, recording.operations());
         let verdict = overall(&judgements);
-        let agrees = verdict == run.verdict;
-        same &= agrees;
-        let note = match agrees {
-            true => "as recorded".to_string(),
-            false => format!("RECORDED AS {}", run.verdict),
+        let note = match (verdict, run.verdict) {
+            (now, then) if now == then => "as recorded".to_string(),
+            // A file that was cut off since contradicts nothing.
+            (Verdict::Unknown, then) => {
+                decided = false;
+                let why = judgements.iter().find(|it| it.verdict == Verdict::Unknown);
+                let why = why.map(|judgement| judgement.summary.as_str()).unwrap_or_default();
+                format!("recorded as {then}, and not decided now: {why}")
+            }
+            (_, then) => {
+                same = false;
+                format!("RECORDED AS {then}")
+            }
         };
         text.push_str(&format!("{verdict:8} {}  {note}\n", run.name));
     }
-    let code = if same { ExitCode::Met } else { ExitCode::HarnessBug };
-    let reason = match same {
-        true => "every history was judged again and every verdict is as recorded",
-        false => "a verdict differs from the recorded one",
+    let (code, reason) = match (same, decided) {
+        (false, _) => (ExitCode::HarnessBug, "a verdict differs from the recorded one"),
+        (true, false) => (ExitCode::Undecided, "a verdict could not be reached again"),
+        (true, true) => {
+            (ExitCode::Met, "every history was judged again and every verdict is as recorded")
+        }
     };
     print(&format!("{text}\nexit {}: {reason}\n", code as u8));
     Ok(code)

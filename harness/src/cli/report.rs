@@ -20,7 +20,10 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
     };
     let summary = read(&directory)?;
     match args.format {
-        Format::Text => print(&self::text(&directory, &summary, &style::stdout(args.drawing))),
+        Format::Text => {
+            let here = SuiteRecord { directory: here(&directory, &summary), ..summary };
+            print(&self::text(&directory, &here, &style::stdout(args.drawing)));
+        }
         Format::Json => {
             let mut bytes = Vec::new();
             json::write_suite(&summary, &mut bytes).context("cannot write the summary")?;
@@ -38,6 +41,16 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
         }
     }
     Ok(ExitCode::Met)
+}
+
+/// The folder as its lines to copy must name it: as the suite did when it was run, unless it has been
+/// moved or is looked at from elsewhere.
+fn here(directory: &SuiteDirectory, summary: &SuiteRecord) -> String {
+    let place = |path: &Path| path.canonicalize().ok();
+    match place(Path::new(&summary.directory)) == place(directory.path()) {
+        true => summary.directory.clone(),
+        false => directory.path().display().to_string(),
+    }
 }
 
 pub(super) fn not_a_run(path: &Path) -> Failure {

@@ -126,9 +126,14 @@ pub(super) fn new_folder(
 ) -> Result<SuiteDirectory, Failure> {
     sweep(out);
     let stamp = now.format("%Y%m%d-%H%M%S").to_string();
-    let directory = SuiteDirectory::create(out, &stamp, name)
-        .with_context(|| format!("cannot make a folder in {}", out.display()))?;
-    Ok(directory)
+    SuiteDirectory::create(out, &stamp, name).map_err(|error| {
+        let text = format!(
+            "error: cannot make a folder in {}: {error}\n  = help: give --out a folder that can be \
+             written",
+            out.display()
+        );
+        Failure::new(ExitCode::Environment, text)
+    })
 }
 
 /// Removes what killed harnesses left in the folder of folders, and says so. What cannot be removed

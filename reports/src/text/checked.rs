@@ -80,15 +80,13 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
     lines.push(String::new());
     let clients: BTreeSet<ClientId> = history.operations.iter().map(|op| op.client).collect();
     let nodes: BTreeSet<NodeId> = history.operations.iter().filter_map(|op| op.node).collect();
-    lines.extend(table::wrapped(
-        "  workload    ",
-        &format!(
-            "{}, {} on {}",
-            history.header.workload,
-            units::counted(clients.len() as u64, "client"),
-            units::counted(nodes.len() as u64, "node"),
-        ),
-    ));
+    let clients = units::counted(clients.len() as u64, "client");
+    let mut workload = format!("{}, {clients}", history.header.workload);
+    // Histories of other tools name no nodes.
+    if !nodes.is_empty() {
+        workload.push_str(&format!(" on {}", units::counted(nodes.len() as u64, "node")));
+    }
+    lines.extend(table::wrapped("  workload    ", &workload));
     let counted: Vec<String> = operations::count(history)
         .iter()
         .map(|kind| {
