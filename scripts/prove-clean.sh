@@ -5,9 +5,9 @@
 # A round is a kill that was one: a harness that had ended before is not counted. Phases are read from
 # the run's own events: start, ready, load (with its restarts, cuts and heals), close-clients, heal,
 # quiesce, final reads, and what comes behind them: checking, report. Two of them last less than a
-# millisecond, so there the harness is stopped (SIGSTOP) the moment its event is written, looked at,
-# and killed as it stands. The last line says how many of each there were. Processes are those whose working directory lies in this proof's own
-# folder, so several proofs run beside each other. Exit 1 when one is left; it is named.
+# millisecond, so there the harness is run in slices (SIGSTOP, SIGCONT) until its event is there,
+# and killed as it stands. The last line says how many of each there were. Processes are those whose
+# working directory lies in this proof's own folder, so several proofs run beside each other. Exit 1 when one is left; it is named.
 # SPLITBRAIN=FILE takes that program instead of building one.
 set -eu
 cd "$(dirname "$0")/.."
@@ -43,20 +43,25 @@ reach=(40 500 2900 2900 40 300 25 60 2900 1 1)
 # The last phase that the run has reached, by its own events.
 reached() { sed -n 's/.*"event":{"phase":"\([a-z-]*\)"}}.*/\1/p' "$events" 2>/dev/null | tail -n 1; }
 
-# Stops the harness as soon as its events name the phase: it looks ten times in a millisecond.
+# Leaves the harness stopped in a phase. From the phase before on it runs in slices of some fifty
+# microseconds, stopped in between and looked at, so that a phase that is longer is not missed.
 stop_at() {
   perl -e '
-    my ($pid, $phase, $file) = @ARGV;
+    my ($pid, $before, $phase, $file) = @ARGV;
     my ($events, $seen, $until) = (undef, "", time + 60);
+    my $reached = sub { index($seen, "\"phase\":\"$_[0]\"") >= 0 };
     until (open $events, "<", $file) { exit 1 if time > $until; select undef, undef, undef, 0.001; }
     while (time < $until) {
-      if (sysread $events, my $more, 65536) {
-        $seen = substr($seen . $more, -70000);
-        if (index($seen, "\"phase\":\"$phase\"") >= 0) { kill "STOP", $pid; exit 0; }
-        exit 1 if index($seen, "\"phase\":\"stopped\"") >= 0;
-      } else { select undef, undef, undef, 0.0001; }
+      my $sliced = $reached->($before);
+      kill "STOP", $pid if $sliced;
+      if (sysread $events, my $more, 65536) { $seen = substr($seen . $more, -70000); }
+      exit 0 if $sliced && $reached->($phase);
+      exit kill("CONT", $pid) if $reached->("stopped");
+      select undef, undef, undef, $sliced ? 0.0001 : 0.0005;
+      # It runs while this counts, for some 50 microseconds; a sleep would last as long as others like.
+      if ($sliced) { kill "CONT", $pid; for (1 .. 1500) { } }
     }
-    exit 1' "$harness" "$1" "$events"
+    exit 1' "$harness" "$1" "$2" "$events"
 }
 
 declare -A count
@@ -73,8 +78,10 @@ while [ "$done_" -lt "$times" ]; do
     events=$work/runs/latest/busy/events.jsonl
   fi
   harness=$!
-  if [ "$phase" = ready ] || [ "$phase" = close-clients ]; then
-    stop_at "$phase" || true
+  if [ "$phase" = ready ]; then
+    stop_at start ready || true
+  elif [ "$phase" = close-clients ]; then
+    stop_at load close-clients || true
   elif [ "$phase" != spawn ]; then
     until grep -qs "\"phase\":\"$phase\"" "$events" || ! kill -0 "$harness" 2>/dev/null; do
       sleep 0.003
