@@ -137,11 +137,13 @@ moved between accounts.
 
 Cause     a transfer that was seen, or survived, by half."
             }
-            AnomalyKind::Overdraft => "\
+            AnomalyKind::Overdraft => {
+                "\
 A transfer took more from an account than it had, although it may only take what is there.
 
 Example   an account holds 5; two transfers of 4 both succeed, and it holds -3.
-Cause     a transfer was decided by an old balance.",
+Cause     a transfer was decided by an old balance."
+            }
             AnomalyKind::ReadYourWrites => {
                 "\
 A session wrote a value, was told ok, and then read an older one.
