@@ -60,7 +60,7 @@ stop_at() {
       exit 0 if $sliced && $reached->($phase);
       exit kill("CONT", $pid) if $reached->("stopped");
       # It runs while this counts: a sleep would last as long as others like.
-      if ($sliced) { kill "CONT", $pid; for (1 .. 500) { } }
+      if ($sliced) { kill "CONT", $pid; for (1 .. 1500) { } }
     }
     exit 1' "$harness" "$1" "$2" "$events"
 }
