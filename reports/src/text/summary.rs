@@ -177,12 +177,16 @@ fn proven(suite: &SuiteRecord) -> Vec<String> {
             proofs.iter().map(|run| words::target(&run.target)).collect();
         targets.sort();
         targets.dedup();
+        // A green without faults is one, and must not look like more.
+        let faults = match faults {
+            0 => "and no fault took effect, so nothing was put to the test".to_string(),
+            _ => format!("{} that took effect", units::counted(faults, "fault")),
+        };
         sentences.push(format!(
-            "{} kept every promise in {}: {}, {} that took effect.",
+            "{} kept every promise in {}: {}, {faults}.",
             targets.join(" and "),
             units::counted(proofs.len() as u64, "run"),
             units::counted(operations, "operation"),
-            units::counted(faults, "fault"),
         ));
     }
     if canaries > 0 {
