@@ -23,6 +23,8 @@ struct Service {
     next_token: u64,
     value: Option<Value>,
     greatest: u64,
+    /// Whether mostly the resource is asked, under any token.
+    is_resource: bool,
 }
 
 struct Held {
@@ -81,8 +83,11 @@ impl Service {
         let lock = Key::new("l0");
         let resource = Key::new("g0");
         let held = holders.get(random.random_range(0..=holders.len())).copied();
-        let (holder, token) = held.unwrap_or((ClientId(number), Token(self.next_token)));
-        match random.random_range(0..10) {
+        let (holder, mut token) = held.unwrap_or((ClientId(number), Token(self.next_token)));
+        if self.is_resource {
+            token = Token(random.random_range(1..5));
+        }
+        match random.random_range(if self.is_resource { 6..10 } else { 0..10 }) {
             0..2 => {
                 Op::Acquire { lock, holder: ClientId(number), ttl_ms: random.random_range(1..9) }
             }
@@ -112,7 +117,13 @@ fn random(random: &mut Stream) -> History {
     let mut instants: Vec<[u64; 3]> = times.chunks(3).map(|it| [it[0], it[1], it[2]]).collect();
     instants.iter_mut().for_each(|it| it.sort_unstable());
     instants.sort_unstable_by_key(|it| it[1]);
-    let mut service = Service { held: None, next_token: 0, value: None, greatest: 0 };
+    let mut service = Service {
+        held: None,
+        next_token: 0,
+        value: None,
+        greatest: 0,
+        is_resource: random.random_range(0..4) == 0,
+    };
     let mut holders: Vec<(ClientId, Token)> = Vec::new();
     let mut operations: Vec<Operation> = Vec::new();
     for (number, [begin, effect, end]) in instants.into_iter().enumerate() {
