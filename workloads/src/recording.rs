@@ -18,6 +18,9 @@ use crate::model::set::Set;
 use crate::model::{CallOf, Model};
 use crate::verdict::{Judgement, Verdict};
 
+/// The workload of a bank of another tool that lets nobody overdraw an account.
+pub(crate) const SOLVENT_BANK: &str = "solvent-bank";
+
 /// The models that a history of another tool can be judged by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ModelName {
@@ -33,8 +36,10 @@ pub enum ModelName {
     Set,
     /// [`list`] and [`elle`].
     ListAppend,
-    /// [`bank`].
+    /// [`bank`], of which no account may be overdrawn.
     Bank,
+    /// [`bank`].
+    BankWithDebts,
     /// [`crate::model::counter`].
     Counter,
     /// [`crate::model::queue`], first in, first out.
@@ -45,7 +50,7 @@ pub enum ModelName {
 
 impl ModelName {
     /// Every model.
-    pub const ALL: [ModelName; 10] = [
+    pub const ALL: [ModelName; 11] = [
         ModelName::Register,
         ModelName::KeyValue,
         ModelName::MultiRegister,
@@ -53,6 +58,7 @@ impl ModelName {
         ModelName::Set,
         ModelName::ListAppend,
         ModelName::Bank,
+        ModelName::BankWithDebts,
         ModelName::Counter,
         ModelName::FifoQueue,
         ModelName::UnorderedQueue,
@@ -78,6 +84,7 @@ impl ModelName {
             ModelName::Set => "set",
             ModelName::ListAppend => "list-append",
             ModelName::Bank => "bank",
+            ModelName::BankWithDebts => "bank-with-debts",
             ModelName::Counter => "counter",
             ModelName::FifoQueue => "fifo-queue",
             ModelName::UnorderedQueue => "unordered-queue",
@@ -162,7 +169,8 @@ impl Recording {
             Recording::Operations(history) => match history.header.workload.as_str() {
                 "set" => ModelName::Set,
                 "append" => ModelName::ListAppend,
-                "bank" => ModelName::Bank,
+                "bank" => ModelName::BankWithDebts,
+                SOLVENT_BANK => ModelName::Bank,
                 _ => ModelName::Register,
             },
             Recording::KeyValue(_) => ModelName::KeyValue,
@@ -249,7 +257,8 @@ impl Recording {
         match self.model() {
             ModelName::Set => vec![linearizable::check_set(history)],
             ModelName::ListAppend => vec![list::check(history), elle::check(history)],
-            ModelName::Bank => vec![bank::check(history)],
+            ModelName::Bank => vec![bank::check_solvent(history)],
+            ModelName::BankWithDebts => vec![bank::check(history)],
             _ => Vec::new(),
         }
     }

@@ -84,6 +84,8 @@ pub enum AnomalyKind {
     IncompatibleOrder,
     /// A read of all accounts saw another sum than transfers can leave.
     WrongTotal,
+    /// A read of all accounts saw one of them below nothing, which this bank does not allow.
+    Overdraft,
     /// A session did not see its own write.
     ReadYourWrites,
     /// A session saw a value and later an older one.
@@ -128,7 +130,7 @@ pub enum AnomalyKind {
 
 impl AnomalyKind {
     /// Every kind, in the order in which `list` prints them.
-    pub const ALL: [AnomalyKind; 35] = [
+    pub const ALL: [AnomalyKind; 36] = [
         AnomalyKind::LostWrite,
         AnomalyKind::StaleRead,
         AnomalyKind::FlipFlop,
@@ -146,6 +148,7 @@ impl AnomalyKind {
         AnomalyKind::OutOfOrder,
         AnomalyKind::IncompatibleOrder,
         AnomalyKind::WrongTotal,
+        AnomalyKind::Overdraft,
         AnomalyKind::ReadYourWrites,
         AnomalyKind::MonotonicReads,
         AnomalyKind::MonotonicWrites,
@@ -186,6 +189,7 @@ impl AnomalyKind {
             AnomalyKind::OutOfOrder => "out-of-order",
             AnomalyKind::IncompatibleOrder => "incompatible-order",
             AnomalyKind::WrongTotal => "wrong-total",
+            AnomalyKind::Overdraft => "overdraft",
             AnomalyKind::ReadYourWrites => "read-your-writes",
             AnomalyKind::MonotonicReads => "monotonic-reads",
             AnomalyKind::MonotonicWrites => "monotonic-writes",
@@ -236,6 +240,9 @@ impl AnomalyKind {
             }
             AnomalyKind::WrongTotal => {
                 "a read of all accounts saw another sum than transfers can leave"
+            }
+            AnomalyKind::Overdraft => {
+                "a read of all accounts saw one below nothing, which this bank does not allow"
             }
             AnomalyKind::ReadYourWrites => "a session read a value older than its own write",
             AnomalyKind::MonotonicReads => "a session read a value and later an older one",

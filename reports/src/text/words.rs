@@ -73,6 +73,7 @@ pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
         AnomalyKind::OutOfOrder => ("element out of order", "elements out of order"),
         AnomalyKind::IncompatibleOrder => ("incompatible order", "incompatible orders"),
         AnomalyKind::WrongTotal => ("wrong total", "wrong totals"),
+        AnomalyKind::Overdraft => ("overdraft", "overdrafts"),
         AnomalyKind::ReadYourWrites => ("own write not seen", "own writes not seen"),
         AnomalyKind::MonotonicReads => ("read that went back", "reads that went back"),
         AnomalyKind::MonotonicWrites => ("write seen out of order", "writes seen out of order"),

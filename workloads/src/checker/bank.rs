@@ -1,7 +1,8 @@
 //! A bank: whoever reads all accounts at once sees the same sum, or none of them.
 //!
 //! It asks nothing else: neither that a read is fresh nor that every transfer is there. The sum is
-//! that of the transaction that opened the accounts. Called through `workload`.
+//! that of the transaction that opened the accounts. Accounts may be overdrawn, unless they are those
+//! of another tool's bank that does not allow it. Called through `workload` and by `recording`.
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,16 @@ const NAME: &str = "bank";
 
 /// Adds up every read of all accounts. `unknown` without one, or if nobody tried to open accounts.
 pub fn check(history: &History) -> Judgement {
+    judge(history, false)
+}
+
+/// The same of a bank that lets nobody overdraw an account, as Jepsen's does unless it is told
+/// `:negative-balances? true` (`jepsen.tests.bank`).
+pub fn check_solvent(history: &History) -> Judgement {
+    judge(history, true)
+}
+
+fn judge(history: &History, is_solvent: bool) -> Judgement {
     if let Some(unknown) = unjudged(NAME, history) {
         return unknown;
     }
@@ -31,9 +42,14 @@ pub fn check(history: &History) -> Judgement {
         if read.absent == accounts {
             continue;
         }
-        if read.sum != total {
-            let proof = Proof { opening, total, sum: read.sum };
-            let (kind, culprit) = (AnomalyKind::WrongTotal, operation.id);
+        let kind = if read.sum != total {
+            Some(AnomalyKind::WrongTotal)
+        } else {
+            (is_solvent && read.lowest < 0).then_some(AnomalyKind::Overdraft)
+        };
+        if let Some(kind) = kind {
+            let proof = Proof { opening, total, sum: read.sum, lowest: read.lowest };
+            let culprit = operation.id;
             let rank = Rank { operations: 2, span: u64::from(operation.id.0) };
             findings.push(Candidate { kind, culprit, rank, proof });
         }
@@ -57,6 +73,7 @@ struct Proof {
     opening: OperationId,
     total: i128,
     sum: i128,
+    lowest: i64,
 }
 
 /// A transaction that writes accounts that must all be absent: the sum and how many there are.
@@ -76,6 +93,7 @@ fn opened(operation: &Operation) -> Option<(OperationId, i128, usize)> {
 
 struct Read {
     sum: i128,
+    lowest: i64,
     accounts: usize,
     absent: usize,
 }
@@ -83,12 +101,15 @@ struct Read {
 /// What a transaction that only read saw, also one whose condition to open did not hold.
 fn read(operation: &Operation) -> Option<Read> {
     let Some(Reply::Transacted { results, .. }) = operation.reply() else { return None };
-    let mut read = Read { sum: 0, accounts: 0, absent: 0 };
+    let mut read = Read { sum: 0, lowest: i64::MAX, accounts: 0, absent: 0 };
     for result in results {
         let StepReply::Read(held) = result else { return None };
         read.accounts += 1;
         match held {
-            Some(value) => read.sum += i128::from(value.0),
+            Some(value) => {
+                read.sum += i128::from(value.0);
+                read.lowest = read.lowest.min(value.0);
+            }
             None => read.absent += 1,
         }
     }
@@ -96,14 +117,20 @@ fn read(operation: &Operation) -> Option<Read> {
 }
 
 fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
-    let Proof { opening, total, sum } = candidate.proof;
+    let Proof { opening, total, sum, lowest } = candidate.proof;
     let read = history.operation(candidate.culprit);
     let story = vec![
         format!("{}.", story::operation(read)),
-        format!(
-            "Together that is {sum}, although the accounts were opened with {total} and transfers \
-             move no more than they take."
-        ),
+        match candidate.kind {
+            AnomalyKind::Overdraft => format!(
+                "An account holds {lowest}, and this bank lets nobody overdraw: a transfer took what \
+                 was not there."
+            ),
+            _ => format!(
+                "Together that is {sum}, although the accounts were opened with {total} and \
+                 transfers move no more than they take."
+            ),
+        },
     ];
     let mut operations = vec![opening, candidate.culprit];
     operations.sort_unstable();

@@ -206,7 +206,8 @@ impl Events {
         match self.index.replace(*index) {
             Some(last) if last >= *index => Err(place.wrong(format!(
                 "expected an :index above {last}, that of the event before, got {index}: events are \
-                 missing, doubled or out of their order"
+                 missing, doubled or out of their order; help: if the lines are in order, and :index \
+                 counts something else, leave it out"
             ))),
             _ => Ok(()),
         }
@@ -268,6 +269,7 @@ impl Events {
         let client = match (self.clients.get(&process), u32::try_from(process)) {
             (Some(client), _) => *client,
             (None, Ok(number)) if !self.taken.contains(&ClientId(number)) => ClientId(number),
+            (None, Err(_)) if process == UNNAMED && self.taken.is_empty() => ClientId(0),
             _ => {
                 self.renamed += 1;
                 ClientId(u32::MAX - self.renamed)

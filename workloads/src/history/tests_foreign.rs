@@ -279,6 +279,24 @@ fn banks_keep_the_total_of_the_first_read_or_of_the_caller() {
 }
 
 #[test]
+fn banks_let_nobody_overdraw_unless_they_are_told_to() {
+    let transfer = "{:from 1, :to 0, :amount 5}";
+    let overdrawn = one_by_one(&[
+        (0, "read", "nil", "{0 10, 1 0}"),
+        (0, "transfer", transfer, transfer),
+        (1, "read", "nil", "{0 15, 1 -5}"),
+    ]);
+    insta::assert_snapshot!(all(&[&overdrawn]), @r#"
+    jepsen-edn of a bank, 4 operations: impossible
+      overdraft: c1 read 0=15, read 1=-5 from 0.005 s to 0.006 s.
+        An account holds -5, and this bank lets nobody overdraw: a transfer took what was not there.
+    "#);
+    let reading = Reading { model: Some(ModelName::BankWithDebts), ..Reading::default() };
+    let told = told_as(&overdrawn, &reading).unwrap();
+    assert_eq!(told, "jepsen-edn of a bank-with-debts, 4 operations: possible");
+}
+
+#[test]
 fn queues_give_what_was_put_in_and_those_in_order_in_their_order() {
     let swapped = one_by_one(&[
         (0, "enqueue", "1", "1"),
@@ -358,8 +376,8 @@ fn what_is_no_history_is_refused_with_the_reason() {
     line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got a gzip file; unpack it first
     line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got binary data; a history.fressian or test.jepsen of Jepsen must be written as EDN first
     line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got binary data; a history.fressian or test.jepsen of Jepsen must be written as EDN first
-    line 2, column 1: expected an :index above 4, that of the event before, got 4: events are missing, doubled or out of their order
-    line 2, column 2: expected an :index above 4, that of the event before, got 3: events are missing, doubled or out of their order
+    line 2, column 1: expected an :index above 4, that of the event before, got 4: events are missing, doubled or out of their order; help: if the lines are in order, and :index counts something else, leave it out
+    line 2, column 2: expected an :index above 4, that of the event before, got 3: events are missing, doubled or out of their order; help: if the lines are in order, and :index counts something else, leave it out
     line 1, column 1: the one process of events without :process has no operation open
     line 2, column 1: the one process of events without :process has had an operation open since line 1
     "#);

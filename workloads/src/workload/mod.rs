@@ -358,8 +358,11 @@ pub fn minimal(
         (counter::NAME, AnomalyKind::Phantom) => {
             return Err("what a counter may be at most is proven by all increments together");
         }
-        (bank::NAME, AnomalyKind::WrongTotal) => {
+        (_, AnomalyKind::WrongTotal) => {
             return Err("a sum is a matter of arithmetic, not of the order of operations");
+        }
+        (_, AnomalyKind::Overdraft) => {
+            return Err("a balance is a matter of arithmetic, not of the order of operations");
         }
         (sessions::NAME, kind) if kind != AnomalyKind::Divergence => {
             return Err("what a session may expect is less than one order of all operations");

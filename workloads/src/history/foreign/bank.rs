@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Nobody opens the accounts in these files. Their total is said by the caller, or it is that of the
-//! first read, as in the tools that judge such files alone. What a transfer made of two balances is not
+//! first read, as in the tools that judge such files alone. As there, no account may be overdrawn, unless
+//! the caller says so. What a transfer made of two balances is not
 //! told, so it is of unknown outcome here; its checker looks at the reads. Called by [`super`] alone.
 
 use std::collections::BTreeMap;
@@ -21,7 +22,11 @@ use crate::operation::{
 };
 
 /// A history of a bank, opened with a total.
-pub(super) fn history(told: &[Told], initial: Option<&str>) -> Result<History, HistoryError> {
+pub(super) fn history(
+    workload: &str,
+    told: &[Told],
+    initial: Option<&str>,
+) -> Result<History, HistoryError> {
     let total = initial.map(|text| {
         text.parse::<i64>().map_err(|_| {
             unfit(format!("expected the total of a bank initially, a whole number, got \"{text}\""))
@@ -30,7 +35,7 @@ pub(super) fn history(told: &[Told], initial: Option<&str>) -> Result<History, H
     let total = total.transpose()?;
     let accounts = first_read(told)?.unwrap_or_default();
     let operations = told.iter().map(|told| operation(told, &accounts));
-    let history = super::history_of("bank", told, operations.collect::<Result<Vec<_>, _>>()?);
+    let history = super::history_of(workload, told, operations.collect::<Result<Vec<_>, _>>()?);
     Ok(match accounts.is_empty() {
         true => history,
         false => opened(history, &accounts, total),

@@ -35,7 +35,7 @@ use crate::model::multi_register::{MultiRegister, Seen, Step};
 use crate::model::mutex::{self, Mutex};
 use crate::model::{Call, CallOf, Model};
 use crate::operation::{ClientId, Consistency, Key, Op, Outcome, Reason, Reply, Value};
-use crate::recording::{Calls, ModelName, Recording};
+use crate::recording::{Calls, ModelName, Recording, SOLVENT_BANK};
 
 /// The name that the one register of a history without keys gets.
 pub(super) const KEY: &str = "register";
@@ -106,7 +106,8 @@ pub(super) fn read(
             Recording::Operations(history_of("append", &told, operations))
         }
         ModelName::Set => set::recording(&told)?,
-        ModelName::Bank => Recording::Operations(bank::history(&told, initial)?),
+        ModelName::Bank => Recording::Operations(bank::history(SOLVENT_BANK, &told, initial)?),
+        ModelName::BankWithDebts => Recording::Operations(bank::history("bank", &told, initial)?),
         ModelName::Counter => Recording::Counter(counter::history(&told, initial)?),
         ModelName::FifoQueue => Recording::FifoQueue(queue::history(&told, true)?),
         ModelName::UnorderedQueue => Recording::UnorderedQueue(queue::history(&told, false)?),
