@@ -28,13 +28,20 @@ batches() {
     election=most-recent reads=lease replication=sync; do
     printf 'simulation-%s\tsimulate raft,%s 0 5000\n' "$switches" "$switches"
   done
+  # The same while an operator changes the members and disks are lost, or their syncs fail.
+  for part in $(seq 1 4); do
+    printf 'simulation-members-wipes-%02d\tsimulate raft %d 5000 members wipes\n' "$part" $((part * 5000))
+  done
+  printf 'simulation-members-failing-syncs\tsimulate raft,snapshot-entries=20 0 5000 members failing-syncs\n'
   # Every order of events in small clusters: nodes, disks, and how much of what may happen.
   for cluster in '2 slow suspicions=3 heartbeats=1 writes=1 crashes=1' \
     '2 slow suspicions=2 writes=2 crashes=2 losses=1' \
     '3 prompt suspicions=2 writes=1' '3 prompt suspicions=2 crashes=1' \
     '3 prompt suspicions=2 heartbeats=1' '3 prompt suspicions=2 losses=1' \
     '3 prompt suspicions=2 overtakes=1' '3 slow suspicions=2' \
-    '3 prompt suspicions=2 removals=1' '2 slow suspicions=2 removals=1 crashes=1'; do
+    '3 prompt suspicions=2 removals=1' '2 slow suspicions=2 removals=1 crashes=1' \
+    '1 slow suspicions=2 heartbeats=2 adds=1 crashes=1' '1 prompt suspicions=3 heartbeats=4 adds=2' \
+    '2 prompt suspicions=2 heartbeats=2 adds=1 crashes=1' '2 prompt suspicions=3 heartbeats=2 adds=1'; do
     printf 'model-%s\tmodel %s\n' "${cluster// /-}" "$cluster"
   done
   # Every planted bug of the core and of the log.
@@ -71,8 +78,8 @@ batches() {
   for part in $(seq 0 9); do printf 'gate-%02d\tscripts/soak.sh 5 %d\n' "$part" $((1 + part * 5)); done
 }
 
-simulate() { # SETTINGS FIRST COUNT
-  SPLITBRAIN_SETTINGS=$1 SPLITBRAIN_SEEDS=$2..$(($2 + $3)) cargo test --release -q \
+simulate() { # SETTINGS FIRST COUNT [members] [wipes] [failing-syncs]
+  SPLITBRAIN_SETTINGS=$1 SPLITBRAIN_SEEDS=$2..$(($2 + $3)) SPLITBRAIN_SHAPE="${*:4}" cargo test --release -q \
     -p splitbrain-node --lib protocol::simulation::a_soak_of_given_seeds -- --ignored --nocapture --exact |
     grep -a 'schedules'
 }

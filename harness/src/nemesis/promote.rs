@@ -36,8 +36,9 @@ target's business: it may need votes, or put another node up that has more. Two
 promotions of different nodes are what two operators do who do not talk.
 
 Effect    a node leads in a later epoch than any node was in before, as the
-          nodes' own status says. Which node that is stands in the report. It
-          ends with that, or after `for` without an effect.
+          nodes' own status says. Which node that is stands in the report. The
+          fault is in force until its time is over, so that what clients asked
+          of the node meanwhile belongs to it.
 Heal      nothing is left to undo.
 Expect    no acknowledged write is lost, unless the node need not have them all.";
 
@@ -105,7 +106,11 @@ impl Action for Promoting {
     async fn sustain(&mut self, hands: &dyn Hands, force: &mut InForce) -> anyhow::Result<()> {
         loop {
             self.leads = later_leader(&hands.statuses().await, self.epoch_before);
-            if self.leads.is_some() || !force.lasts(LOOK_INTERVAL).await {
+            if self.leads.is_some() {
+                force.end().await;
+                return Ok(());
+            }
+            if !force.lasts(LOOK_INTERVAL).await {
                 return Ok(());
             }
         }

@@ -292,7 +292,9 @@ impl Core {
         held >= self.configured.index && own_epoch
     }
 
-    /// Whether a majority of other voters is heard; if not, how many are and how many it takes.
+    /// Whether a majority of the voters that would be left is heard; if not, how many are and how
+    /// many it takes. Who has not answered this leader yet is not heard: it may be down since long
+    /// before, or have lost its disk, and then nobody could undo the change.
     fn keeps_a_majority(
         &self,
         leader: &Leader,
@@ -300,7 +302,7 @@ impl Core {
     ) -> Result<(), (usize, usize)> {
         let since = self.now.saturating_sub(self.settings.election_timeout_max());
         let is_heard = |node: &NodeId| match leader.followers.get(node) {
-            Some(progress) => progress.votes() && progress.heard >= since,
+            Some(progress) => progress.votes() && progress.has_spoken() && progress.heard >= since,
             None => *node == self.me,
         };
         let needed = next.voters().count() / 2 + 1;

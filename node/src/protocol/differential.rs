@@ -11,11 +11,9 @@
 //! heard, where the Raft paper (figure 2) and this core give it to whoever asks first, too late to
 //! elect anybody; the situation ends there.
 //!
-//! Changes of the members are not put to it. raft-rs applies a change when it is committed (Raft
-//! thesis, section 4.1, would have it when it is appended, as here), through joint consensus, and by
-//! a call of its owner and not by a message; so between the two there is no answer to compare. Those
-//! changes are for the model check (`removals`), for the simulation with its operator, and for the
-//! suites.
+//! Who counts while members change is put to both in `members.rs`.
+
+mod members;
 
 use std::time::Duration;
 

@@ -5,13 +5,18 @@
 //! back when that holds again and it has everything that is committed. Kafka asks its controller
 //! before it shrinks the set, so that nobody outside is elected; here the elections see to that:
 //! unless `unclean-election` is on, they ask so many nodes that one of them was in every set that
-//! was allowed to acknowledge (see [`Core::votes_needed`]).
+//! was allowed to acknowledge (`votes_needed` in `election/office.rs`).
 
 use super::leader::Leader;
-use super::{Core, NodeId, Plant, Report, Role};
+use super::{Core, NodeId, Report, Role};
 use crate::config::Replication;
 
 impl Core {
+    /// Whether the settings wait for such a set: `replication=isr`.
+    pub(super) fn has_in_sync_set(&self) -> bool {
+        self.settings.replication == Replication::Isr
+    }
+
     /// How large the in-sync set is, the leader included.
     pub(super) fn in_sync(&self, leader: &Leader) -> usize {
         1 + leader.followers.values().filter(|progress| progress.in_sync).count()
@@ -21,7 +26,7 @@ impl Core {
     /// it is appended.
     pub(super) fn lacks_in_sync(&self) -> bool {
         match &self.role {
-            Role::Leader(leader) if self.settings.replication == Replication::Isr => {
+            Role::Leader(leader) if self.has_in_sync_set() => {
                 self.in_sync(leader) < usize::from(self.settings.min_in_sync)
             }
             _ => false,
@@ -30,7 +35,7 @@ impl Core {
 
     /// A follower has confirmed something: does it keep up?
     pub(super) fn review_in_sync(&mut self, node: NodeId) {
-        if self.settings.replication != Replication::Isr {
+        if !self.has_in_sync_set() {
             return;
         }
         let (now, last, committed) = (self.now, self.entries.last_index(), self.committed);
@@ -52,7 +57,7 @@ impl Core {
 
     /// Time passed: followers that have fallen behind are no longer waited for.
     pub(super) fn tick_in_sync(&mut self) {
-        if self.settings.replication != Replication::Isr {
+        if !self.has_in_sync_set() {
             return;
         }
         let (now, lag) = (self.now, self.settings.replica_lag);
@@ -71,23 +76,5 @@ impl Core {
             self.report(Report::FellBehind(node));
         }
         self.acknowledge();
-    }
-
-    /// How many votes make a leader, its own included. A majority, so that an epoch has one
-    /// leader. Where the in-sync set may be smaller than a majority, so many that every set that
-    /// could acknowledge had a member among them: two sets of `a` and `b` of `n` nodes meet when
-    /// `a + b > n` (Howard, Malkhi, Spiegelman, "Flexible Paxos", 2016).
-    pub(super) fn votes_needed(&self) -> usize {
-        let smallest = usize::from(self.settings.min_in_sync);
-        let clean =
-            self.settings.replication == Replication::Isr && !self.settings.unclean_election;
-        if self.plant(Plant::ElectByHalf) {
-            (self.configured.voters - 1).div_ceil(2)
-        } else if clean {
-            let nodes = self.configured.voters;
-            self.majority().max(nodes + 1 - smallest.min(nodes))
-        } else {
-            self.majority()
-        }
     }
 }

@@ -132,6 +132,11 @@ impl Progress {
         self.voter && self.membership.mark.is_none()
     }
 
+    /// Whether it has answered under this leadership.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.membership.speaker.is_some()
+    }
+
     /// Whether its disk is one that votes, and says so itself.
     pub(super) fn disk_votes(&self) -> bool {
         self.membership.mark.is_none() && self.membership.speaker.is_some_and(|one| one.votes)

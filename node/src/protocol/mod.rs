@@ -13,23 +13,24 @@
 //! |---|---|
 //! | when a write is visible and acknowledged, `commit-own-epoch` | `acknowledge.rs` |
 //! | when to stop waiting for followers: `fallback` | `semi_sync.rs` |
-//! | which followers count: `replica-lag`, `min-in-sync`, `unclean-election` | `in_sync.rs` |
+//! | which followers count: `replica-lag`, `min-in-sync` | `in_sync.rs` |
 //! | whom to follow and whom to refuse: `fencing`, `demote` | `fence.rs` |
 //! | what a read must wait for: `reads` | `read.rs`, `read_lease.rs` |
 //! | what else a read may ask for: a bound on age, its own writes | `fresh.rs`, `session.rs` |
 //! | what stands for entries that are no longer there | `snapshot.rs` |
 //! | where a follower's log may be joined to: `log-matching`, and what is cut | `catch_up.rs` |
-//! | who may lead: `majority`, `completeness`, `durable-vote` | `election/` |
+//! | who may lead: `election`, `majority`, `completeness`, `unclean-election` | `election/` |
+//! | what is on disk before a vote is given: `durable-vote` | `election/durable_vote.rs` |
 //! | which nodes are the cluster, and how that changes | `configuration.rs` |
 //! | whose disk counts, and whose only learns: founders, learners, admission | `membership.rs` |
 //! | when a follower applies, and what a winner does with the rest: `apply-delay`, `promote-by` | `relay.rs` |
 //! | which way entries travel: `topology` | `topology.rs` |
 //! | what waits for the disk | `barrier.rs` |
 //! | what becomes of a request at a follower: `routing` | `route.rs` |
-//! | whether a write that is sent again is done again: `idempotency` | `leader.rs` |
-//! | whether a resource sees the tokens of its writers: `resource-tokens` | `leader.rs` |
+//! | whether a write that is sent again is done again: `idempotency` | `append.rs` |
+//! | whether a resource sees the tokens of its writers: `resource-tokens` | `append.rs` |
 //! | when a lock has run out | `lease_timers.rs` |
-//! | where a statement finds out what it writes: `log-format` | `leader.rs` |
+//! | where a statement finds out what it writes: `log-format` | `append.rs` |
 //!
 //! Mistakes that can be planted in them, for the judges to find, are listed in `plants.rs`.
 //!
@@ -58,6 +59,7 @@
 //! machine has done.
 
 mod acknowledge;
+mod append;
 mod barrier;
 mod catch_up;
 mod configuration;
@@ -65,6 +67,7 @@ mod contact;
 #[cfg(test)]
 mod differential;
 mod durable;
+mod effect;
 mod election;
 mod entries;
 mod entry;
@@ -73,6 +76,7 @@ mod fresh;
 mod gtid;
 mod gtid_set;
 mod in_sync;
+mod input;
 mod leader;
 mod lease_timers;
 mod lineage;
@@ -104,17 +108,18 @@ use std::time::Duration;
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
-use serde::{Deserialize, Serialize};
 
 pub use barrier::Token;
 pub use configuration::{ConfigurationChange, MEMBERS_MAX};
 pub use durable::{
     Acceptor, Ballot, HardState, Note, RECORD_VERSION, Remembered, ReplayError, Saved,
 };
+pub use effect::{Effect, Report};
 pub use election::lease::{LockAnswer, LockAsk};
 pub use entry::{Claim, Encoded, Entry, EntryId, NodeId};
 pub use gtid::Gtid;
 pub use gtid_set::GtidSet;
+pub use input::Input;
 pub use lineage::Lineage;
 pub use membership::{Incarnation, Member};
 pub use message::{
@@ -146,204 +151,6 @@ use topology::Place;
 
 /// Time since an arbitrary start, on a clock that never goes back.
 pub type Now = Duration;
-
-/// Something that happened to the node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum Input {
-    /// A message arrived.
-    Message {
-        /// From whom.
-        from: NodeId,
-        /// What it says.
-        message: Message,
-    },
-    /// A client of this node asks for something. Its number must be unique in this process.
-    Request {
-        /// The number that comes back in [`Effect::Reply`].
-        id: RequestId,
-        /// What is asked.
-        request: Request,
-        /// When the client will have given up, so that what waits for it can be forgotten.
-        deadline: Now,
-    },
-    /// The log has this batch and all before it on disk.
-    Flushed(Token),
-    /// A snapshot is on disk.
-    Saved {
-        /// The number it had in [`Effect::Save`].
-        number: u64,
-        /// How many bytes it takes.
-        bytes: u64,
-    },
-    /// A forward was dropped before its first byte was sent.
-    Unsent(RequestId),
-    /// The connection to a node was lost, and with it perhaps what was sent last.
-    LinkLost(NodeId),
-    /// What the wall clock says. It comes with every batch of inputs, and may step back.
-    Clock(WallTime),
-    /// The last connection from a node was closed. A hint that it may be dead; safety never rests
-    /// on it.
-    Closed(NodeId),
-    /// The lock service has answered, or will not.
-    Lock {
-        /// The number it had in [`Effect::Lock`].
-        number: u64,
-        /// What it answered.
-        answer: LockAnswer,
-    },
-    /// Nothing but time passed.
-    Tick,
-}
-
-/// Something the node must do. Effects are carried out in order.
-#[derive(Clone, Debug)]
-pub enum Effect {
-    /// Send a message. It may be dropped.
-    Send {
-        /// To whom.
-        to: NodeId,
-        /// What.
-        message: Message,
-    },
-    /// Write these to the log and report [`Input::Flushed`] when they are on disk.
-    Persist {
-        /// In this order.
-        notes: Vec<Note>,
-        /// The number of the batch.
-        token: Token,
-    },
-    /// Keep these entries as evidence, on disk before the next [`Effect::Persist`]: they are being
-    /// cut from the log.
-    Archive {
-        /// What is cut.
-        entries: Vec<Entry>,
-        /// How far this node had committed. Cut entries up to here were acknowledged or read.
-        committed: u64,
-        /// In whose favor they are cut.
-        upstream: Claim,
-    },
-    /// Put a snapshot on disk in place of the one that is there, in the order of numbers, and
-    /// report [`Input::Saved`].
-    Save {
-        /// Its number.
-        number: u64,
-        /// What to save.
-        snapshot: Arc<Snapshot>,
-        /// Whether it came from another node: [`Saved::received`].
-        received: bool,
-        /// Whether it must be on disk before the next [`Effect::Persist`].
-        at_once: bool,
-    },
-    /// Let go of the log up to this index on disk: of whole segments that hold nothing later. What
-    /// was written so far must be on disk before.
-    Purge {
-        /// The last index that is not needed any more.
-        upto: u64,
-    },
-    /// Answer a client.
-    Reply {
-        /// Its request.
-        id: RequestId,
-        /// What came of it.
-        outcome: Outcome,
-    },
-    /// Ask the lock service, and report [`Input::Lock`].
-    Lock {
-        /// Its number.
-        number: u64,
-        /// What to ask.
-        ask: LockAsk,
-    },
-    /// These are the members from here on, as far as this node knows: links go to them.
-    Members(Arc<Configuration>),
-    /// Something worth a line in the log for people.
-    Report(Report),
-}
-
-/// What people want to read in a node's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// It began to lead.
-    Leads(Claim),
-    /// It follows somebody new.
-    Follows(Claim),
-    /// It gave up its leadership.
-    StepsDown {
-        /// Which.
-        claim: Claim,
-        /// Why.
-        why: &'static str,
-    },
-    /// It has met a later claimant, and goes on serving for a while.
-    Outranked {
-        /// Its own claim.
-        own: Claim,
-        /// The later one.
-        by: Claim,
-    },
-    /// It missed its leader and stands for election or asks who should lead.
-    Suspects(Option<Claim>),
-    /// It cut its log.
-    Truncated {
-        /// The last index that is left.
-        after: u64,
-        /// How many entries were cut.
-        entries: u64,
-        /// How many of them it had committed.
-        committed: u64,
-    },
-    /// No follower confirmed in time, so it acknowledges alone.
-    GoesAlone,
-    /// Enough followers have caught up, so it waits for them again.
-    WaitsAgain,
-    /// A follower keeps up again and is waited for.
-    InSync(NodeId),
-    /// A follower has fallen behind and is no longer waited for.
-    FellBehind(NodeId),
-    /// The lock service gave a token that cannot be an epoch any more.
-    StaleToken {
-        /// The token, which is given back.
-        token: u64,
-        /// The epoch that the node is in.
-        epoch: u64,
-    },
-    /// Two leaders share one epoch.
-    SharedEpoch(Claim, Claim),
-    /// It saved its state machine after this entry, in so many bytes.
-    Saved(EntryId, u64),
-    /// A follower's place in its log is found, and the log has what it lacks.
-    CatchesUp(NodeId, GtidSet),
-    /// It sends a follower a snapshot, since its log no longer has what the follower needs.
-    Sends {
-        /// The last entry in it.
-        last: EntryId,
-        /// To whom.
-        to: NodeId,
-        /// How long it is.
-        bytes: u64,
-    },
-    /// Its log begins anew behind a snapshot that it was sent.
-    Installed(EntryId),
-    /// It votes from now on.
-    Votes,
-    /// A follower is new, or has another disk: it learns, and counts for nothing.
-    Learns(NodeId),
-    /// A learner has caught up and counts.
-    Admits(NodeId),
-    /// A new member has caught up and is made a voter.
-    Seats(NodeId),
-    /// It was told that a committed configuration, which came with this entry, lacks it.
-    Removed(u64),
-    /// A snapshot that it was sent is not what it should be.
-    Damaged(EntryId),
-    /// A snapshot that it was offered has more bytes than it accepts.
-    TooLarge {
-        /// The last entry in it.
-        last: EntryId,
-        /// How long it is.
-        bytes: u64,
-    },
-}
 
 /// One node of the cluster, as a pure state machine.
 #[derive(Debug)]
@@ -614,6 +421,7 @@ impl Core {
         }
     }
 
+    /// Hard state changes here alone.
     fn write_hard(&mut self, hard: HardState) {
         if hard == self.hard {
             return;
@@ -621,16 +429,6 @@ impl Core {
         self.hard = hard;
         self.barrier.write(Note::Hard(self.durable_hard()));
         self.hard_token = self.barrier.newest();
-    }
-
-    /// The hard state as it is kept: with durable-vote off a restart forgets for whom the node
-    /// voted, and what it promised and accepted.
-    fn durable_hard(&self) -> HardState {
-        if self.settings.durable_vote && !self.plant(Plant::VoteNotPersisted) {
-            self.hard
-        } else {
-            HardState { voted_for: None, acceptor: Acceptor::default(), ..self.hard }
-        }
     }
 
     fn send(&mut self, to: NodeId, message: Message) {

@@ -108,7 +108,7 @@ pub const PLANTS: [Planted; 25] = [
         plant: Plant::CompareBeforeReplication,
         name: "compare-before-replication",
         meaning: "a compare-and-set is answered by what the leader held when it arrived",
-        place: "protocol/leader.rs, append_for",
+        place: "protocol/append.rs, append_for",
         anomaly: "lost-update",
     },
     Planted {
@@ -131,7 +131,7 @@ pub const PLANTS: [Planted; 25] = [
         plant: Plant::VoteNotPersisted,
         name: "vote-not-persisted",
         meaning: "a vote is given and what is written down does not name it",
-        place: "protocol/mod.rs, durable_hard",
+        place: "protocol/election/durable_vote.rs, durable_hard",
         anomaly: "lost-write",
     },
     Planted {
@@ -145,7 +145,7 @@ pub const PLANTS: [Planted; 25] = [
         plant: Plant::ElectByHalf,
         name: "elect-by-half",
         meaning: "half of the cluster is taken for a majority of votes",
-        place: "protocol/in_sync.rs, votes_needed",
+        place: "protocol/election/office.rs, votes_needed",
         anomaly: "lost-write",
     },
     Planted {

@@ -8,6 +8,7 @@
 
 mod arrivals;
 mod ask;
+mod durable_vote;
 pub(super) mod lease;
 mod office;
 pub(super) mod paxos;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::{Ballot, Claim, Core, EntryId, NodeId, Now, Report, Role};
+use super::{Ballot, Claim, Core, EntryId, Message, NodeId, Now, Report, Role};
 use crate::config::Election;
 use arrivals::Arrivals;
 
@@ -180,5 +181,13 @@ impl Core {
         let earliest = self.promised_until().unwrap_or(self.now);
         let soon = earliest + HASTE.mul_f64(self.random.random_range(0.1..1.0));
         self.suspicion.deadline = self.suspicion.deadline.min(soon);
+    }
+
+    /// Says something to all that vote, as traffic of an election.
+    fn ask_everyone(&mut self, message: &Message) {
+        for voter in self.other_voters() {
+            self.counters.election_messages += 1;
+            self.send(voter, message.clone());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! From the choice of a method to a leader: `majority`.
+//! From the choice of a method to a leader: `majority`, `unclean-election`.
 //!
 //! A method only says who should stand. With `majority` whoever stands needs the votes of a
 //! majority, as in Raft, and one vote per node and epoch is what gives an epoch one leader;
@@ -6,12 +6,31 @@
 
 use super::super::barrier::Held;
 use super::super::leader::Origin;
-use super::super::{Claim, Core, Failure, FailureKind, HardState, Message, NodeId, Outcome, Role};
+use super::super::{
+    Claim, Core, Failure, FailureKind, HardState, Message, NodeId, Outcome, Plant, Role,
+};
 use super::Candidate;
 use crate::config::Election;
 use crate::state::Answer;
 
 impl Core {
+    /// How many votes make a leader, its own included. A majority, so that an epoch has one
+    /// leader. Where the in-sync set may be smaller than a majority, so many that every set that
+    /// could acknowledge had a member among them: two sets of `a` and `b` of `n` nodes meet when
+    /// `a + b > n` (Howard, Malkhi, Spiegelman, "Flexible Paxos", 2016).
+    pub(in super::super) fn votes_needed(&self) -> usize {
+        let smallest = usize::from(self.settings.min_in_sync);
+        let clean = self.has_in_sync_set() && !self.settings.unclean_election;
+        if self.plant(Plant::ElectByHalf) {
+            (self.configured.voters - 1).div_ceil(2)
+        } else if clean {
+            let nodes = self.configured.voters;
+            self.majority().max(nodes + 1 - smallest.min(nodes))
+        } else {
+            self.majority()
+        }
+    }
+
     /// A method has found the best node; `epoch` is the highest that anybody mentioned.
     pub(super) fn put_up(&mut self, best: NodeId, epoch: u64) {
         if best == self.me {

@@ -1,6 +1,5 @@
 //! Election by agreement: of each epoch a majority chooses one value, who leads in it:
-//! `election=paxos`, `majority`, `completeness`, `durable-vote` (Lamport, "Paxos made simple",
-//! 2001).
+//! `election=paxos`, `completeness` (Lamport, "Paxos made simple", 2001).
 //!
 //! Every epoch is one instance of single-decree Paxos. Every node is an acceptor, whoever misses
 //! the leader is a proposer, and the value is a node:
@@ -68,10 +67,10 @@ impl Core {
         for voter in self.other_voters() {
             self.counters.election_messages += 1;
             // Another Prepare of this ballot, sent after a crash, would be another proposer's.
-            self.vote_message(voter, Message::Prepare { epoch, ballot, configuration });
+            let prepare = Message::Prepare { epoch, ballot, configuration };
+            self.once_vote_is_durable(Held::Send(voter, prepare));
         }
-        let own = Held::OwnPromise(epoch, ballot);
-        if self.settings.durable_vote { self.once_durable(own) } else { self.release(own) }
+        self.once_vote_is_durable(Held::OwnPromise(epoch, ballot));
     }
 
     /// Phase 1b.
@@ -93,7 +92,8 @@ impl Core {
         let acceptor = Acceptor { promised: ballot, ..self.acceptor(epoch) };
         self.write_acceptor(acceptor);
         let (last, accepted) = (self.entries.last(), acceptor.accepted);
-        self.vote_message(from, Message::Promise { epoch, ballot, last, accepted });
+        let promise = Message::Promise { epoch, ballot, last, accepted };
+        self.once_vote_is_durable(Held::Send(from, promise));
     }
 
     /// Whether a proposer's ballot is still of interest. If not, the proposer is told why.
@@ -179,8 +179,7 @@ impl Core {
         self.role = Role::Candidate(Candidate::Proposing { ballot, leader, by });
         self.ask_everyone(&Message::Accept { epoch, ballot, leader });
         self.write_acceptor(Acceptor { epoch, promised: ballot, accepted: Some((ballot, leader)) });
-        let own = Held::OwnAcceptance(epoch, ballot);
-        if self.settings.durable_vote { self.once_durable(own) } else { self.release(own) }
+        self.once_vote_is_durable(Held::OwnAcceptance(epoch, ballot));
     }
 
     /// Phase 2b.
@@ -193,7 +192,7 @@ impl Core {
         if self.admits_ballot(from, epoch, ballot) {
             let accepted = Some((ballot, leader));
             self.write_acceptor(Acceptor { epoch, promised: ballot, accepted });
-            self.vote_message(from, Message::Accepted { epoch, ballot });
+            self.once_vote_is_durable(Held::Send(from, Message::Accepted { epoch, ballot }));
         }
     }
 

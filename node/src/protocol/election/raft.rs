@@ -1,6 +1,5 @@
 //! Election by votes (Ongaro and Ousterhout, "In search of an understandable consensus algorithm",
-//! sections 5.2 and 5.4.1; pre-vote: Ongaro's thesis, section 9.6): `majority`, `completeness`,
-//! `durable-vote`.
+//! sections 5.2 and 5.4.1; pre-vote: Ongaro's thesis, section 9.6): `completeness`.
 
 use std::collections::BTreeSet;
 
@@ -99,23 +98,9 @@ impl Core {
         let last = self.entries.last();
         for voter in self.other_voters() {
             self.counters.election_messages += 1;
-            self.vote_message(voter, Message::Vote { epoch, last });
+            self.once_vote_is_durable(Held::Send(voter, Message::Vote { epoch, last }));
         }
-        if self.settings.durable_vote {
-            self.once_durable(Held::OwnVote(epoch));
-        } else {
-            self.own_vote_is_durable(epoch);
-        }
-    }
-
-    /// A message that rests on a vote: with `durable-vote` the vote is on disk first, and so is
-    /// the log that the vote was given for.
-    pub(super) fn vote_message(&mut self, to: NodeId, message: Message) {
-        if self.settings.durable_vote {
-            self.once_durable(Held::Send(to, message));
-        } else {
-            self.send(to, message);
-        }
+        self.once_vote_is_durable(Held::OwnVote(epoch));
     }
 
     pub(in super::super) fn on_vote(&mut self, from: NodeId, epoch: u64, last: EntryId) {
@@ -134,7 +119,7 @@ impl Core {
         if granted {
             self.write_hard(HardState { epoch, voted_for: Some(from), ..self.hard });
             self.restart_suspicion();
-            self.vote_message(from, Message::VoteReply { epoch, granted });
+            self.once_vote_is_durable(Held::Send(from, Message::VoteReply { epoch, granted }));
         } else {
             self.send(from, Message::VoteReply { epoch: self.hard.epoch, granted });
         }

@@ -77,6 +77,11 @@ impl Core {
 
     pub(in super::super) fn on_round(&mut self, from: NodeId, round: Round) {
         let Round { origin, ask, .. } = round;
+        if origin != self.me && self.successor(self.me) == self.me {
+            // It knows of nobody to pass it on to, as one that lost its disk and waits to be told
+            // who the members are. Whoever does not hear of it takes the next one.
+            return;
+        }
         self.counters.election_messages += 1;
         self.send(from, Message::RoundTaken { origin, ask });
         if origin == self.me {

@@ -9,6 +9,8 @@
 use std::collections::hash_map::{DefaultHasher, Entry};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{
@@ -16,7 +18,7 @@ use super::super::{
     Remembered, Request, Role, Saved, Token,
 };
 use crate::config::Settings;
-use crate::state::Command;
+use crate::state::{Command, Configuration};
 
 /// Number of a state of one node.
 pub(super) type LifeId = u32;
@@ -52,6 +54,8 @@ pub(super) enum Fed {
     Timer,
     /// A client writes.
     Write,
+    /// An operator adds a node.
+    Add(NodeId),
     /// An operator removes a member.
     Remove(NodeId),
     /// The oldest batch on its way to the disk gets there.
@@ -62,7 +66,7 @@ pub(super) enum Fed {
 }
 
 /// What the properties are about, of one node in one state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
     /// As whom it leads.
     pub(super) leads: Option<Claim>,
@@ -74,6 +78,8 @@ pub(super) struct Seen {
     pub(super) committed: usize,
     /// How many notes are on their way to its disk.
     pub(super) unflushed: usize,
+    /// Whom it counts as the cluster, and under whose leadership that was appended.
+    pub(super) members: (Arc<Configuration>, Claim),
 }
 
 /// What came of feeding a node something.
@@ -96,7 +102,7 @@ struct Life {
 #[derive(Debug)]
 pub(super) struct Lives {
     settings: Settings,
-    nodes: u16,
+    founders: u16,
     /// Whether a disk has at once what it is given.
     prompt: bool,
     lives: Vec<Life>,
@@ -107,10 +113,10 @@ pub(super) struct Lives {
 }
 
 impl Lives {
-    pub(super) fn new(settings: Settings, nodes: u16, prompt: bool) -> Self {
+    pub(super) fn new(settings: Settings, founders: u16, prompt: bool) -> Self {
         Lives {
             settings,
-            nodes,
+            founders,
             prompt,
             lives: Vec::new(),
             numbers: HashMap::new(),
@@ -120,9 +126,10 @@ impl Lives {
         }
     }
 
-    /// A founder that was never fed anything.
+    /// A node that was never fed anything: a founder, or one with an empty disk that waits to be
+    /// added.
     pub(super) fn newborn(&mut self, node: NodeId) -> LifeId {
-        let machine = Machine::new(node, self.nodes, &self.settings, self.prompt);
+        let machine = Machine::new(node, self.founders, &self.settings, self.prompt);
         self.number(node, Vec::new(), &machine)
     }
 
@@ -147,7 +154,7 @@ impl Lives {
         }
         let Life { node, fed: before, .. } = &self.lives[life as usize];
         let (node, mut inputs) = (*node, before.clone());
-        let mut machine = Machine::new(node, self.nodes, &self.settings, self.prompt);
+        let mut machine = Machine::new(node, self.founders, &self.settings, self.prompt);
         for input in &inputs {
             machine.feed(*input, &self.messages);
         }
@@ -191,8 +198,8 @@ impl Lives {
 struct Machine {
     settings: Settings,
     prompt: bool,
-    /// The other founders.
-    peers: Vec<NodeId>,
+    /// With whom it founds the cluster; `None` if it waits to be added.
+    founding: Option<Vec<NodeId>>,
     core: Core,
     now: Now,
     disk: Vec<Note>,
@@ -205,12 +212,14 @@ struct Machine {
 }
 
 impl Machine {
-    fn new(me: NodeId, nodes: u16, settings: &Settings, prompt: bool) -> Self {
-        let disk = vec![Note::Member(Member::founder())];
-        let peers: Vec<NodeId> = (1..=nodes).map(NodeId).filter(|peer| *peer != me).collect();
+    fn new(me: NodeId, founders: u16, settings: &Settings, prompt: bool) -> Self {
+        let founds = me.0 <= founders;
+        let disk: Vec<Note> = founds.then(|| Note::Member(Member::founder())).into_iter().collect();
+        let peers = (1..=founders).map(NodeId).filter(|peer| *peer != me);
+        let founding = founds.then(|| peers.collect());
         Machine {
-            core: start(me, peers.clone(), settings, &disk, 1),
-            peers,
+            core: start(me, founding.clone(), settings, &disk, 1),
+            founding,
             settings: settings.clone(),
             prompt,
             now: Now::ZERO,
@@ -238,6 +247,11 @@ impl Machine {
                 let request = Request::Write(Command::Put { key: "k".into(), value }.into());
                 self.request(request);
             }
+            Fed::Add(node) => {
+                self.requests += 1;
+                let address = SocketAddr::from(([127, 0, 0, 1], node.0));
+                self.request(Request::Configure(ConfigurationChange::Add { node, address }));
+            }
             Fed::Remove(node) => {
                 self.requests += 1;
                 self.request(Request::Configure(ConfigurationChange::Remove { node }));
@@ -246,9 +260,9 @@ impl Machine {
             Fed::Crash(kept) => {
                 let notes = self.pending.drain(..).flat_map(|(_, notes)| notes);
                 self.disk.extend(notes.take(kept));
-                let (me, peers) = (self.core.me, self.peers.clone());
+                let (me, founding) = (self.core.me, self.founding.clone());
                 self.starts += 1;
-                self.core = start(me, peers, &self.settings, &self.disk, self.starts);
+                self.core = start(me, founding, &self.settings, &self.disk, self.starts);
                 self.now = Now::ZERO;
             }
         }
@@ -352,6 +366,7 @@ impl Machine {
             log: core.entries.after(0).map(|entry| entry.id).collect(),
             committed: usize::try_from(core.committed).expect("a short log"),
             unflushed: self.pending.iter().map(|(_, notes)| notes.len()).sum(),
+            members: (Arc::clone(&core.configured.members), core.configured.id.claim),
         }
     }
 }
@@ -360,10 +375,19 @@ impl Machine {
 const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// A node that finds this on its disk, in one of its lives.
-fn start(me: NodeId, peers: Vec<NodeId>, settings: &Settings, disk: &[Note], starts: u64) -> Core {
+fn start(
+    me: NodeId,
+    founding: Option<Vec<NodeId>>,
+    settings: &Settings,
+    disk: &[Note],
+    starts: u64,
+) -> Core {
     let remembered = Remembered::replay(Saved::default(), false, disk.iter().cloned());
     let remembered = remembered.expect("a disk replays");
     // Every process has entropy of its own.
     let entropy = starts << 16 | u64::from(me.0);
-    Core::new(me, peers, settings.clone(), remembered, entropy, Now::ZERO)
+    let joins = founding.is_none();
+    let peers = founding.unwrap_or_default();
+    let core = Core::new(me, peers, settings.clone(), remembered, entropy, Now::ZERO);
+    if joins { core.joining() } else { core }
 }

@@ -1,9 +1,10 @@
 //! Every order of events in small clusters: model checking with `stateright`.
 //!
 //! The simulation draws schedules by chance, from all that can happen. Here nothing is drawn: two
-//! or three nodes, a write or two, a few elections, removals and crashes, and every order in which messages,
-//! timers, flushes and crashes can follow each other is tried, up to the given numbers of each. The
-//! cores are the ones that run in production, fed in the way of the runtime ([`lives`]).
+//! or three nodes, a write or two, a few elections, added and removed members and crashes, and every
+//! order in which messages, timers, flushes and crashes can follow each other is tried, up to the
+//! given numbers of each. The cores are the ones that run in production, fed in the way of the
+//! runtime ([`lives`]).
 //!
 //! What is not tried: a link keeps the order of its messages, as TCP does, unless one may overtake
 //! or all on it may be lost; a message may wait for ever. A node's clock moves when one of its timers
@@ -22,6 +23,7 @@ use stateright::{Model, Property};
 
 use super::{Claim, EntryId, NodeId};
 use crate::config::Settings;
+use crate::state::Configuration;
 use lives::{Fed, LifeId, Lives, Mail, Seen};
 
 /// How much may happen, of each kind.
@@ -33,6 +35,9 @@ struct Budget {
     heartbeats: u8,
     /// Writes, each at a node that takes itself for the leader.
     writes: u8,
+    /// Nodes that an operator adds, each at a node that takes itself for the leader. For each there
+    /// is one with an empty disk that waits for it; one that was removed may be added again.
+    adds: u8,
     /// Members that an operator removes, each at a node that takes itself for the leader.
     removals: u8,
     /// Nodes that are killed and start again.
@@ -45,7 +50,7 @@ struct Budget {
 
 /// A small cluster.
 struct Cluster {
-    nodes: u16,
+    founders: u16,
     budget: Budget,
     lives: Mutex<Lives>,
 }
@@ -91,8 +96,22 @@ enum Promise {
 impl Cluster {
     /// A cluster of founders. A `prompt` disk has at once what it is given; otherwise every flush
     /// is an event of its own.
-    fn new(nodes: u16, settings: Settings, prompt: bool, budget: Budget) -> Self {
-        Cluster { nodes, budget, lives: Mutex::new(Lives::new(settings, nodes, prompt)) }
+    fn new(founders: u16, settings: Settings, prompt: bool, budget: Budget) -> Self {
+        Cluster { founders, budget, lives: Mutex::new(Lives::new(settings, founders, prompt)) }
+    }
+
+    /// The founders, and those that wait to be added.
+    fn nodes(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (1..=self.founders + u16::from(self.budget.adds)).map(NodeId)
+    }
+
+    /// Whether somebody was elected by members who are not the founders, but these.
+    fn is_led_among(&self, state: &State, these: fn(&Cluster, &Configuration) -> bool) -> bool {
+        let lives = self.lives();
+        state.nodes.iter().map(|life| lives.seen(*life)).any(|seen| {
+            let (members, appended) = &seen.members;
+            seen.leads.is_some_and(|led| led.epoch > appended.epoch) && these(self, members)
+        })
     }
 
     fn lives(&self) -> MutexGuard<'_, Lives> {
@@ -161,7 +180,7 @@ impl Model for Cluster {
     fn init_states(&self) -> Vec<State> {
         let mut lives = self.lives();
         vec![State {
-            nodes: (1..=self.nodes).map(|node| lives.newborn(NodeId(node))).collect(),
+            nodes: self.nodes().map(|node| lives.newborn(node)).collect(),
             network: Vec::new(),
             left: self.budget,
             led: Vec::new(),
@@ -192,8 +211,13 @@ impl Model for Cluster {
             if leads && state.left.writes > 0 {
                 actions.push(Action::Feed(node, Fed::Write));
             }
+            let is_member = |other: &NodeId| seen.members.0.seat(*other).is_some();
+            if leads && state.left.adds > 0 {
+                let others = self.nodes().filter(|other| !is_member(other));
+                actions.extend(others.map(|other| Action::Feed(node, Fed::Add(other))));
+            }
             if leads && state.left.removals > 0 {
-                let members = (1..=self.nodes).map(NodeId);
+                let members = self.nodes().filter(is_member);
                 actions.extend(members.map(|member| Action::Feed(node, Fed::Remove(member))));
             }
             if seen.unflushed > 0 {
@@ -233,6 +257,7 @@ impl Model for Cluster {
             Fed::Timer if lives.seen(last.nodes[node]).leads.is_some() => left.heartbeats -= 1,
             Fed::Timer => left.suspicions -= 1,
             Fed::Write => left.writes -= 1,
+            Fed::Add(_) => left.adds -= 1,
             Fed::Remove(_) => left.removals -= 1,
             Fed::Crash(_) => {
                 left.crashes -= 1;
@@ -254,7 +279,7 @@ impl Model for Cluster {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![
+        let mut properties = vec![
             Property::always("election safety", |_, state: &State| {
                 state.broken != Some(Promise::ElectionSafety)
             }),
@@ -273,9 +298,26 @@ impl Model for Cluster {
                 let committed = state.committed.last().map(|(_, epoch)| *epoch);
                 committed.is_some_and(|epoch| state.led.last().is_some_and(|led| led.epoch > epoch))
             }),
-        ]
+        ];
+        if self.budget.adds > 0 {
+            properties.push(Property::sometimes(ADDED, |cluster: &Cluster, state| {
+                cluster.is_led_among(state, |cluster, members| {
+                    members.voters().any(|voter| voter.0 > cluster.founders)
+                })
+            }));
+        }
+        if self.budget.removals > 0 {
+            properties.push(Property::sometimes(REMOVED, |cluster: &Cluster, state| {
+                cluster.is_led_among(state, |cluster, members| {
+                    (1..=cluster.founders).any(|founder| members.seat(NodeId(founder)).is_none())
+                })
+            }));
+        }
+        properties
     }
 }
 
 const COMMITS: &str = "two entries are committed";
 const SUCCEEDS: &str = "somebody leads after something was committed";
+const ADDED: &str = "somebody is elected among voters one of whom was added";
+const REMOVED: &str = "somebody is elected among voters of whom one was removed";

@@ -130,6 +130,26 @@ fn a_second_change_waits_for_the_first_and_an_addition_can_be_called_off() {
     assert_eq!(bench.refusal(8), expected);
 }
 
+/// A disk that is lost while nobody leads is known to nobody. If the new leader took the node for
+/// one that is up, two would be left of which one has to learn from a majority without it.
+#[test]
+fn a_new_leader_removes_nobody_before_the_others_have_answered_it() {
+    let mut bench = Bench::led(3, &[]);
+    bench.elect(N2, &[N2, N3]);
+    bench.put(N2, 2);
+    bench.settle(&[N2, N3]);
+    assert!(bench.is_done(2), "what it found is settled");
+    bench.remove(N2, 3, N3);
+    let expected = "without n3 a majority is 2, and 1 of those that would be left are heard; \
+                    help: bring one back first";
+    let refused = (FailureKind::ConfigurationRefused, expected.to_string());
+    assert_eq!(bench.refusal(3), refused, "n1 has not said a word");
+    bench.go_on(N2, &ALL);
+    bench.remove(N2, 4, N3);
+    bench.settle(&ALL);
+    assert!(bench.is_done(4));
+}
+
 #[test]
 fn a_leader_that_removes_itself_serves_until_that_is_committed_and_hands_over() {
     let mut bench = Bench::led(3, &[]);
@@ -291,7 +311,9 @@ fn two_leaders_change_the_same_configuration(plants: &[Plant]) -> Bench {
         bench.step(to, Input::Message { from, message });
     }
     assert_eq!(bench.role(N2), RoleName::Leader);
-    bench.lose(|from, _| from == N2);
+    // N4 alone hears it.
+    bench.lose(|from, to| from == N2 && to != N4);
+    bench.settle(&[N2, N4]);
     bench.remove(N2, 3, N1);
     bench
 }

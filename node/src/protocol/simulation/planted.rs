@@ -5,7 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::super::{Plant, Plants};
-use super::{Shape, World, quiet_and_drifting, settings, slow_leases};
+use super::{Shape, Wipes, World, quiet_and_drifting, settings, slow_leases};
 use crate::config::Settings;
 
 /// Looks for the first schedule that shows a plant. The same settings without it keep every promise
@@ -75,6 +75,13 @@ fn an_election_by_half_of_the_votes_is_found() {
 fn a_change_of_members_before_the_last_is_settled_is_found() {
     let (plant, settings) = (Plant::ChangeTwiceAtOnce, settings("raft", &[]));
     let shape = |seed| Shape::of(seed).with_changes_of_members();
+    is_found_among(plant, settings, shape, 1000, "lost");
+}
+
+#[test]
+fn a_change_of_members_before_the_last_is_settled_is_found_while_disks_are_lost_too() {
+    let (plant, settings) = (Plant::ChangeTwiceAtOnce, settings("raft", &[]));
+    let shape = |seed| Shape::of(seed).with_changes_of_members().with_wipes(Wipes::OneAtATime);
     is_found_among(plant, settings, shape, 1000, "lost");
 }
 

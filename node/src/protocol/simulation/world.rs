@@ -96,6 +96,10 @@ impl Shape {
         Shape { spares: 2, ..self }
     }
 
+    pub(super) fn changes_members(self) -> bool {
+        self.spares > 0
+    }
+
     /// Now and then a sync fails.
     pub(super) fn with_failing_syncs(self) -> Self {
         Shape { failing_syncs: true, ..self }
@@ -151,6 +155,10 @@ pub(super) struct Verdict {
     pub(super) grants: usize,
     /// How many disks were lost.
     pub(super) wiped: usize,
+    /// How many of them voted, while members changed.
+    pub(super) wiped_voters: usize,
+    /// Whether so many were lost or removed that no majority is left, and nothing goes on.
+    pub(super) without_majority: bool,
     /// How many syncs failed.
     pub(super) failed_syncs: usize,
     /// How many entries followers handed on.
@@ -236,6 +244,14 @@ struct Node {
     timer: Option<Now>,
 }
 
+impl Node {
+    /// What its disk remembers.
+    fn remembers(&self) -> Remembered {
+        let notes = self.disk.iter().cloned();
+        Remembered::replay(self.saved.clone(), self.purged, notes).expect("a disk replays")
+    }
+}
+
 pub(super) struct World {
     shape: Shape,
     settings: Settings,
@@ -260,6 +276,7 @@ pub(super) struct World {
     installed: usize,
     read_at_followers: usize,
     wiped: usize,
+    wiped_voters: usize,
     failed_syncs: usize,
     relayed: usize,
     /// Whether clients send statements where others put.
@@ -291,6 +308,7 @@ impl World {
             installed: 0,
             read_at_followers: 0,
             wiped: 0,
+            wiped_voters: 0,
             failed_syncs: 0,
             relayed: 0,
             statements: false,
@@ -357,11 +375,12 @@ impl World {
             safety = self.final_checks(converged);
         }
         let acknowledged = self.referee.acknowledged.len();
+        let without_majority = !converged && self.is_without_majority();
         let lost = if converged { self.lost() } else { 0 };
         let grants = self.referee.grants();
         let changed = self.referee.changes_of_members();
-        let World { installed, wiped, failed_syncs, relayed, read_at_followers, schedule, .. } =
-            self;
+        let World { installed, wiped, wiped_voters, .. } = self;
+        let World { failed_syncs, relayed, read_at_followers, schedule, .. } = self;
         Verdict {
             safety,
             converged,
@@ -370,6 +389,8 @@ impl World {
             installed,
             grants,
             wiped,
+            wiped_voters,
+            without_majority,
             failed_syncs,
             relayed,
             changed,
@@ -399,6 +420,9 @@ impl World {
         if !converged {
             self.referee
                 .replicas_agree(self.nodes.values().filter_map(|node| node.core.as_ref()))?;
+            if self.is_without_majority() {
+                return Ok(());
+            }
             return Err("liveness: the healed cluster did not settle".to_string());
         }
         self.referee.refused_stays_refused()?;
@@ -409,6 +433,17 @@ impl World {
             0 => Ok(()),
             lost => Err(format!("{lost} acknowledged writes are lost")),
         }
+    }
+
+    /// Whether an operator has removed a member just when another had lost its disk, so that those
+    /// who hold the log are no majority any more. A leader refuses that if it can know of it.
+    fn is_without_majority(&self) -> bool {
+        let newest = self.nodes.values().filter_map(|node| node.core.as_ref());
+        let newest = newest.map(|core| &core.configured).max_by_key(|configured| configured.id);
+        let holds_log = |voter: &NodeId| self.nodes[voter].remembers().member.votes();
+        newest.is_some_and(|newest| {
+            newest.members.voters().filter(holds_log).count() < newest.majority()
+        })
     }
 
     /// How many acknowledged writes the leader's log does not hold. After convergence that is every
@@ -495,24 +530,26 @@ impl World {
 
     fn restart(&mut self, id: NodeId) {
         let entropy = self.random.random_range(0..u64::MAX);
-        let peers = (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != id).collect();
-        let joins = id.0 > self.shape.nodes;
-        let Some(node) = self.nodes.get_mut(&id) else { return };
-        if node.core.is_some() {
+        if self.nodes[&id].core.is_some() {
             return;
         }
-        let now = node.clock.shows(self.now);
-        let notes = node.disk.iter().cloned();
-        let remembered =
-            Remembered::replay(node.saved.clone(), node.purged, notes).expect("a disk replays");
-        let core = Core::new(id, peers, self.settings.clone(), remembered, entropy, now);
-        node.core = Some(if joins { core.joining() } else { core });
+        let core = self.begin(id, &self.nodes[&id], entropy);
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        node.core = Some(core);
         node.wall = WallTime(CLOCK + entropy % CLOCK_SKEW);
         node.timer = None;
         node.disk_busy_until = self.now;
         (node.saves_at, node.overtaken) = (self.now, 0);
         self.note(|| format!("{id} starts"));
         self.arm(id);
+    }
+
+    /// A node as it begins with what is on its disk.
+    fn begin(&self, id: NodeId, node: &Node, entropy: u64) -> Core {
+        let founders = (1..=self.shape.nodes).map(NodeId).filter(|peer| *peer != id).collect();
+        let now = node.clock.shows(self.now);
+        let core = Core::new(id, founders, self.settings.clone(), node.remembers(), entropy, now);
+        if id.0 > self.shape.nodes { core.joining() } else { core }
     }
 
     fn crash(&mut self, id: NodeId) {

@@ -1,14 +1,16 @@
 //! What goes wrong in a simulated world: crashes, pauses, cuts in one or both directions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
 
-use super::super::super::{Member, NodeId, Note, Remembered, Saved};
+use super::super::super::{Member, NodeId, Note, Saved};
 use super::super::referee::Violation;
 use super::lock_service::SERVICE;
-use super::{Event, Node, Wipes, World};
+use super::{Event, Wipes, World};
 use crate::config::Election;
+use crate::state::Configuration;
 
 impl World {
     pub(super) fn fault(&mut self) -> Result<(), Violation> {
@@ -56,21 +58,16 @@ impl World {
         }
     }
 
-    /// A node crashes and loses its disk. Some disk must still hold what the lost one held, so all
-    /// others must be voters.
+    /// A node crashes and loses its disk, if that is a loss which the protocol promises to survive.
     fn wipe(&mut self, victim: NodeId) {
-        let votes = |node: &Node| match &node.core {
-            Some(core) => core.votes(),
-            None => Remembered::replay(node.saved.clone(), node.purged, node.disk.iter().cloned())
-                .is_ok_and(|remembered| remembered.member.votes()),
-        };
-        let others = self.nodes.iter().filter(|(id, _)| **id != victim);
-        if !others.map(|(_, node)| node).all(votes) {
+        if !self.nodes.keys().all(|id| self.survives_without(victim, *id)) {
             return;
         }
+        let votes = self.nodes[&victim].remembers().member.votes();
         self.crash(victim);
         self.note(|| format!("{victim} LOSES ITS DISK"));
         self.wiped += 1;
+        self.wiped_voters += usize::from(votes && self.shape.spares > 0);
         let unnoticed = self.shape.wipes == Wipes::Unnoticed;
         let Some(node) = self.nodes.get_mut(&victim) else { return };
         node.disk.clear();
@@ -78,6 +75,30 @@ impl World {
             node.disk.push(Note::Member(Member::founder()));
         }
         (node.saved, node.purged) = (Saved::default(), false);
+    }
+
+    /// Whether the cluster as one node knows it can do without the disk of another: that other is
+    /// none of its voters; or all the others are on disks that vote, so that what the lost one held
+    /// is on another, and they are a majority, so that they can admit the new one.
+    ///
+    /// This is asked of every node, since any configuration that is in a log may come to count.
+    fn survives_without(&self, victim: NodeId, id: NodeId) -> bool {
+        let members = self.configuration_of(id);
+        let voters: Vec<NodeId> = members.voters().collect();
+        let others = || voters.iter().filter(|voter| **voter != victim);
+        let none_is_lost = others().all(|voter| self.nodes[voter].remembers().member.votes());
+        !voters.contains(&victim) || (none_is_lost && others().count() > voters.len() / 2)
+    }
+
+    /// The configuration in a node's log: in memory, or of a node that is down on its disk.
+    fn configuration_of(&self, id: NodeId) -> Arc<Configuration> {
+        match &self.nodes[&id].core {
+            Some(core) => Arc::clone(&core.configured.members),
+            None => {
+                let node = &self.nodes[&id];
+                Arc::clone(&self.begin(id, node, 0).configured.members)
+            }
+        }
     }
 
     fn cut(&mut self, victim: NodeId) {
