@@ -175,6 +175,8 @@ struct Lease {
     ttl: u64,
     /// When it may have run out.
     until: u64,
+    /// Tokens that it was said not to have, while its own was unknown.
+    others: BTreeSet<Token>,
 }
 
 struct Search<'o> {
@@ -255,7 +257,8 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
             return Some(false);
         }
     }
-    let now = state.now;
+    // A holder can rely on no more than the time since it asked.
+    let sent = operation.began_at;
     let said = match reply {
         Some(Reply::WasHeld(held)) => Some(*held),
         _ => None,
@@ -272,7 +275,7 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
                     Some(_) => false,
                 },
                 Some(lease) => {
-                    lease.until = now.saturating_add(lease.ttl);
+                    lease.until = lease.until.max(sent.saturating_add(lease.ttl));
                     match reply {
                         None => true,
                         Some(Reply::Granted { token }) => state.is_token(lock, *token),
@@ -280,8 +283,8 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
                     }
                 }
                 None => {
-                    let until = now.saturating_add(ttl);
-                    let lease = Lease { holder: *holder, token: None, ttl, until };
+                    let (until, others) = (sent.saturating_add(ttl), BTreeSet::new());
+                    let lease = Lease { holder: *holder, token: None, ttl, until, others };
                     Rc::make_mut(&mut state.locks).insert(lock.clone(), lease);
                     match reply {
                         None => true,
@@ -294,7 +297,7 @@ fn guarded(operation: &Recorded, state: &mut State) -> Option<bool> {
         Op::Renew { lock, holder, token } => {
             let held = state.is_held(lock, *holder, *token, said);
             if let (true, Some(lease)) = (held, Rc::make_mut(&mut state.locks).get_mut(lock)) {
-                lease.until = now.saturating_add(lease.ttl);
+                lease.until = lease.until.max(sent.saturating_add(lease.ttl));
             }
             reply.is_none_or(|reply| *reply == Reply::WasHeld(held))
         }
@@ -426,6 +429,9 @@ impl State {
         if let Some(known) = lease.token {
             return known == token;
         }
+        if lease.others.contains(&token) {
+            return false;
+        }
         lease.token = Some(token);
         let before = Rc::make_mut(&mut self.granted).insert(lock.clone(), token);
         before.is_none_or(|before| before < token)
@@ -434,13 +440,17 @@ impl State {
     /// Whether a lock is held by this client under this token, as somebody was answered or, without
     /// an answer, as it may be.
     fn is_held(&mut self, lock: &Key, holder: ClientId, token: Token, said: Option<bool>) -> bool {
-        let Some(lease) = self.locks.get(lock).filter(|lease| lease.holder == holder) else {
+        let leases = Rc::make_mut(&mut self.locks);
+        let Some(lease) = leases.get_mut(lock).filter(|lease| lease.holder == holder) else {
             return false;
         };
         match (lease.token, said) {
             (Some(known), _) => known == token,
             // Who is told that it is not held is told that the token is another one.
-            (None, Some(false)) => false,
+            (None, Some(false)) => {
+                lease.others.insert(token);
+                false
+            }
             (None, Some(true)) => self.is_token(lock, token),
             (None, None) => true,
         }

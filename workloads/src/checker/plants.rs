@@ -41,6 +41,10 @@ pub(crate) enum Plant {
     NeverIdle,
     /// A lock that was given back is held until its time is over.
     ForgetsReleases,
+    /// Three tenures of a lock need not fit together if any two do.
+    AnySuccession,
+    /// A write may be refused although no order explains that.
+    RefusesAnyway,
     /// Sets are judged element by element, without their order.
     SetsUnordered,
     /// An element that is listed before it was added is let through.
@@ -56,7 +60,7 @@ pub(crate) enum Plant {
 impl Plant {
     /// Every bug.
     #[cfg(test)]
-    pub(crate) const ALL: [Plant; 23] = [
+    pub(crate) const ALL: [Plant; 25] = [
         Plant::ReadsBeginEarly,
         Plant::LetsInside,
         Plant::LetsOverlap,
@@ -75,6 +79,8 @@ impl Plant {
         Plant::PassesUnmissed,
         Plant::NeverIdle,
         Plant::ForgetsReleases,
+        Plant::AnySuccession,
+        Plant::RefusesAnyway,
         Plant::SetsUnordered,
         Plant::SetsForesee,
         Plant::WatchesBackward,

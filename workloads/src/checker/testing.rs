@@ -37,6 +37,7 @@ use crate::seed::Stream;
 /// c2 n1 10-20 acquire l0 400 held c1 7  denied: c1 holds it under 7
 /// c1 n1 30-40 renew l0 7                it was held
 /// c1 n1 30-40 release l0 7 gone         it was not held any more
+/// c2 n1 30-40 release l0 7 by=c1        another client asked for the holder
 /// c1 n1 30-40 guarded g0=5 under 7      a write of what the lock protects
 /// c1 n1 30-40 guarded g0=5 under 7 stale
 /// c1 n1 30-40 protected g0=5            a read of it
@@ -88,13 +89,16 @@ fn line(text: &str) -> Operation {
         None if rest.contains(&"local") => Consistency::Local,
         None => Consistency::Linearizable,
     };
-    let is_word = |it: &&str| !["final", "local"].contains(it) && !it.starts_with("within=");
+    let said_by = rest.iter().find_map(|it| it.strip_prefix("by=c"));
+    let is_word = |it: &&str| {
+        !["final", "local"].contains(it) && !it.starts_with("within=") && !it.starts_with("by=c")
+    };
     let rest: Vec<&str> = rest.into_iter().filter(is_word).collect();
     let (mut op, reply) = asked(&rest, consistency);
     if let Op::Acquire { holder, .. } | Op::Renew { holder, .. } | Op::Release { holder, .. } =
         &mut op
     {
-        *holder = client;
+        *holder = said_by.map_or(client, |holder| ClientId(holder.parse().unwrap()));
     }
     let outcome = if completed.is_none() {
         Outcome::Info(Reason::new("open"))

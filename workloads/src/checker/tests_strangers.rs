@@ -4,7 +4,7 @@
 use super::frontier::{self, Budget, Decision};
 use super::linearizable::{self, Screen, decide_registers, witness_registers, witness_set};
 use super::testing::history;
-use super::{agreement, bank, counter, elle, list, lost_write, queue, sessions, unique_ids};
+use super::{agreement, bank, counter, elle, list, lock, lost_write, queue, sessions, unique_ids};
 use crate::history::{History, Stamp};
 use crate::model::register::{Action, Input, Output, Register};
 use crate::model::{Call, CallOf};
@@ -17,7 +17,8 @@ fn no_checker_that_is_called_by_itself_passes_a_history_that_is_cut_off() {
     let register = "c1 n1 10-20 write r=1\nc1 n1 30-40 final read r=1\nc1 n1 50-60 final local read r=1\nc1 n2 70-80 final local read r=1\nc1 n3 90-99 final local read r=1";
     let set = "c1 n1 10-20 write s/1=1\nc1 n1 30-40 final list s/ 1";
     let lists = "c1 n1 10-20 append x=1\nc1 n1 30-40 final elements x 1";
-    let cases: [(Check, &str, &str); 12] = [
+    let lock = "c1 n1 10-20 acquire l0 100 under 1\nc1 n1 30-40 guarded g0=1 under 1\nc1 n1 50-60 final protected g0=1";
+    let cases: [(Check, &str, &str); 15] = [
         (linearizable::check_registers, "register", register),
         (linearizable::check_set, "set", set),
         (lost_write::check_registers, "register", register),
@@ -29,6 +30,9 @@ fn no_checker_that_is_called_by_itself_passes_a_history_that_is_cut_off() {
         (counter::check, "counter", "c1 n1 10-20 add n=1"),
         (unique_ids::check, "unique-ids", "c1 n1 10-20 add n=1"),
         (sessions::check, "sessions", register),
+        (lock::check, "lock", lock),
+        (lock::check_values, "lock", lock),
+        (lock::check_lost, "lock", lock),
         (queue::check, "queue", "c1 n1 10-20 enqueue q=1\nc1 n1 30-40 final queue q 1"),
     ];
     let bank = "c1 n1 10-20 txn if:a if:b w:a=5 w:b=5\nc1 n1 30-40 txn r:a=5 r:b=5";

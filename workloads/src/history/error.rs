@@ -36,20 +36,20 @@ pub enum HistoryError {
         found: String,
     },
     /// One line is wrong.
-    #[error("line {line}, column {column}: {what}")]
+    #[error("line {line}, column {column}: {}", on_one_line(what))]
     Malformed {
         /// Counted from one.
         line: u64,
         /// In bytes, counted from one.
         column: u64,
-        /// What is wrong with it.
+        /// What is wrong with it. May quote the file; shown on one line and shortened.
         what: String,
     },
     /// The file holds spaces and comments alone.
     #[error("the history is empty: expected at least one event; nothing was recorded")]
     NoEvent,
     /// What the caller said of the history does not fit it.
-    #[error("{what}")]
+    #[error("{}", on_one_line(what))]
     Unfit {
         /// What does not fit.
         what: String,
@@ -62,5 +62,44 @@ pub enum HistoryError {
 impl HistoryError {
     pub(super) fn at_column(line: u64, column: usize, what: String) -> Self {
         HistoryError::Malformed { line, column: column as u64, what }
+    }
+}
+
+/// Most characters of what is shown of a message: what was expected is at its beginning, the next step
+/// at its end, and what a damaged file put between them may be as long as the file.
+const SHOWN_FIRST: usize = 400;
+const SHOWN_LAST: usize = 200;
+
+/// A message that may quote a file, without its line breaks and other control characters, which would
+/// make one error look like several.
+fn on_one_line(what: &str) -> String {
+    let mut shown = String::new();
+    for character in what.chars() {
+        match character.is_control() {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    let count = shown.chars().count();
+    if count <= SHOWN_FIRST + SHOWN_LAST {
+        return shown;
+    }
+    let first: String = shown.chars().take(SHOWN_FIRST).collect();
+    let last: String = shown.chars().skip(count - SHOWN_LAST).collect();
+    format!("{first} ... {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_is_shown_on_one_line_and_not_at_any_length() {
+        let quoted =
+            format!("expected a number, got :{}\n\u{7}end; help: write one", "[".repeat(9000));
+        let told = HistoryError::at_column(3, 7, quoted).to_string();
+        assert!(told.starts_with("line 3, column 7: expected a number, got :[[["), "{told}");
+        assert!(told.ends_with("[[[\\n\\u{7}end; help: write one"), "{told}");
+        assert!(told.len() < 700 && !told.contains('\n'), "{told}");
     }
 }

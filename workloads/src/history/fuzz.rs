@@ -48,7 +48,7 @@ pub(crate) fn parser_case(stream: &mut Stream, case: usize) -> Result<bool, Stri
         _ => true,
     };
     let told = told.to_string();
-    match is_clear && !told.contains('\n') && told.len() < 1000 {
+    match is_clear && !told.contains('\n') && told.chars().count() < 1000 {
         true => Ok(true),
         false => Err(format!("\"{told}\" is not clear, format {format:?}, of:\n{}", text())),
     }

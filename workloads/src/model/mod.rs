@@ -47,6 +47,7 @@
 //! ```
 
 pub mod counter;
+pub mod guarded;
 pub mod key_value;
 pub mod multi_register;
 pub mod mutex;

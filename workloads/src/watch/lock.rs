@@ -32,6 +32,9 @@ struct Lock {
     /// For whom how many requests are open, or of unknown outcome: a token may be that of any of
     /// them.
     asking: FxHashMap<ClientId, u32>,
+    /// The shortest time to live that each has asked for: a grant may be a renewal of what another
+    /// request of the same holder began.
+    shortest_ms: FxHashMap<ClientId, u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -46,9 +49,11 @@ struct Held {
 impl Watch for Locks {
     fn begins(&mut self, call: &Call<'_>, notes: &mut Notes) -> Mark {
         match call.op {
-            Op::Acquire { lock, holder, .. } => {
+            Op::Acquire { lock, holder, ttl_ms } => {
                 let lock = self.locks.entry(lock.clone()).or_default();
                 *lock.asking.entry(*holder).or_default() += 1;
+                let shortest = lock.shortest_ms.entry(*holder).or_insert(*ttl_ms);
+                *shortest = (*shortest).min(*ttl_ms);
                 lock.greatest
             }
             Op::Release { lock, holder, token } => {
@@ -69,7 +74,7 @@ impl Watch for Locks {
 
     fn ends(&mut self, call: &Call<'_>, end: &End<'_>, notes: &mut Notes) {
         match (call.op, end.outcome) {
-            (Op::Acquire { lock, holder, ttl_ms }, outcome) => {
+            (Op::Acquire { lock, holder, .. }, outcome) => {
                 let known = self.locks.entry(lock.clone()).or_default();
                 if let (Some(asking), false) =
                     (known.asking.get_mut(holder), matches!(outcome, Outcome::Info(_)))
@@ -77,7 +82,8 @@ impl Watch for Locks {
                     *asking -= 1;
                 }
                 if let Outcome::Ok(Reply::Granted { token }) = outcome {
-                    let ttl_us = u64::from(*ttl_ms) * 1000;
+                    let shortest_ms = known.shortest_ms.get(holder).copied().unwrap_or(0);
+                    let ttl_us = u64::from(shortest_ms) * 1000;
                     known.grant(call, end, (*holder, *token, ttl_us), lock, notes);
                 }
             }

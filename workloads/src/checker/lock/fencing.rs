@@ -4,12 +4,18 @@
 //! The greatest token that a resource has seen never shrinks. An accepted write shows that it was the
 //! writer's own at some moment; a read shows that of the write that it saw; a refusal shows that it was
 //! greater than the one refused. So with all of these in the order of their ends, each write and read is
-//! held against the greatest token among those that had ended before it began: one walk, and with the
-//! order of time within one token, which registers are judged by, it is exact.
+//! held against the greatest token among those that had ended before it began: one walk.
+//!
+//! With the order of time within one token, which registers are judged by, that is exact as long as each
+//! refusal has an easy explanation: something under a greater token that had ended before it did. All that
+//! happened under one token then comes before all that happened under the next; and that what happened under
+//! one token can only begin when all before it has begun takes no room from it, as nothing of it ended
+//! before. Where a refusal can only be explained by a write that went on for longer, or was never answered,
+//! the general search decides about the whole resource ([`Guarded`]).
 //!
 //! Where a read saw an older value and the writes themselves say so too (the older one had ended before
 //! the newer one began) it is the read that is old, and no token was ignored: the judge of registers
-//! names that. Called by the other file of this module.
+//! names that. Called by [`super::check`].
 
 use std::collections::BTreeMap;
 
@@ -17,10 +23,15 @@ use rustc_hash::FxHashMap;
 
 use super::{Proof, push};
 use crate::checker::findings::Findings;
+use crate::checker::frontier::{self, Budget, Decision, Overrun};
+use crate::checker::plants::{Plant, is_planted};
+use crate::checker::story;
 use crate::checker::versions::{Place, begin, end};
-use crate::history::{History, OperationId};
+use crate::history::{History, Operation, OperationId};
+use crate::model::guarded::{Guarded, Input, Output};
+use crate::model::{Call, CallOf};
 use crate::operation::{Key, Op, Outcome, Reply, Token, Value};
-use crate::verdict::AnomalyKind;
+use crate::verdict::{Anomaly, AnomalyKind};
 
 /// A write that may have happened.
 #[derive(Clone, Copy, Debug)]
@@ -53,9 +64,18 @@ struct Resource {
     shown: Vec<Shown>,
 }
 
-/// Holds what was done to each resource against the tokens; says how many writes were accepted and
-/// refused.
-pub(super) fn check(history: &History, findings: &mut Findings<Proof>) -> [(&'static str, u64); 2] {
+/// What came of it.
+pub(super) struct Fenced {
+    /// How many writes were accepted and refused.
+    pub(super) counts: [(&'static str, u64); 2],
+    /// What the search found.
+    pub(super) searched: Vec<Anomaly>,
+    /// What it gave up on, and why.
+    pub(super) undecided: Vec<String>,
+}
+
+/// Holds what was done to each resource against the tokens.
+pub(super) fn check(history: &History, findings: &mut Findings<Proof>) -> Fenced {
     let mut resources: BTreeMap<&Key, Resource> = BTreeMap::new();
     for operation in history.operations.iter().filter(|operation| !operation.op.is_local()) {
         let (begin, end, by) = (begin(operation), end(operation), operation.id);
@@ -91,21 +111,101 @@ pub(super) fn check(history: &History, findings: &mut Findings<Proof>) -> [(&'st
         }
     }
     let (mut accepted, mut refused) = (0, 0);
-    for resource in resources.values_mut() {
+    let (mut searched, mut undecided) = (Vec::new(), Vec::new());
+    for (key, resource) in &mut resources {
         refused += resource.shown.iter().filter(|it| it.is_refusal).count() as u64;
         accepted += resource.shown.iter().filter(|it| !it.is_refusal).count() as u64;
+        let before = findings.count();
         resource.check(findings);
+        if findings.count() > before || resource.is_refused_for_a_reason() {
+            continue;
+        }
+        match search(history, key) {
+            Ok(None) => {}
+            Ok(Some(anomaly)) => searched.push(anomaly),
+            Err(why) => undecided.push(format!("{key} is undecided: {why}")),
+        }
     }
-    [("accepted", accepted), ("refused", refused)]
+    Fenced { counts: [("accepted", accepted), ("refused", refused)], searched, undecided }
+}
+
+/// Looks for an order of all that was done to one resource: what is wrong if there is none.
+///
+/// # Errors
+///
+/// Why it was not found out.
+fn search(history: &History, key: &Key) -> Result<Option<Anomaly>, String> {
+    let of_it = history.operations.iter().filter(|it| !it.op.is_local() && it.op.key() == key);
+    let (ids, calls): (Vec<OperationId>, Vec<CallOf<Guarded>>) =
+        of_it.filter_map(|operation| Some((operation.id, call(operation)?))).unzip();
+    let refusal = match frontier::decide(&Guarded, &calls, Budget::default()) {
+        Decision::Possible => return Ok(None),
+        Decision::Undecided(Overrun { from, to, why }) => {
+            return Err(format!(
+                "the search gave up between the events {from} and {to}, with {why}"
+            ));
+        }
+        Decision::Impossible(refusal) => refusal,
+    };
+    let core = frontier::core(&Guarded, &calls, &refusal);
+    let culprit = ids[core.refusal.refused];
+    let mut operations: Vec<OperationId> = core.calls.iter().map(|index| ids[*index]).collect();
+    operations.sort_unstable();
+    let states: Vec<&str> = core.refusal.last.iter().map(|last| last.state.as_str()).collect();
+    let states = match core.refusal.states > states.len() {
+        true => format!("one of {} things", core.refusal.states),
+        false => states.join(" or "),
+    };
+    let story = format!(
+        "No order explains these operations: {}, but up to then {key} can only have held {states}.",
+        story::operation(history.operation(culprit))
+    );
+    Ok(Some(Anomaly {
+        kind: AnomalyKind::NonLinearizable,
+        key: key.clone(),
+        culprit,
+        operations,
+        swaps: Vec::new(),
+        story: vec![story],
+    }))
+}
+
+/// A call of the model; `None` for what certainly did nothing, or says nothing.
+fn call(operation: &Operation) -> Option<CallOf<Guarded>> {
+    let (input, output) = match (&operation.op, &operation.outcome) {
+        (_, Outcome::Fail(_)) => return None,
+        (Op::WriteGuarded { value, token, .. }, outcome) => {
+            let output = match outcome {
+                Outcome::Ok(Reply::StaleToken) => Some(Output::Refused),
+                Outcome::Ok(_) => Some(Output::Accepted),
+                _ => None,
+            };
+            (Input::Write(*value, *token), output)
+        }
+        (Op::ReadGuarded { .. }, Outcome::Ok(Reply::Read(value))) => {
+            (Input::Read, Some(Output::Held(*value)))
+        }
+        _ => return None,
+    };
+    Some(Call {
+        client: operation.client,
+        input,
+        output,
+        began: operation.invoked.seq,
+        ended: operation.ended(),
+    })
 }
 
 impl Resource {
     fn check(&mut self, findings: &mut Findings<Proof>) {
         for (value, begin, end, by) in &self.reads {
-            // Of a value that nobody wrote the judge of registers has something to say.
-            let Some(write) = self.writes.get(value) else { continue };
+            // Of a value that nobody wrote by then the judge of registers has something to say.
+            let Some(write) = self.writes.get(value).filter(|write| write.begin < *end) else {
+                continue;
+            };
             let (token, is_refusal) = (write.token, false);
-            let (begin, end, by, write) = (*begin, *end, *by, *write);
+            // It cannot have seen what nobody had sent.
+            let (begin, end, by, write) = ((*begin).max(write.begin), *end, *by, *write);
             self.shown.push(Shown { token, begin, end, by, write, is_read: true, is_refusal });
         }
         let mut by_end = self.shown.clone();
@@ -138,6 +238,21 @@ impl Resource {
             }
         }
         self.refused_for_nothing(findings);
+    }
+
+    /// Whether something under a greater token had ended before each refusal did.
+    fn is_refused_for_a_reason(&self) -> bool {
+        let mut by_end: Vec<&Shown> = self.shown.iter().collect();
+        by_end.sort_unstable_by_key(|shown| shown.end);
+        let mut greatest = Token(0);
+        by_end.iter().all(|shown| match shown.is_refusal {
+            // What a refusal shows is a token that is greater than its own by one.
+            true => shown.token <= greatest || is_planted(Plant::RefusesAnyway),
+            false => {
+                greatest = greatest.max(shown.token);
+                true
+            }
+        })
     }
 
     /// The write whose token it was that something showed.

@@ -1,27 +1,32 @@
 //! Locks: one holder at a time, tokens that grow, and resources that heed them.
 //!
-//! | question | named | decided |
-//! |---|---|---|
-//! | did two clients certainly hold one lock at the same time? | `two-holders` | exactly, of any two |
-//! | was a lock gone before its time to live was over? | `lock-lost` | the same |
-//! | has a later grant a smaller token, or two grants the same one? | `token-order`, `duplicate` | exactly |
-//! | did a write under an older token take effect after one under a newer? | `stale-token` | exactly |
-//! | does an answer name a holder who never asked, or one who had given the lock back? | `phantom`, `future-read`, `stale-read`, `resurrected` | exactly |
+//! | question | named |
+//! |---|---|
+//! | did two clients certainly hold one lock at the same time? | `two-holders` |
+//! | was a lock gone before its time to live was over? | `lock-lost` |
+//! | has a later grant a smaller token, or two grants the same one? | `token-order`, `duplicate` |
+//! | did a write under an older token take effect after one under a newer? | `stale-token` |
+//! | does an answer name a holder who never asked, or one who had given the lock back? | `phantom`, `future-read`, `stale-read`, `resurrected` |
+//! | was somebody refused for nothing? | `spurious-mismatch` |
 //!
-//! [`tenure`] has the argument for grants, [`fencing`] that for tokens. What the protected values
-//! themselves must be is a matter of registers: [`check_values`] and [`check_lost`] judge them as such.
-//! Called through `workload`.
+//! All of it is decided exactly, within the budget of the search where one is needed. [`tenure`] has the
+//! argument for any two grants, [`succession`] that for all of them, [`fencing`] that for tokens. What the
+//! protected values themselves must be is a matter of registers: [`check_values`] and [`check_lost`]
+//! judge them as such. Called through `workload`.
 
 mod fencing;
+mod succession;
 mod tenure;
 #[cfg(test)]
 pub(super) mod tests;
 
 use std::collections::BTreeMap;
 
-use super::findings::{Candidate, Findings, Rank};
+use succession::{Wait, Why};
+
+use super::findings::{Candidate, Findings, Rank, with_searched};
 use super::versions::Place;
-use super::{linearizable, lost_write, story};
+use super::{linearizable, lost_write, story, unjudged};
 use crate::history::{History, Operation, OperationId, Operations};
 use crate::operation::{ClientId, Key, Op, Outcome, Reason, Reply, Token};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -31,6 +36,9 @@ const NAME: &str = "lock";
 /// Judges all locks of a history, and the tokens of what they protect. `unknown` where nothing was
 /// granted.
 pub fn check(history: &History) -> Judgement {
+    if let Some(unknown) = unjudged(NAME, history) {
+        return unknown;
+    }
     let mut findings = Findings::new();
     let clock = Clock::of(history);
     let mut locks: BTreeMap<&Key, tenure::Lock> = BTreeMap::new();
@@ -40,24 +48,31 @@ pub fn check(history: &History) -> Judgement {
         }
     }
     let mut counts = BTreeMap::new();
-    for lock in locks.values() {
-        lock.check(&clock, &mut findings);
+    let mut undecided: Vec<String> = Vec::new();
+    for (key, lock) in &locks {
+        if !lock.check(&clock, &mut findings) {
+            undecided.push(format!("{key}: too many ways to explain requests without an answer"));
+        }
         for (name, count) in lock.counts() {
             *counts.entry(name.to_string()).or_insert(0) += count;
         }
     }
-    for (name, count) in fencing::check(history, &mut findings) {
+    let fenced = fencing::check(history, &mut findings);
+    for (name, count) in fenced.counts {
         counts.insert(name.to_string(), count);
     }
+    undecided.extend(fenced.undecided);
     let granted = counts.get("granted").copied().unwrap_or(0);
     let (verdict, summary) = match granted {
         0 => (Verdict::Unknown, "no lock was granted: nothing is known".to_string()),
+        _ if !undecided.is_empty() => (Verdict::Unknown, undecided.swap_remove(0)),
         _ => {
             let locks = locks.len();
             (Verdict::Pass, format!("{granted} grants of {locks} locks, no two at the same time"))
         }
     };
-    let mut judgement = findings.judge(NAME, verdict, summary, |found| tell(history, found));
+    let judgement = findings.judge(NAME, verdict, summary, |found| tell(history, found));
+    let mut judgement = with_searched(judgement, fenced.searched);
     judgement.counts = counts;
     judgement
 }
@@ -148,6 +163,8 @@ struct Hold {
     last: OperationId,
     /// With its time to live, in milliseconds, if that is why.
     ttl_ms: Option<u32>,
+    /// The grant or renewal within whose time it was, if a release is the last one.
+    renewed: Option<OperationId>,
     /// Who asked for it.
     acquire: Option<OperationId>,
 }
@@ -178,6 +195,18 @@ enum Proof {
     Overwrote { newer: OperationId, written: OperationId, older: OperationId },
     /// A write was refused although nobody had sent a greater token.
     Refused,
+    /// A lock was denied to its own holder.
+    OwnLock,
+    /// Two releases under one token were answered that they gave it back.
+    GivenBackTwice { one: OperationId },
+    /// This holder had the lock under this token before another one can have given it back.
+    Succession { wait: Wait, acquire: Option<OperationId>, holder: ClientId, token: Token },
+    /// Found not held while it was held, whatever its tenure began with.
+    HeldThroughout { wait: Wait },
+    /// More tenures of one holder than it has asked for.
+    TooFewRequests { holder: ClientId, token: Token },
+    /// No way to give requests without an answer to tenures explains all of them.
+    NoOrder,
 }
 
 fn push(
@@ -269,6 +298,56 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
             Vec::new(),
             vec![format!("{}; nobody had sent a greater token by then.", whole(culprit))],
         ),
+        Proof::OwnLock => {
+            (Vec::new(), vec![format!("{}: it was denied its own lock.", whole(culprit))])
+        }
+        Proof::GivenBackTwice { one } => (
+            vec![one],
+            vec![format!("{}; {}: one tenure was given back twice.", whole(one), whole(culprit))],
+        ),
+        Proof::Succession { wait, acquire, holder, token } => {
+            let (other, smaller, waits) = (wait.holder, wait.token, wait.tell(history));
+            let text = match found.kind {
+                AnomalyKind::TokenOrder => vec![
+                    format!("{}.", whole(culprit)),
+                    format!(
+                        "{waits}; but {smaller} is smaller than {token}, so {other}'s time under it was \
+                         to be over before."
+                    ),
+                ],
+                AnomalyKind::LockLost => vec![
+                    format!("{waits}."),
+                    format!(
+                        "{}: {holder} had it under both tokens at the same time.",
+                        whole(culprit)
+                    ),
+                ],
+                _ => {
+                    vec![format!("{waits}."), format!("{}: both at the same time.", whole(culprit))]
+                }
+            };
+            (acquire.into_iter().chain(wait.operations()).collect(), text)
+        }
+        Proof::HeldThroughout { wait } => (
+            wait.operations().collect(),
+            vec![format!("{}.", wait.tell(history)), format!("But {}.", whole(culprit))],
+        ),
+        Proof::TooFewRequests { holder, token } => (
+            about(history, culprit, Some(holder)),
+            vec![format!(
+                "{}; but every request of {holder} that could have given it token {token} was needed \
+                 for another token.",
+                whole(culprit)
+            )],
+        ),
+        Proof::NoOrder => (
+            about(history, culprit, None),
+            vec![format!(
+                "{}: in whatever way the requests that were never answered are given to tenures, no \
+                 order of them has a place for this one.",
+                whole(culprit)
+            )],
+        ),
     };
     operations.push(culprit);
     operations.sort_unstable();
@@ -283,9 +362,67 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
     }
 }
 
+/// The operations on the lock of another one that are about a token no greater than its own or may be, of
+/// one holder or of all.
+fn about(history: &History, culprit: OperationId, holder: Option<ClientId>) -> Vec<OperationId> {
+    let culprit = history.operation(culprit);
+    let named = |operation: &Operation| match (&operation.op, operation.reply()) {
+        (Op::Acquire { .. }, Some(Reply::Denied { holder, token })) => {
+            Some((*holder, Some(*token)))
+        }
+        (Op::Acquire { holder, .. }, Some(Reply::Granted { token })) => {
+            Some((*holder, Some(*token)))
+        }
+        (Op::Acquire { holder, .. }, None) => Some((*holder, None)),
+        (Op::Renew { holder, token, .. } | Op::Release { holder, token, .. }, _) => {
+            Some((*holder, Some(*token)))
+        }
+        _ => None,
+    };
+    let own = named(culprit).and_then(|(_, token)| token);
+    let of_it = history.operations.iter().filter(|operation| {
+        let is_concerned = |(of, token): (ClientId, Option<Token>)| {
+            token.is_none_or(|token| Some(token) <= own) && holder.is_none_or(|holder| of == holder)
+        };
+        operation.op.key() == culprit.op.key()
+            && !matches!(operation.outcome, Outcome::Fail(_))
+            && named(operation).is_some_and(is_concerned)
+    });
+    of_it.map(|operation| operation.id).collect()
+}
+
+impl Wait {
+    fn operations(&self) -> impl Iterator<Item = OperationId> {
+        [Some(self.begun), Some(self.first), Some(self.by)].into_iter().chain(self.shown).flatten()
+    }
+
+    /// Why the lock cannot have been given to the next one earlier.
+    fn tell(&self, history: &History) -> String {
+        let Wait { holder, token, by, first, begun, .. } = *self;
+        let [waits_for, shows] = [by, first].map(|id| story::operation(history.operation(id)));
+        match self.why {
+            Why::Asked if first == by => format!("Only then {waits_for}"),
+            Why::Asked => format!("Only then {waits_for}, and {shows}"),
+            Why::Seen => format!("Only then {waits_for}"),
+            Why::Missed => {
+                format!("Only then {waits_for}: its time under {token} had yet to come, as {shows}")
+            }
+            Why::GivenBack => format!("{shows}; only then {waits_for}"),
+            Why::TimeToLive(ttl_ms) => {
+                let (ttl_ms, acquire) = (Some(ttl_ms), Some(begun));
+                let renewed = None;
+                Hold { holder, token, first, last: by, ttl_ms, renewed, acquire }.tell(history)
+            }
+        }
+    }
+}
+
 impl Hold {
     fn operations(&self) -> Vec<OperationId> {
-        [self.acquire, Some(self.first), Some(self.last)].into_iter().flatten().collect()
+        [self.acquire, Some(self.first), self.renewed, Some(self.last)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// "c1 acquired l0 under token 3 at n1, acknowledged at 1.2 s, and holds it until 1.6 s at least,
@@ -308,9 +445,15 @@ impl Hold {
                 )
             }
             None if self.first == self.last => first,
-            None => format!("{first}; {holder} held it until {begin} at least, as {}", {
-                story::operation(last)
-            }),
+            None => {
+                let again = self
+                    .renewed
+                    .filter(|by| ![Some(self.first), self.acquire].contains(&Some(*by)));
+                let again = again.map(|by| story::operation(history.operation(by)));
+                let again = again.map_or_else(String::new, |again| format!("{again}; "));
+                let last = story::operation(last);
+                format!("{first}; {again}{holder} held it until {begin} at least, as {last}")
+            }
         }
     }
 }

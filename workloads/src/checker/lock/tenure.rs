@@ -18,14 +18,17 @@
 //! Two tenures of one lock can follow one another only if one may be over before the other must have
 //! begun. So they contradict each other exactly if F1 < U2 and F2 < U1: if not, one of them fits before
 //! the other. (Without the time to live this is the condition of Gibbons and Korach, "Testing shared
-//! memories", 1997, for values that are written once, with tenures as their zones.) Three or more that
-//! do not fit together although any two of them do are not looked for.
+//! memories", 1997, for values that are written once, with tenures as their zones.) Whether all of them fit
+//! together is asked where any two do: [`succession`](super::succession).
 //!
 //! The time to live is counted by the recorder's clock, which must run as fast as that of the store; on
-//! one host it is the same clock. Called by the other file of this module.
+//! one host it is the same clock. It counts from when a request was *sent*: that is all that a holder can
+//! rely on, and all that a store promises that makes its lease before it takes the lock.
+//! Called by [`super::check`].
 
 use rustc_hash::FxHashMap;
 
+use super::succession::{Asked, Request, Succession, Turn, walk};
 use super::{Clock, Hold, Proof, push};
 use crate::checker::findings::Findings;
 use crate::checker::plants::{Plant, is_planted};
@@ -45,16 +48,12 @@ pub(super) struct Lock {
     released: FxHashMap<(ClientId, Token), Asked>,
     /// Answers that name a tenure whose holder had given the lock back.
     late: Vec<Late>,
+    /// Answers that a lock was denied to its own holder.
+    own: Vec<Asked>,
+    /// Two releases of one tenure that were answered.
+    twice: Vec<(Asked, Asked)>,
     granted: u64,
     denied: u64,
-}
-
-/// An operation and its places.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    begin: Place,
-    end: Place,
-    by: OperationId,
 }
 
 /// An answer that names a tenure that was over.
@@ -68,9 +67,7 @@ struct Late {
 
 #[derive(Clone, Copy, Debug)]
 struct Acquire {
-    asked: Asked,
-    at: u64,
-    ttl_ms: u32,
+    request: Request,
     /// What is known of its answer.
     got: Got,
 }
@@ -121,16 +118,17 @@ impl Lock {
                     Outcome::Info(_) => Got::Unknown,
                     _ => Got::Nothing,
                 };
-                let acquire = Acquire { asked, at, ttl_ms: *ttl_ms, got };
-                self.acquires.entry(*holder).or_default().push(acquire);
+                let request = Request { asked, at, ttl_ms: *ttl_ms };
+                self.acquires.entry(*holder).or_default().push(Acquire { request, got });
                 match outcome {
                     Outcome::Ok(Reply::Granted { token }) => {
                         self.granted += 1;
                         self.held(*holder, *token, asked, false);
                     }
-                    Outcome::Ok(Reply::Denied { holder, token }) => {
+                    Outcome::Ok(Reply::Denied { holder: by, token }) => {
                         self.denied += 1;
-                        self.held(*holder, *token, asked, true);
+                        self.own.extend((by == holder).then_some(asked));
+                        self.held(*by, *token, asked, true);
                     }
                     _ => {}
                 }
@@ -140,10 +138,14 @@ impl Lock {
             }
             (Op::Release { holder, token, .. }, Outcome::Ok(Reply::WasHeld(true))) => {
                 let tenure = self.held(*holder, *token, asked, false);
-                tenure.given_back = match tenure.given_back {
+                let before = tenure.given_back;
+                tenure.given_back = match before {
                     Some(before) if before.end < asked.end => Some(before),
                     _ => Some(asked),
                 };
+                // Of two after one another the later one names a tenure that was over.
+                let overlaps = |before: &Asked| before.end > asked.begin;
+                self.twice.extend(before.filter(overlaps).map(|before| (before, asked)));
                 self.released.entry((*holder, *token)).or_insert(asked);
             }
             (Op::Release { holder, token, .. }, Outcome::Info(_)) => {
@@ -190,7 +192,9 @@ impl Lock {
         [("granted", self.granted), ("denied", self.denied)]
     }
 
-    pub(super) fn check(&self, clock: &Clock, findings: &mut Findings<Proof>) {
+    /// Finds what is wrong with this lock. Whether it could be decided.
+    pub(super) fn check(&self, clock: &Clock, findings: &mut Findings<Proof>) -> bool {
+        let before = findings.count();
         let mut all: Vec<Bounds> = Vec::with_capacity(self.tenures.len());
         for ((holder, token), tenure) in &self.tenures {
             all.push(self.bounds(*holder, *token, tenure, clock, findings));
@@ -219,6 +223,66 @@ impl Lock {
                 push(findings, AnomalyKind::LockLost, missed.by, (3, span), proof);
             }
         }
+        for denied in &self.own {
+            let kind = AnomalyKind::SpuriousMismatch;
+            push(findings, kind, denied.by, (1, 0), Proof::OwnLock);
+        }
+        for (one, other) in &self.twice {
+            let proof = Proof::GivenBackTwice { one: one.by };
+            let span = other.begin - one.begin;
+            push(findings, AnomalyKind::Duplicate, other.by, (2, span), proof);
+        }
+        // Two tenures that contradict each other are the better story.
+        findings.count() > before || self.succession(&all, clock, findings)
+    }
+
+    /// Looks for an order of all tenures together. Whether it could be decided.
+    fn succession(&self, all: &[Bounds], clock: &Clock, findings: &mut Findings<Proof>) -> bool {
+        let mut missed: FxHashMap<(ClientId, Token), Vec<Asked>> = FxHashMap::default();
+        for (holder, token, asked) in &self.missed {
+            missed.entry((*holder, *token)).or_default().push(*asked);
+        }
+        let unanswered = self.acquires.iter().map(|(holder, acquires)| {
+            let of_it = acquires.iter().filter(|acquire| acquire.got == Got::Unknown);
+            (*holder, of_it.map(|acquire| acquire.request).collect())
+        });
+        let unanswered: FxHashMap<ClientId, Vec<Request>> = unanswered.collect();
+        let mut granted: FxHashMap<(ClientId, Token), Vec<Request>> = FxHashMap::default();
+        for (holder, acquires) in &self.acquires {
+            for acquire in acquires {
+                let Got::Granted(token) = acquire.got else { continue };
+                granted.entry((*holder, token)).or_default().push(acquire.request);
+            }
+        }
+        let turn = |bounds: &Bounds| {
+            let name = (bounds.hold.holder, bounds.hold.token);
+            let tenure = &self.tenures[&name];
+            let granted = granted.remove(&name).unwrap_or_default();
+            let again = granted.iter().map(|request| (request.at, request.asked.by)).max();
+            Turn {
+                holder: name.0,
+                token: name.1,
+                first: tenure.first,
+                last: tenure.last,
+                renewed: again.max(tenure.renewed),
+                granted,
+                given_back: tenure.given_back,
+                may_be_given_back: self.released.get(&name).copied(),
+                missed: missed.remove(&name).unwrap_or_default(),
+                until: bounds.until,
+                acquire: bounds.hold.acquire,
+            }
+        };
+        let mut turns: Vec<Turn> = all.iter().map(turn).collect();
+        turns.sort_unstable_by_key(|turn| turn.token);
+        match walk(&turns, &unanswered, clock) {
+            Succession::Possible => true,
+            Succession::Impossible(kind, culprit, proof) => {
+                push(findings, kind, culprit, (4, 0), proof);
+                true
+            }
+            Succession::Undecided => false,
+        }
     }
 
     /// What is certain of a tenure; and whether anybody asked for it.
@@ -233,37 +297,38 @@ impl Lock {
         let acquires = self.acquires.get(&holder).map_or(&[][..], Vec::as_slice);
         let granted = |it: &&Acquire| it.got == Got::Granted(token);
         let may = |it: &&Acquire| granted(it) || it.got == Got::Unknown;
-        let first = acquires.iter().filter(granted).min_by_key(|it| it.asked.begin);
+        let first = acquires.iter().filter(granted).min_by_key(|it| it.request.asked.begin);
         // The first that may have been the grant: nothing is certain before it.
-        let earliest = acquires.iter().filter(may).min_by_key(|it| it.asked.begin);
-        let in_time = earliest.filter(|it| it.asked.begin < tenure.first.end);
+        let earliest = acquires.iter().filter(may).min_by_key(|it| it.request.asked.begin);
+        let in_time = earliest.filter(|it| it.request.asked.begin < tenure.first.end);
         if in_time.is_none() {
             let (kind, by) = match earliest {
-                Some(late) => (AnomalyKind::FutureRead, Some(late.asked.by)),
+                Some(late) => (AnomalyKind::FutureRead, Some(late.request.asked.by)),
                 None => (AnomalyKind::Phantom, None),
             };
             let proof = Proof::Unasked { holder, token, asked: by };
             push(findings, kind, tenure.first.by, (2, 0), proof);
         }
         // Whoever was granted it twice renewed it with the later request.
-        let ttl_ms = acquires.iter().map(|it| it.ttl_ms).min().unwrap_or(0);
-        let again = acquires.iter().filter(granted).max_by_key(|it| it.at);
-        let begun = [again.map(|it| (it.at, it.asked.by)), tenure.renewed];
-        let begun = begun.into_iter().flatten().max().or(in_time.map(|it| (it.at, it.asked.by)));
+        let ttl_ms = acquires.iter().map(|it| it.request.ttl_ms).min().unwrap_or(0);
+        let again = acquires.iter().filter(granted).max_by_key(|it| it.request.at);
+        let sent = |it: &Acquire| (it.request.at, it.request.asked.by);
+        let begun = [again.map(sent), tenure.renewed];
+        let begun = begun.into_iter().flatten().max().or(in_time.map(sent));
         let released = self.released.get(&(holder, token));
         let released = released.filter(|_| !is_planted(Plant::ForgetsReleases));
-        let seen = (tenure.last.begin, tenure.last.by, None);
+        let seen = (tenure.last.begin, tenure.last.by, None, None);
         let ends = begun.map(|(at, by)| {
             let end = clock.place(at.saturating_add(u64::from(ttl_ms) * 1000));
             match released.filter(|released| released.begin < end) {
-                Some(released) => (released.begin, released.by, None),
-                None => (end, by, Some(ttl_ms)),
+                Some(released) => (released.begin, released.by, None, Some(by)),
+                None => (end, by, Some(ttl_ms), None),
             }
         });
-        let (until, last, ttl_ms) = ends.filter(|end| end.0 > seen.0).unwrap_or(seen);
-        let acquire = first.or(in_time).map(|it| it.asked.by);
-        let hold = Hold { holder, token, first: tenure.first.by, last, ttl_ms, acquire };
-        let asked = in_time.map_or(0, |it| it.asked.begin);
+        let (until, last, ttl_ms, renewed) = ends.filter(|end| end.0 > seen.0).unwrap_or(seen);
+        let acquire = first.or(in_time).map(|it| it.request.asked.by);
+        let hold = Hold { holder, token, first: tenure.first.by, last, ttl_ms, renewed, acquire };
+        let asked = in_time.map_or(0, |it| it.request.asked.begin);
         Bounds { from: tenure.first.end, until, asked, hold }
     }
 
