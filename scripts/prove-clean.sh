@@ -3,10 +3,11 @@
 # for anything it started. Every third time two clusters run side by side.
 # Usage: scripts/prove-clean.sh [TIMES] [FROM]      (60 times, the rounds from number 0)
 # A round is a kill that was one: a harness that had ended before is not counted. Phases are read from
-# the run's own events: start, probes before it is ready, load (with its restarts, cuts and heals),
-# heal, quiesce, final reads, and what comes behind them: checking, report. The last line says how
-# many of each there were. Processes are those whose working directory lies in this proof's own
-# folder, so several proofs run beside each other. Exit 1 when one is left; it is named.
+# the run's own events: start, ready, load (with its restarts, cuts and heals), close-clients, heal,
+# quiesce, final reads, and what comes behind them: checking, report. Two of them last less than a
+# millisecond, so there the harness is run in slices (SIGSTOP, SIGCONT) until its event is there,
+# and killed as it stands. The last line says how many of each there were. Processes are those whose
+# working directory lies in this proof's own folder, so several proofs run beside each other. Exit 1 when one is left; it is named.
 # SPLITBRAIN=FILE takes that program instead of building one.
 set -eu
 cd "$(dirname "$0")/.."
@@ -36,14 +37,36 @@ SUITE
 (cd "$work" && "$splitbrain" run busy.yaml --quiet --out recorded >/dev/null 2>&1) || true
 
 # The phases, and how far into each the kill may come (ms). The load is the longest by far.
-phases=(spawn start load load heal quiesce final-reads stopped load)
-reach=(40 500 2900 2900 40 300 25 60 2900)
+phases=(spawn start load load heal quiesce final-reads stopped load ready close-clients)
+reach=(40 500 2900 2900 40 300 25 60 2900 1 1)
 
 # The last phase that the run has reached, by its own events.
 reached() { sed -n 's/.*"event":{"phase":"\([a-z-]*\)"}}.*/\1/p' "$events" 2>/dev/null | tail -n 1; }
 
+# Leaves the harness stopped in a phase. From the phase before on it runs in slices of some fifty
+# microseconds, stopped in between and looked at, so that a phase that is longer is not missed.
+stop_at() {
+  perl -e '
+    my ($pid, $before, $phase, $file) = @ARGV;
+    my ($events, $seen, $until) = (undef, "", time + 60);
+    my $reached = sub { index($seen, "\"phase\":\"$_[0]\"") >= 0 };
+    until (open $events, "<", $file) { exit 1 if time > $until; select undef, undef, undef, 0.001; }
+    while (time < $until) {
+      my $sliced = $reached->($before);
+      # Looked at only when it has come to a stop, so that nothing is written behind the look.
+      kill "STOP", $pid if $sliced;
+      select undef, undef, undef, $sliced ? 0.0001 : 0.0005;
+      if (sysread $events, my $more, 65536) { $seen = substr($seen . $more, -70000); }
+      exit 0 if $sliced && $reached->($phase);
+      exit kill("CONT", $pid) if $reached->("stopped");
+      # It runs while this counts: a sleep would last as long as others like.
+      if ($sliced) { kill "CONT", $pid; for (1 .. 1500) { } }
+    }
+    exit 1' "$harness" "$1" "$2" "$events"
+}
+
 declare -A count
-done_=0 round=$from
+done_=0 round=$from tries=0
 while [ "$done_" -lt "$times" ]; do
   phase=${phases[round % ${#phases[@]}]}
   # Spread evenly over the phase, in an order that repeats with no other period of this script.
@@ -56,7 +79,11 @@ while [ "$done_" -lt "$times" ]; do
     events=$work/runs/latest/busy/events.jsonl
   fi
   harness=$!
-  if [ "$phase" != spawn ]; then
+  if [ "$phase" = ready ]; then
+    stop_at start ready || true
+  elif [ "$phase" = close-clients ]; then
+    stop_at load close-clients || true
+  elif [ "$phase" != spawn ]; then
     until grep -qs "\"phase\":\"$phase\"" "$events" || ! kill -0 "$harness" 2>/dev/null; do
       sleep 0.003
     done
@@ -75,14 +102,20 @@ while [ "$done_" -lt "$times" ]; do
     ps -o pid,ppid,stat,args -p "$(printf '%s' "$after" | paste -sd,)" || true
     exit 1
   fi
+  was=
   if [ "$code" = 137 ]; then
     was=$(reached)
     count[${was:-spawn}]=$((${count[${was:-spawn}]:-0} + 1))
     done_=$((done_ + 1))
     printf 'round %4d  killed in %-12s  %2d processes before, none after\n' "$round" "${was:-spawn}" "$before"
   fi
-  round=$((round + 1))
   rm -rf "$work/runs"
+  # A phase of a few hundred microseconds may be over before the stop; it is tried again, not for ever.
+  case $phase in
+    ready | close-clients)
+      if [ "${was:-}" != "$phase" ] && [ "$tries" -lt 20 ]; then tries=$((tries + 1)); continue; fi ;;
+  esac
+  round=$((round + 1)) tries=0
 done
 printf '%d kills, nothing left:' "$times"
 for phase in spawn start ready load close-clients heal quiesce final-reads stopped; do

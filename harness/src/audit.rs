@@ -91,7 +91,7 @@ fn operations(coverage: &Coverage, kinds: &[OpKind]) -> AuditRecord {
     AuditRecord {
         name: "operations".to_string(),
         rule: listed(rules),
-        observed: listed(kinds.iter().map(|kind| ok(kind).to_string())),
+        observed: listed(kinds.iter().map(|kind| format!("{kind} {}", ok(kind)))),
         enough: kinds.iter().all(|kind| ok(kind) >= needed(kind)),
     }
 }
@@ -211,31 +211,12 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use splitbrain_reports::record::{FaultId, OnLinks};
+    use splitbrain_reports::record::FaultId;
 
     use super::*;
 
     fn fault(id: u32, kind: &str, drawn: bool, effect: Effect) -> FaultRecord {
-        FaultRecord {
-            id: FaultId(id),
-            kind: kind.to_string(),
-            shape: String::new(),
-            form: String::new(),
-            victims: Vec::new(),
-            leaders: Vec::new(),
-            links: Vec::new(),
-            on_links: OnLinks::Cut,
-            drawn,
-            planned: None,
-            requested: None,
-            in_force: None,
-            heal_requested: None,
-            healed: None,
-            effect,
-            unavailable: None,
-            recovered_after: None,
-            lost_writes: None,
-        }
+        FaultRecord { drawn, effect, ..FaultRecord::to_come(FaultId(id), kind) }
     }
 
     fn seen() -> Effect {

@@ -35,13 +35,23 @@ pub fn evaluate(gates: &Gates, observed: &Observed<'_>) -> Vec<GateRecord> {
         // What was measured on a part of a run says nothing of the whole.
         Some(stopped) => GateRecord {
             name: gate.metric.to_string(),
-            rule: gate.to_string(),
+            rule: rule(gate),
             observed: stopped_at(stopped),
             outcome: GateOutcome::NotEvaluated,
         },
         None => of_measure(gate, observed),
     }));
     records
+}
+
+/// A rule in the units of what stands beside it: `<= 4.00 s`, `>= 30 %`.
+fn rule(gate: &Gate) -> String {
+    let bound = match gate.bound {
+        Bound::Time(time) => units::duration(Micros(u64::from(time.as_millis()) * 1000)),
+        Bound::Percent(percent) => percent.to_string().replace('%', " %"),
+        Bound::Count(count) => units::count(count),
+    };
+    format!("{} {bound}", gate.comparison)
 }
 
 /// A node that ends by itself breaks a promise of its own, whatever the history says.
@@ -110,7 +120,7 @@ fn of_measure(gate: &Gate, observed: &Observed<'_>) -> GateRecord {
         // Suites are read by metric, so a bound always has its metric's unit.
         (_, bound) => unreachable!("{} is bounded by {bound}", gate.metric),
     };
-    GateRecord { name: gate.metric.to_string(), rule: gate.to_string(), observed: text, outcome }
+    GateRecord { name: gate.metric.to_string(), rule: rule(gate), observed: text, outcome }
 }
 
 fn sample(metric: Metric, observed: &Observed<'_>) -> Sample {

@@ -10,7 +10,7 @@ use splitbrain_node::NodeArgs;
 
 /// One node of the built-in store.
 #[derive(Parser)]
-#[command(name = "splitbrain node", version)]
+#[command(name = "splitbrain node", bin_name = "splitbrain node", version)]
 struct Node {
     #[command(flatten)]
     arguments: NodeArgs,

@@ -8,6 +8,7 @@ use splitbrain_reports::record::{
     AuditRecord, Effect, Expectation, FaultRecord, GateOutcome, GateRecord, Part, RunRecord,
     RunResult, StopRecord,
 };
+use splitbrain_reports::text;
 use splitbrain_reports::units;
 use splitbrain_workloads::history::{History, Micros};
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
@@ -45,11 +46,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 
 fn pass(facts: &Facts<'_>) -> Decision {
     if facts.verdict == Verdict::Fail {
-        let failed = facts.judgements.iter().filter(|it| it.verdict == Verdict::Fail);
-        let failed: Vec<&str> = failed.map(|judgement| judgement.checker.as_str()).collect();
-        let (failed, found) = (failed.join(" and "), found(facts.judgements));
-        let why = format!("expected every checker to pass, and {failed} found {found}");
-        return (RunResult::NotMet, why);
+        return (RunResult::NotMet, violated(facts));
     }
     if let Some(gate) = facts.gates.iter().find(|gate| gate.outcome == GateOutcome::Broken) {
         let why = format!("gate {}: required {}, seen {}", gate.name, gate.rule, gate.observed);
@@ -67,8 +64,7 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
         let unproven = facts.faults.iter().find(|f| !matches!(f.effect, Effect::Seen(_)));
         return match (facts.verdict, unproven) {
             (Verdict::Fail, _) => {
-                let why = format!("expected {kind}, found {}", found(facts.judgements));
-                (RunResult::NotMet, why)
+                (RunResult::NotMet, format!("expected {kind}, found {}", violated(facts)))
             }
             (Verdict::Unknown, _) => (RunResult::Undecided, unknown(facts.judgements)),
             (Verdict::Pass, Some(fault)) => {
@@ -76,7 +72,8 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
                 (RunResult::Undecided, why)
             }
             (Verdict::Pass, None) => {
-                (RunResult::NotMet, format!("stayed green: no {kind} although every fault bit"))
+                let why = format!("no {kind} was found although every fault took effect");
+                (RunResult::NotMet, why)
             }
         };
     }
@@ -99,11 +96,9 @@ fn fail_without_faults(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
         return (RunResult::Met, format!("found {kind}, as predicted without any fault"));
     }
     match facts.verdict {
-        Verdict::Fail => {
-            (RunResult::NotMet, format!("expected {kind}, found {}", found(facts.judgements)))
-        }
+        Verdict::Fail => (RunResult::NotMet, format!("expected {kind}, found {}", violated(facts))),
         Verdict::Unknown => (RunResult::Undecided, unknown(facts.judgements)),
-        Verdict::Pass => (RunResult::NotMet, format!("stayed green: no {kind}")),
+        Verdict::Pass => (RunResult::NotMet, format!("no {kind} was found")),
     }
 }
 
@@ -124,7 +119,7 @@ pub fn with_stop(decided: Decision, facts: &Facts<'_>, stopped: &StopRecord) -> 
     match facts.expectation.anomaly() {
         // More operations may give a violation another name, and no run has been to its end.
         Some(kind) if count(facts.judgements, kind) == 0 => {
-            let found = found(facts.judgements);
+            let found = violated(facts);
             let why = format!("stopped at {at} for {}; in the end found {found}", stopped.kind);
             (RunResult::Undecided, why)
         }
@@ -164,7 +159,13 @@ fn doubt(facts: &Facts<'_>) -> Option<String> {
     }
     if let Some(question) = facts.audit.iter().find(|question| !question.enough) {
         let AuditRecord { name, observed, rule, .. } = question;
-        return Some(format!("not enough evidence, {name}: {observed}, needed {rule}"));
+        let remedy = match name.as_str() {
+            "operations" | "compare-and-set" | "nodes" => {
+                "; a longer `duration`, or a machine with less to do, brings more"
+            }
+            _ => "",
+        };
+        return Some(format!("not enough evidence, {name}: {observed}, needed {rule}{remedy}"));
     }
     let gate = facts.gates.iter().find(|gate| gate.outcome == GateOutcome::NotEvaluated)?;
     Some(format!("gate {} had nothing to measure", gate.name))
@@ -178,11 +179,9 @@ fn unknown(judgements: &[Judgement]) -> String {
     }
 }
 
-/// All anomalies in one line, such as "3 lost-write, 1 divergence".
-fn found(judgements: &[Judgement]) -> String {
-    let kinds = AnomalyKind::ALL.iter().map(|kind| (count(judgements, *kind), kind));
-    let kinds = kinds.filter(|(count, _)| *count > 0);
-    kinds.map(|(count, kind)| format!("{count} {kind}")).collect::<Vec<_>>().join(", ")
+/// What was found, when, and under which fault.
+fn violated(facts: &Facts<'_>) -> String {
+    text::violated(facts.history, facts.judgements, facts.expectation.anomaly(), facts.faults)
 }
 
 /// How often an anomaly was found; two checkers that find the same one do not add up.
@@ -256,13 +255,43 @@ impl ExitCode {
                 "a violation was proven, a gate was broken, or a canary stayed green"
             }
             ExitCode::Usage => "usage or suite error; nothing was run",
-            ExitCode::Undecided => "undecided: nothing proven wrong, not enough evidence",
+            ExitCode::Undecided => {
+                "nothing is proven wrong, and there is too little evidence to pass"
+            }
             ExitCode::Environment => "the environment: a port, a binary, a privilege, a full disk",
             ExitCode::HarnessBug => "a bug in the harness",
             ExitCode::Interrupted => "interrupted, after cleaning up; nothing proven",
             ExitCode::Terminated => "terminated, after cleaning up; nothing proven",
         }
     }
+}
+
+/// The reason of a suite's exit code: of the three things that code 1 may mean those that happened,
+/// and of runs that were not carried out how many. `planned` is how many runs the suite has.
+pub fn reason(code: ExitCode, runs: &[RunRecord], planned: usize) -> String {
+    let mut reasons = Vec::new();
+    if code == ExitCode::NotMet {
+        let not_met = || runs.iter().filter(|run| run.result == RunResult::NotMet);
+        let is_canary = |run: &&RunRecord| run.expectation.anomaly().is_some();
+        let violated = |run: &RunRecord| run.verdict == Verdict::Fail;
+        if not_met().any(|run| !is_canary(&run) && violated(run)) {
+            reasons.push("a violation was proven".to_string());
+        }
+        if not_met().any(|run| !is_canary(&run) && !violated(run)) {
+            reasons.push("a gate was broken".to_string());
+        }
+        if not_met().any(|run| is_canary(&run)) {
+            reasons.push("a canary was not caught as predicted".to_string());
+        }
+    }
+    if reasons.is_empty() {
+        reasons.push(code.meaning().to_string());
+    }
+    if runs.len() < planned {
+        let missing = units::counted(planned as u64, "run");
+        reasons.push(format!("{} of {missing} did not take place", planned - runs.len()));
+    }
+    reasons.join("; ")
 }
 
 /// The result over several runs: nothing masks a proven violation, and no runs prove nothing.
@@ -272,7 +301,7 @@ pub fn over(results: impl Iterator<Item = RunResult>) -> RunResult {
 
 #[cfg(test)]
 mod tests {
-    use splitbrain_reports::record::{FaultId, OnLinks};
+    use splitbrain_reports::record::FaultId;
     use splitbrain_workloads::history::{
         FORMAT_VERSION, Header, Operation, OperationId, Operations, Stamp,
     };
@@ -324,24 +353,10 @@ mod tests {
 
     fn fault(effect: Effect) -> FaultRecord {
         FaultRecord {
-            id: FaultId(1),
-            kind: "kill".to_string(),
-            shape: String::new(),
-            form: String::new(),
-            victims: Vec::new(),
-            leaders: Vec::new(),
-            links: Vec::new(),
-            on_links: OnLinks::Cut,
-            drawn: false,
-            planned: None,
             requested: Some(Micros(2_000_000)),
             in_force: Some(Micros(2_000_000)),
-            heal_requested: None,
-            healed: None,
             effect,
-            unavailable: None,
-            recovered_after: None,
-            lost_writes: None,
+            ..FaultRecord::to_come(FaultId(1), "kill")
         }
     }
 
@@ -482,7 +497,7 @@ mod tests {
         assert_eq!(result, RunResult::NotMet);
         assert_eq!(
             why,
-            "expected every checker to pass, and lost-write found 1 lost-write; stopped early at \
+            "1 lost write: write s/1=1 at 3.000 s, 1.00 s into fault 1 (kill); stopped early at \
              2.500 s"
         );
         assert_eq!(of(canary(lost(1))), RunResult::Met);

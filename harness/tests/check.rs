@@ -52,19 +52,17 @@ fn a_register_of_another_tool_whose_values_repeat_is_judged_and_its_counterexamp
 
     FAIL  this history is impossible for a correct store: 1 stale read
 
-      workload    register, 4 clients on 0 nodes
+      workload    register, 4 clients
       operations  read 1 ok, 0 failed, 0 unknown; write 4 ok, 0 failed, 0 unknown
       format      knossos
       times       as in the file; where it has none, line 12 stands at 0.012 s
 
     CHECKERS
-      linearizable  fail     1 stale-read
-                             counted: keys 1, operations 5, searched-keys 1, undecided-keys 0,
-                             undecided-operations 0
-                             found: 1 stale read
+      linearizable  fail     1 stale read
+                             counted: keys 1, operations 5, searched-keys 1
 
     COUNTEREXAMPLE  stale read of "register": a read returned a value overwritten before the read began
-      3 operations of 5 prove it
+      3 of the history's 5 operations prove it
               seconds           0.003 0.005 0.007
                                 |--|--|--|--|--|
       c1      write register=2  [==]              ok

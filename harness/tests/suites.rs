@@ -133,11 +133,12 @@ fn every_shipped_suite_makes_sense_and_heals_its_faults_before_the_end() {
 
 /// Values that no run of real processes shows, with the row of docs/protections.md that says what
 /// does: they need messages in an order that TCP on one machine hardly ever gives.
-const ONLY_SIMULATED: [(&str, &str); 2] = [
+const ONLY_SIMULATED: [(&str, &str); 3] = [
     (
         "durable-vote",
         "| `durable-vote=off` | `lost-write` through two leaders of one epoch | simulation |",
     ),
+    ("log-matching", "| `log-matching=off` | `divergence` | simulation |"),
     (
         "commit-own-epoch",
         "| `commit-own-epoch=off` | `lost-write` | a written schedule (Raft, figure 8) |",

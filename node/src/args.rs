@@ -151,10 +151,7 @@ impl FromStr for PeerArg {
 /// node cannot start or go on, [`crate::log::EXIT_LOG_FAILED`] when its log could not be written.
 pub fn run(args: NodeArgs) -> ExitCode {
     if args.describe {
-        #[expect(clippy::print_stdout, reason = "this is the command's output")]
-        {
-            println!("{:#}", describe());
-        }
+        print(&format!("{:#}", describe()));
         return ExitCode::SUCCESS;
     }
     if let Some(nodes) = args.predict {
@@ -167,10 +164,7 @@ pub fn run(args: NodeArgs) -> ExitCode {
     if let Some(point) = args.replay_to {
         return match args.replay(point) {
             Ok(report) => {
-                #[expect(clippy::print_stdout, reason = "this is the command's output")]
-                {
-                    println!("{report:#}");
-                }
+                print(&format!("{report:#}"));
                 ExitCode::SUCCESS
             }
             Err(error) => {
@@ -196,11 +190,11 @@ pub fn run(args: NodeArgs) -> ExitCode {
 }
 
 /// Prints what settings may show, or, without decoration, why they are refused.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the command's output")]
+#[expect(clippy::print_stderr, reason = "this is the command's output")]
 fn predicted(profile: &str, overrides: &[String], nodes: u16) -> ExitCode {
     match prediction(profile, overrides, nodes) {
         Ok(prediction) => {
-            println!("{prediction:#}");
+            print(&format!("{prediction:#}"));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -210,11 +204,16 @@ fn predicted(profile: &str, overrides: &[String], nodes: u16) -> ExitCode {
     }
 }
 
+/// Prints a line on stdout. A reader that has gone away, such as `head`, has seen enough.
+fn print(line: &str) {
+    use std::io::Write;
+    writeln!(std::io::stdout().lock(), "{line}").ok();
+}
+
 fn replayed(path: &Path) -> ExitCode {
     match recording::replay(path) {
-        #[expect(clippy::print_stdout, reason = "this is the command's output")]
         Ok(replayed) => {
-            println!("{replayed}");
+            print(&replayed.to_string());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 use splitbrain_workloads::history::Micros;
 
+use crate::measure::shown::{Shown, shown};
 use crate::record::{Expectation, GateOutcome, Part, RunRecord, RunResult, SuiteRecord};
 use crate::text::words;
 
@@ -79,9 +80,8 @@ fn write_run(suite: &SuiteRecord, run: &RunRecord, to: &mut impl Write) -> io::R
 
 /// What was violated, in one word: an anomaly, a gate, or the canary that was not caught.
 fn violated(run: &RunRecord) -> String {
-    let anomalies = run.judgements.iter().flat_map(|judgement| &judgement.anomalies);
-    if let (Some(first), Expectation::Pass) = (anomalies.into_iter().next(), &run.expectation) {
-        return first.kind.to_string();
+    if let (Some(shown), Expectation::Pass) = (shown(&run.judgements, None), &run.expectation) {
+        return shown.anomaly.kind.to_string();
     }
     if run.part == Part::Canary {
         return "canary".to_string();
@@ -93,8 +93,7 @@ fn violated(run: &RunRecord) -> String {
 /// The first anomaly's story, the gates that did not hold and the lines to copy.
 fn details(suite: &SuiteRecord, run: &RunRecord) -> String {
     let mut lines = Vec::new();
-    let anomalies = run.judgements.iter().flat_map(|judgement| &judgement.anomalies);
-    if let Some(first) = anomalies.into_iter().next() {
+    if let Some(Shown { anomaly: first, .. }) = shown(&run.judgements, run.expectation.anomaly()) {
         lines.push(format!("{} of \"{}\"", first.kind, first.key));
         lines.extend(first.story.iter().cloned());
     }

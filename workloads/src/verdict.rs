@@ -3,6 +3,8 @@
 //! A verdict belongs to a history alone: it knows neither the faults nor what the run expected.
 //! Turning verdicts into results is the harness's work (`audit`, `gate`).
 
+mod explain;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

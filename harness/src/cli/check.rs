@@ -7,13 +7,13 @@
 mod beside;
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
-use splitbrain_reports::record::{Expectation, Opinion, Recheck};
+use splitbrain_reports::measure::shown::{Shown, shown};
+use splitbrain_reports::record::{Opinion, Recheck};
 use splitbrain_reports::text::{self, Checked, Modelled};
 use splitbrain_workloads::checker::brute_force;
 use splitbrain_workloads::checker::frontier::{Budget, Decision};
@@ -27,7 +27,7 @@ use beside::Written;
 use super::{CheckArgs, Ended, Failure, print, report, say, style};
 use crate::result::ExitCode;
 use crate::run::directory::{RunDirectory, SuiteDirectory};
-use crate::run::examine::{self, Shown};
+use crate::run::examine;
 
 /// What no format and no model is called: to find out.
 const AUTO: &str = "auto";
@@ -125,7 +125,7 @@ fn told(
 ) -> Ended {
     let code = code(overall(judgements));
     // A promise is less than one order of all operations, which is what the second judge looks for.
-    let shown = examine::shown(judgements, &Expectation::Pass).filter(|_| args.promise.is_none());
+    let shown = shown(judgements, None).filter(|_| args.promise.is_none());
     let recheck = shown.map(|shown| second_opinion(history, shown)).transpose()?.flatten();
     let disagrees = written.is_refused
         || recheck.as_ref().is_some_and(|recheck| recheck.opinion == Opinion::Contradicted);
@@ -251,7 +251,7 @@ fn several(args: &CheckArgs) -> Ended {
 fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
     let summary = report::read(suite)?;
     let mut text = String::new();
-    let mut same = true;
+    let (mut same, mut decided) = (true, true);
     for run in &summary.runs {
         let path = suite.run(&run.directory).history();
         if !path.is_file() {
@@ -267,18 +267,28 @@ fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
         let judgements = took.judging(|| workload::judge(history));
         took.tell(args, recording.operations());
         let verdict = overall(&judgements);
-        let agrees = verdict == run.verdict;
-        same &= agrees;
-        let note = match agrees {
-            true => "as recorded".to_string(),
-            false => format!("RECORDED AS {}", run.verdict),
+        let note = match (verdict, run.verdict) {
+            (now, then) if now == then => "as recorded".to_string(),
+            // A file that was cut off since contradicts nothing.
+            (Verdict::Unknown, then) => {
+                decided = false;
+                let why = judgements.iter().find(|it| it.verdict == Verdict::Unknown);
+                let why = why.map(|judgement| judgement.summary.as_str()).unwrap_or_default();
+                format!("recorded as {then}, and not decided now: {why}")
+            }
+            (_, then) => {
+                same = false;
+                format!("RECORDED AS {then}")
+            }
         };
         text.push_str(&format!("{verdict:8} {}  {note}\n", run.name));
     }
-    let code = if same { ExitCode::Met } else { ExitCode::HarnessBug };
-    let reason = match same {
-        true => "every history was judged again and every verdict is as recorded",
-        false => "a verdict differs from the recorded one",
+    let (code, reason) = match (same, decided) {
+        (false, _) => (ExitCode::HarnessBug, "a verdict differs from the recorded one"),
+        (true, false) => (ExitCode::Undecided, "a verdict could not be reached again"),
+        (true, true) => {
+            (ExitCode::Met, "every history was judged again and every verdict is as recorded")
+        }
     };
     print(&format!("{text}\nexit {}: {reason}\n", code as u8));
     Ok(code)
@@ -287,7 +297,15 @@ fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
 /// Opens and reads a file as the arguments say.
 fn open(path: &Path, args: &CheckArgs, took: &mut Took) -> Result<(Recording, Format), Failure> {
     let began = Instant::now();
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = File::open(path).map_err(|error| {
+        let code = match error.kind() {
+            io::ErrorKind::NotFound => ExitCode::Usage,
+            _ => ExitCode::Environment,
+        };
+        let help = "give a history file, the folder of a run, or the folder of a suite";
+        let what = format!("error: cannot read {}: {error}\n  = help: {help}", path.display());
+        Failure::new(code, what)
+    })?;
     let reading = Reading {
         format: Format::ALL.into_iter().find(|format| format.name() == args.format),
         model: args.model.parse().ok(),

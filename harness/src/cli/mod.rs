@@ -6,6 +6,7 @@
 mod check;
 mod cluster;
 mod clusters;
+mod explain;
 mod explore;
 mod gate;
 mod list;
@@ -69,7 +70,7 @@ Exit codes:
     0  every run met its expectation and every gate
     1  a violation was proven, a gate was broken, or a canary stayed green
     2  usage or suite error; nothing was run
-    3  undecided: nothing proven wrong, not enough evidence
+    3  undecided: nothing is proven wrong, and there is too little evidence to pass
     4  the environment: a port, a binary, a privilege, a full disk
    70  a bug in the harness
   130  interrupted, after cleaning up; nothing proven (143: terminated)";
@@ -101,9 +102,9 @@ enum Command {
     Plan(PlanArgs),
     /// Check suites without running them; every error at once, with its line
     Validate(ValidateArgs),
-    /// List faults, workloads, targets, planted bugs, anomalies, gates or exit codes
+    /// List faults, workloads, targets, profiles, switches, planted bugs, anomalies, gates, exit codes
     List(ListArgs),
-    /// Explain a fault, an anomaly or a gate
+    /// Explain a name from a list or a report: a fault, an anomaly, a gate, a profile, ...
     Explain(ExplainArgs),
     /// One node of the built-in store; see `splitbrain node --help`
     #[command(disable_help_flag = true)]
@@ -462,6 +463,8 @@ enum Listed {
     Faults,
     Workloads,
     Targets,
+    Profiles,
+    Switches,
     Plants,
     Anomalies,
     Gates,
@@ -470,7 +473,7 @@ enum Listed {
 
 #[derive(Debug, Args)]
 struct ExplainArgs {
-    /// The name of a fault, an anomaly or a gate
+    /// A name that `splitbrain list` has
     name: String,
 }
 
@@ -562,7 +565,7 @@ fn carry_out(command: Command) -> Ended {
         Command::Plan(args) => plan::main(&args),
         Command::Validate(args) => validate::main(&args),
         Command::List(args) => list::main(&args),
-        Command::Explain(args) => list::explain(&args),
+        Command::Explain(args) => explain::main(&args),
         Command::Node { .. } => unreachable!("main.rs hands `node` to the node"),
     }
 }

@@ -47,7 +47,8 @@ pub(super) fn main(args: &ReplayArgs) -> Ended {
         let Some(summary) = stop.unless_insisted(work).await else {
             return Ok(ExitCode::Undecided);
         };
-        let summary = summary?;
+        let mut summary = summary?;
+        run::say_stopped(&series, &mut summary, stop)?;
         let compared = |now: &RunRecord, style: &Style| {
             let faults = compared(&recorded, &again, &series.directory, now);
             let of = recorded.directory.path().display().to_string();

@@ -20,7 +20,10 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
     };
     let summary = read(&directory)?;
     match args.format {
-        Format::Text => print(&self::text(&directory, &summary, &style::stdout(args.drawing))),
+        Format::Text => {
+            let here = SuiteRecord { directory: here(&directory, &summary), ..summary };
+            print(&self::text(&directory, &here, &style::stdout(args.drawing)));
+        }
         Format::Json => {
             let mut bytes = Vec::new();
             json::write_suite(&summary, &mut bytes).context("cannot write the summary")?;
@@ -40,12 +43,31 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
     Ok(ExitCode::Met)
 }
 
+/// The folder as its lines to copy must name it: as the suite did when it was run, unless it has been
+/// moved or is looked at from elsewhere.
+fn here(directory: &SuiteDirectory, summary: &SuiteRecord) -> String {
+    let place = |path: &Path| path.canonicalize().ok();
+    match place(Path::new(&summary.directory)) == place(directory.path()) {
+        true => summary.directory.clone(),
+        false => directory.path().display().to_string(),
+    }
+}
+
 pub(super) fn not_a_run(path: &Path) -> Failure {
-    let text = format!(
-        "error: {} is no folder of a suite: it has no summary.json\n  = help: name one, such as \
-         runs/latest",
-        path.display()
-    );
+    let parent = path.parent().filter(|parent| SuiteDirectory::open(parent).is_some());
+    let (what, help) = match parent {
+        _ if !path.exists() => {
+            ("does not exist", "name the folder of a suite, such as runs/latest".to_string())
+        }
+        Some(suite) if RunDirectory::open(path).is_some() => {
+            ("is the folder of one run", format!("its suite is {}", suite.display()))
+        }
+        _ => (
+            "is no folder of a suite: it has no summary.json",
+            "name one, such as runs/latest".to_string(),
+        ),
+    };
+    let text = format!("error: {} {what}\n  = help: {help}", path.display());
     Failure::new(ExitCode::Usage, text)
 }
 

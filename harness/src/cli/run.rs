@@ -12,8 +12,8 @@ use splitbrain_reports::text::{self, Style};
 use splitbrain_workloads::history::Micros;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Seed;
-use tokio::sync::watch;
 
+use super::clusters::Stop as Stopping;
 use super::{
     Drawing, Ended, Failure, RunArgs, clusters, plan, print, report, say, selection, sources, style,
 };
@@ -50,7 +50,7 @@ pub(super) fn main(args: RunArgs) -> Ended {
             if *stop.asked().borrow() {
                 break;
             }
-            let work = run(&args, prepared, lanes, stop.asked());
+            let work = run(&args, prepared, lanes, stop);
             let Some(ended) = stop.unless_insisted(work).await else { break };
             results.push(ended.unwrap_or_else(|failure| {
                 // A full disk in the second suite must not hide what the first has proven.
@@ -88,7 +88,7 @@ async fn run(
     args: &RunArgs,
     prepared: Prepared,
     lanes: &[Arc<Processes>],
-    stop: watch::Receiver<bool>,
+    stop: &Stopping,
 ) -> Result<RunResult, Failure> {
     let Prepared { suite, seed, runs, targets } = prepared;
     let now = chrono::Local::now();
@@ -96,9 +96,26 @@ async fn run(
     let series =
         Series { suite, origin: origin(seed, &now), runs, directory, keep_data: args.keep_data };
     let progress = progress(args.quiet, args.drawing);
-    let summary = series.run(&targets, lanes, stop, progress).await?;
+    let mut summary = series.run(&targets, lanes, stop.asked(), progress).await?;
+    say_stopped(&series, &mut summary, stop)?;
     leave_report(&series.directory, &summary, args.drawing)?;
     Ok(summary.result)
+}
+
+/// Gives the summary of a series that was asked to stop the code with which the command will end,
+/// so that the report's last line and the shell agree.
+pub(super) fn say_stopped(
+    series: &Series,
+    summary: &mut SuiteRecord,
+    stop: &Stopping,
+) -> Result<(), Failure> {
+    let code = stop.outcome(ExitCode::of(summary.result));
+    if code as u8 != summary.exit_code {
+        let reason = result::reason(code, &summary.runs, series.runs.len());
+        (summary.exit_code, summary.exit_reason) = (code as u8, reason);
+        series.write(summary)?;
+    }
+    Ok(())
 }
 
 /// A new folder for what a command leaves.
@@ -109,9 +126,14 @@ pub(super) fn new_folder(
 ) -> Result<SuiteDirectory, Failure> {
     sweep(out);
     let stamp = now.format("%Y%m%d-%H%M%S").to_string();
-    let directory = SuiteDirectory::create(out, &stamp, name)
-        .with_context(|| format!("cannot make a folder in {}", out.display()))?;
-    Ok(directory)
+    SuiteDirectory::create(out, &stamp, name).map_err(|error| {
+        let text = format!(
+            "error: cannot make a folder in {}: {error}\n  = help: give --out a folder that can be \
+             written",
+            out.display()
+        );
+        Failure::new(ExitCode::Environment, text)
+    })
 }
 
 /// Removes what killed harnesses left in the folder of folders, and says so. What cannot be removed

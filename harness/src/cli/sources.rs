@@ -1,5 +1,6 @@
 //! Where suites come from: files, or the one built in.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::result::ExitCode;
@@ -49,10 +50,12 @@ fn read(path: &Path) -> Result<String, String> {
         ));
     }
     std::fs::read_to_string(path).map_err(|error| {
-        format!(
-            "error: cannot read the suite {}: {error}\n  = help: splitbrain run without a suite \
-             runs the built-in release gate",
-            path.display()
-        )
+        let help = match error.kind() {
+            io::ErrorKind::NotFound => "give the path of a suite, or none for the built-in gate",
+            io::ErrorKind::IsADirectory => "name the suites in it, such as suites/*.yaml",
+            io::ErrorKind::InvalidData => "a suite is YAML, text in UTF-8",
+            _ => "a suite is read as the user who runs splitbrain",
+        };
+        format!("error: cannot read the suite {}: {error}\n  = help: {help}", path.display())
     })
 }

@@ -209,27 +209,15 @@ impl Task {
     fn planned(&self) -> FaultRecord {
         let PlannedFault { id, fault, start, .. } = &self.fault;
         FaultRecord {
-            id: *id,
-            kind: fault.kind().to_string(),
             shape: self.fault.shape(),
             form: fault.form().to_string(),
-            victims: Vec::new(),
-            leaders: Vec::new(),
-            links: Vec::new(),
             on_links: fault.on_links(),
             drawn: self.fault.drawn,
             planned: match start {
                 Start::At(at) => Some(micros(at.duration())),
                 Start::When { .. } => None,
             },
-            requested: None,
-            in_force: None,
-            heal_requested: None,
-            healed: None,
-            effect: Effect::Skipped("the run ended first".to_string()),
-            unavailable: None,
-            recovered_after: None,
-            lost_writes: None,
+            ..FaultRecord::to_come(*id, fault.kind())
         }
     }
 

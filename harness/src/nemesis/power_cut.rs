@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use splitbrain_reports::record::Effect;
+use splitbrain_reports::units;
 use splitbrain_workloads::operation::NodeId;
 
 use super::disk_watch::DiskWatch;
@@ -104,7 +105,11 @@ impl Action for Cutting {
         if bytes + names + kept == 0 {
             return Effect::None("everything had been synced, so nothing was lost".to_string());
         }
-        seen.push(format!("{bytes} unsynced bytes and {names} names gone"));
+        seen.push(format!(
+            "{} and {} gone that were not synced",
+            units::counted(bytes, "byte"),
+            units::counted(names, "file name")
+        ));
         if self.torn.is_some() {
             seen.push(format!("{kept} unsynced sectors had got to the disk"));
         }

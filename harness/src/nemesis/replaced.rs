@@ -18,14 +18,16 @@ impl Replaced {
         Replaced { old: nodes.iter().map(|node| (*node, hands.process(*node))).collect() }
     }
 
-    /// Another process stands where each of the old ones stood: `n1 pid 4 -> 7` for each, or why
-    /// not.
+    /// Another process stands where each of the old ones stood: `process 4 of n1 is gone,
+    /// process 7 runs` for each, or why not.
     pub(super) fn seen(&self, hands: &dyn Hands) -> Result<Vec<String>, String> {
         let seen = self.old.iter().map(|(node, old)| match (old, hands.process(*node)) {
             (Some(old), Some(new)) if (old.pid, old.started) == (new.pid, new.started) => {
                 Err(format!("{node} is still process {}", old.pid))
             }
-            (Some(old), Some(new)) => Ok(format!("{node} pid {} -> {}", old.pid, new.pid)),
+            (Some(old), Some(new)) => {
+                Ok(format!("process {} of {node} is gone, process {} runs", old.pid, new.pid))
+            }
             (None, _) => Err(format!("{node} had no process to end")),
             (_, None) => Err(format!("{node} did not come back")),
         });

@@ -9,13 +9,12 @@ use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::Context as _;
+use splitbrain_reports::measure::shown::{Shown, shown};
 use splitbrain_reports::measure::{Measured, RunMeasures, Window, fault_coverage};
-use splitbrain_reports::record::{
-    Expectation, Opinion, Recheck, RunRecord, RunResult, TargetRecord,
-};
+use splitbrain_reports::record::{Opinion, Recheck, RunRecord, RunResult, TargetRecord};
 use splitbrain_workloads::checker::brute_force;
 use splitbrain_workloads::history::{History, Micros, jsonl};
-use splitbrain_workloads::verdict::{Anomaly, Judgement, Verdict};
+use splitbrain_workloads::verdict::Verdict;
 use splitbrain_workloads::workload;
 
 use super::Traces;
@@ -137,7 +136,7 @@ fn judged(
         None => result::decide(&facts),
     };
     let (result, why) = with_trouble(decided, verdict, &traces);
-    let recheck = shown(&judgements, &plan.expect).map(|shown| {
+    let recheck = shown(&judgements, plan.expect.anomaly()).map(|shown| {
         recheck(directory, history, shown).unwrap_or_else(|error| Recheck {
             file: String::new(),
             opinion: Opinion::NotGiven,
@@ -197,26 +196,6 @@ fn with_trouble(
         true => (RunResult::Undecided, "interrupted".to_string()),
         false => (result, why),
     }
-}
-
-/// The anomaly that is shown, and whose it is.
-#[derive(Clone, Copy)]
-pub struct Shown<'a> {
-    /// Of the checker that found it.
-    pub judgement: &'a Judgement,
-    /// The clearest that it found.
-    pub anomaly: &'a Anomaly,
-}
-
-/// The anomaly that the report draws: the first of the expected kind, else the first of all.
-pub fn shown<'a>(judgements: &'a [Judgement], expected: &Expectation) -> Option<Shown<'a>> {
-    let all = || {
-        judgements.iter().flat_map(|judgement| {
-            judgement.anomalies.iter().map(move |anomaly| Shown { judgement, anomaly })
-        })
-    };
-    let of_kind = expected.anomaly().and_then(|kind| all().find(|it| it.anomaly.kind == kind));
-    of_kind.or_else(|| all().next())
 }
 
 /// Writes the minimal history of an anomaly beside the run's and has it judged.

@@ -236,6 +236,7 @@ impl Series {
             result = result.max(RunResult::Undecided);
         }
         let code = ExitCode::of(result);
+        let exit_reason = result::reason(code, &runs, self.runs.len());
         SuiteRecord {
             schema_version: SCHEMA_VERSION,
             suite: self.suite.clone(),
@@ -249,7 +250,7 @@ impl Series {
             runs,
             result,
             exit_code: code as u8,
-            exit_reason: code.meaning().to_string(),
+            exit_reason,
         }
     }
 

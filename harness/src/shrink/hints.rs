@@ -36,30 +36,18 @@ pub fn hints(faults: &[FaultRecord], from: Micros, to: Micros) -> Vec<Vec<FaultI
 
 #[cfg(test)]
 mod tests {
-    use splitbrain_reports::record::{Effect, OnLinks};
+    use splitbrain_reports::record::Effect;
 
     use super::*;
 
     fn fault(id: u32, from: u64, to: u64) -> FaultRecord {
         FaultRecord {
-            id: FaultId(id),
-            kind: "kill".to_string(),
-            shape: String::new(),
-            form: String::new(),
-            victims: Vec::new(),
-            leaders: Vec::new(),
-            links: Vec::new(),
-            on_links: OnLinks::Cut,
-            drawn: false,
-            planned: None,
             requested: Some(Micros(from)),
             in_force: Some(Micros(from)),
             heal_requested: Some(Micros(to)),
             healed: Some(Micros(to)),
             effect: Effect::Seen(String::new()),
-            unavailable: None,
-            recovered_after: None,
-            lost_writes: None,
+            ..FaultRecord::to_come(FaultId(id), "kill")
         }
     }
 

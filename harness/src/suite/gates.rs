@@ -96,7 +96,9 @@ impl Metric {
             }
             Metric::Availability => "operations that succeeded, of all that arrived",
             Metric::P50 => "median latency of successful operations, from their intended start",
-            Metric::P99 => "99th percentile of the same",
+            Metric::P99 => {
+                "99th percentile of the same latency: ninety-nine of a hundred were as fast"
+            }
             Metric::LostWrites => "acknowledged writes that are lost",
         }
     }
@@ -111,7 +113,42 @@ impl Metric {
         matches!(self, Metric::Availability)
     }
 
-    fn example(self) -> &'static str {
+    /// How it is measured and when there is nothing to measure, in lines of at most 80 columns.
+    pub fn explain(self) -> &'static str {
+        match self {
+            Metric::Recovery => {
+                "\
+From the confirmed heal of a fault until every node has served one of its clients, the
+longest over all faults: the column \"all nodes back\" of FAULTS. A node that was asked
+and never answered breaks the gate. Not evaluated where no fault was in force or nobody
+asked after the heal."
+            }
+            Metric::Unavailability => {
+                "\
+The longest stretch, begun while a fault was in force, in which no write of anybody
+succeeded though one was asked for (RTO): the column \"writes stopped\" of FAULTS. Writes
+that never came back break the gate. Not evaluated where no fault was in force."
+            }
+            Metric::Availability => {
+                "\
+The share of all arrivals that ended ok. An arrival that found no free client counts as
+not answered. A compare-and-set that did not match was answered, so it counts as ok."
+            }
+            Metric::P50 | Metric::P99 => {
+                "\
+Of the operations that ended ok, all kinds together, from the moment at which they were
+to begin: a client that came late because it waited counts its waiting."
+            }
+            Metric::LostWrites => {
+                "\
+Writes that were acknowledged and that nobody can read at the end although nothing
+overwrote them (RPO): the section LOSS. Not evaluated for workloads without such writes."
+            }
+        }
+    }
+
+    /// A rule on it, as a suite would write it.
+    pub fn example(self) -> &'static str {
         match self {
             Metric::Recovery | Metric::Unavailability => "<= 3s",
             Metric::Availability => ">= 80%",

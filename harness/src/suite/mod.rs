@@ -205,7 +205,7 @@ fn is_pass(expectation: &Expectation) -> bool {
 /// the meaning.
 pub fn parse(file: &str, text: &str, kinds: &[TargetKind]) -> Result<Suite, SuiteError> {
     let fail = |problems| SuiteError::new(file, text, problems);
-    let suite = yaml::read(text).map_err(|problem| fail(vec![problem]))?;
+    let suite = yaml::read(text).map_err(|problem| SuiteError::of_form(file, text, problem))?;
     let findings = validate::validate(&suite, kinds);
     if findings.is_empty() {
         return Ok(suite);

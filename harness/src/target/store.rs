@@ -24,8 +24,10 @@ use super::{
 };
 use crate::suite::target::{Need, SPARES, Sense, Setting, TargetKind, TargetSpec};
 use client::StoreClient;
+use description::{Description, Profile, describe};
 
 mod client;
+pub(crate) mod description;
 
 /// The setting that names a point in the space of protections.
 const PROFILE: &str = "profile";
@@ -68,7 +70,6 @@ pub(super) struct Store {
 /// What suites may say of the store, as the store itself describes it.
 pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
     let Description { profiles, switches, plants } = describe()?;
-    let names = |named: Vec<Named>| named.into_iter().map(|named| named.name).collect::<Vec<_>>();
     Ok(TargetKind {
         name: name.to_string(),
         summary: "the built-in store: single-leader replication, every protection a switch"
@@ -97,8 +98,8 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
             Setting {
                 name: PLANT.to_string(),
                 default: String::new(),
-                values: names(plants),
-                meaning: "a bug planted in the store's code (splitbrain list plants)".to_string(),
+                values: plants.into_iter().map(|plant| plant.name).collect(),
+                meaning: "a bug planted in the store's code".to_string(),
             },
             Setting {
                 name: WRITES.to_string(),
@@ -138,7 +139,7 @@ pub(super) fn kind(name: &str) -> Result<TargetKind, Unusable> {
                     .to_string(),
             },
         ],
-        switches: Some(names(switches)),
+        switches: Some(switches.into_iter().map(|switch| switch.name).collect()),
         refuses: Vec::new(),
         needs: vec![Need {
             switch: "election",
@@ -197,46 +198,6 @@ fn program() -> Result<PathBuf, Unusable> {
     std::env::current_exe().map_err(|error| Unusable {
         what: format!("cannot find the program that is running: {error}"),
         help: "start splitbrain by its path, on a machine with a mounted /proc".to_string(),
-    })
-}
-
-/// The part of `splitbrain node --describe` that suites are checked against.
-#[derive(Deserialize)]
-struct Description {
-    profiles: Vec<Profile>,
-    switches: Vec<Named>,
-    plants: Vec<Named>,
-}
-
-#[derive(Deserialize)]
-struct Profile {
-    name: String,
-    /// Every switch by name.
-    settings: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct Named {
-    name: String,
-    meaning: String,
-}
-
-/// The bugs that can be planted in the store, by name, with what each one is.
-pub(crate) fn plants() -> Result<Vec<(String, String)>, Unusable> {
-    let plants = describe()?.plants.into_iter();
-    Ok(plants.map(|plant| (plant.name, plant.meaning)).collect())
-}
-
-fn describe() -> Result<Description, Unusable> {
-    let program = program()?;
-    let output = Command::new(&program).args(["node", "--describe"]).output();
-    let described = match &output {
-        Ok(output) if output.status.success() => serde_json::from_slice(&output.stdout).ok(),
-        _ => None,
-    };
-    described.ok_or_else(|| Unusable {
-        what: format!("{} node --describe does not describe the store", program.display()),
-        help: "is this file a whole splitbrain? build it again".to_string(),
     })
 }
 
@@ -449,6 +410,8 @@ mod tests {
     fn only_a_store_that_commits_and_elects_by_itself_promises_progress() {
         let profile = |name: &str, replication: &str| Profile {
             name: name.to_string(),
+            meaning: String::new(),
+            may_show: Vec::new(),
             settings: [("replication", replication), ("election", "raft")]
                 .map(|(name, value)| (name.to_string(), value.to_string()))
                 .into(),

@@ -11,7 +11,7 @@ async fn a_kill_is_seen_by_the_new_process() {
     let sleepers = Sleepers::start(true).await;
     let record = inject(&sleepers, "kill: { node: leader, at: 1s, for: 500ms }").await;
     let Effect::Seen(evidence) = &record.effect else { panic!("{:?}", record.effect) };
-    assert!(evidence.starts_with("n1 pid "), "{evidence}");
+    assert!(evidence.starts_with("process "), "{evidence}");
     assert_eq!(record.leaders, [NodeId(1)]);
     sleepers.processes.shutdown().await.unwrap();
 }
@@ -46,14 +46,18 @@ const OF_PROCESSES: [(&str, &str, &str); 10] = [
         "% of the time",
         "seen stopped at the end of 0 of",
     ),
-    ("rolling-restart: { down: 30ms, at: 1s, for: 600ms }", "n3 pid ", "still process"),
+    (
+        "rolling-restart: { down: 30ms, at: 1s, for: 600ms }",
+        " of n3 is gone, process ",
+        "still process",
+    ),
     ("upgrade: { node: n1, to: copy, at: 1s, for: 400ms }", ", and back", "still process"),
     (
         "upgrade: { node: all, to: copy, back: false, at: 1s, for: 600ms }",
-        "/other/sleep, the same contents; n3 pid ",
+        "/other/sleep, the same contents; process ",
         "still process",
     ),
-    ("wipe: { node: n1, at: 1s, for: 300ms }", "bytes of n1 gone, n1 pid ", "still process"),
+    ("wipe: { node: n1, at: 1s, for: 300ms }", "bytes of n1 gone, process ", "still process"),
     (
         "membership: { change: add, at: 1s, for: 300ms }",
         "n1 n2 n3 n4 vote where n1 n2 n3 did, n4 is process ",
@@ -120,7 +124,7 @@ async fn a_kill_of_all_takes_every_process_and_brings_every_one_back() {
     let sleepers = Sleepers::start(true).await;
     let record = inject(&sleepers, "kill: { node: all, at: 1s, for: 200ms }").await;
     let Effect::Seen(evidence) = &record.effect else { panic!("{record:?}") };
-    assert_eq!(evidence.matches(" pid ").count(), 3, "{evidence}");
+    assert_eq!(evidence.matches(" is gone, process ").count(), 3, "{evidence}");
     sleepers.processes.shutdown().await.unwrap();
 }
 

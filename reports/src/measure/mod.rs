@@ -17,6 +17,7 @@ pub mod rate;
 pub mod recovery;
 pub mod regression;
 pub mod schedule;
+pub mod shown;
 pub mod timeline;
 
 use splitbrain_workloads::history::{History, Micros};

@@ -10,6 +10,7 @@ use std::fmt;
 use splitbrain_workloads::history::{History, Micros};
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
 
+use super::shown::shown;
 use crate::record::{GateOutcome, RunRecord, RunResult};
 
 /// What a failing run is recognized by.
@@ -27,14 +28,8 @@ impl Symptom {
     /// What a recorded run is recognized by: the expected anomaly where it was found, else the
     /// anomaly found first, else the first broken gate.
     pub fn of(run: &RunRecord) -> Symptom {
-        if let Some(kind) = run.expectation.anomaly()
-            && found(&run.judgements, kind)
-        {
-            return Symptom::Anomaly(kind);
-        }
-        let listed = run.judgements.iter().flat_map(|judgement| &judgement.anomalies);
-        if let Some(anomaly) = listed.into_iter().next() {
-            return Symptom::Anomaly(anomaly.kind);
+        if let Some(shown) = shown(&run.judgements, run.expectation.anomaly()) {
+            return Symptom::Anomaly(shown.anomaly.kind);
         }
         let broken = run.gates.iter().find(|gate| gate.outcome == GateOutcome::Broken);
         broken.map_or(Symptom::Anything, |gate| Symptom::Gate(gate.name.clone()))

@@ -339,6 +339,33 @@ pub struct FaultRecord {
     pub lost_writes: Option<u64>,
 }
 
+impl FaultRecord {
+    /// A fault of which nothing has happened yet: it has no times and hit nobody, and until
+    /// somebody knows better its run ended before it could begin.
+    pub fn to_come(id: FaultId, kind: &str) -> FaultRecord {
+        FaultRecord {
+            id,
+            kind: kind.to_string(),
+            shape: String::new(),
+            form: String::new(),
+            victims: Vec::new(),
+            leaders: Vec::new(),
+            links: Vec::new(),
+            on_links: OnLinks::default(),
+            drawn: false,
+            planned: None,
+            requested: None,
+            in_force: None,
+            heal_requested: None,
+            healed: None,
+            effect: Effect::Skipped("the run ended first".to_string()),
+            unavailable: None,
+            recovered_after: None,
+            lost_writes: None,
+        }
+    }
+}
+
 /// What a fault does to the links it names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -16,9 +16,7 @@ use splitbrain_workloads::operation::{
 };
 use splitbrain_workloads::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
-use crate::record::{
-    Effect, Event, EventRecord, FaultId, FaultRecord, OnLinks, ProcessChange, Role,
-};
+use crate::record::{Effect, Event, EventRecord, FaultId, FaultRecord, ProcessChange, Role};
 
 pub(crate) use suites::{lost_write_on_raft, release_gate};
 
@@ -219,24 +217,16 @@ impl Events {
 /// A fault that took hold at once and was healed at once.
 pub(crate) fn fault(id: u32, kind: &str, victims: &[u16], from: u64, to: u64) -> FaultRecord {
     FaultRecord {
-        id: FaultId(id),
-        kind: kind.into(),
         shape: "leader".into(),
-        form: String::new(),
         victims: victims.iter().copied().map(NodeId).collect(),
         leaders: victims.iter().copied().map(NodeId).collect(),
-        links: Vec::new(),
-        on_links: OnLinks::Cut,
-        drawn: false,
         planned: Some(Micros(from)),
         requested: Some(Micros(from)),
         in_force: Some(Micros(from)),
         heal_requested: Some(Micros(to)),
         healed: Some(Micros(to)),
         effect: Effect::Seen("seen".into()),
-        unavailable: None,
-        recovered_after: None,
-        lost_writes: None,
+        ..FaultRecord::to_come(FaultId(id), kind)
     }
 }
 

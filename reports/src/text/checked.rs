@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use splitbrain_workloads::history::History;
 use splitbrain_workloads::operation::{ClientId, NodeId};
-use splitbrain_workloads::verdict::{Anomaly, Judgement, Verdict};
+use splitbrain_workloads::verdict::{Judgement, Verdict};
 
 use super::lanes::Surroundings;
 use super::{Style, gates, lanes, next, table, theme, words};
-use crate::measure::operations;
+use crate::measure::{operations, shown};
 use crate::record::Recheck;
 use crate::units;
 
@@ -37,9 +37,8 @@ pub struct Checked<'a> {
 /// The report of a check.
 pub fn checked(checked: &Checked<'_>, style: &Style) -> String {
     let mut lines = head(checked);
-    lines.extend(gates::checkers(checked.judgements));
-    let listed: Vec<&Anomaly> =
-        checked.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
+    lines.extend(gates::checkers(checked.judgements, true));
+    let listed = shown::listed(checked.judgements, None);
     let around = Surroundings {
         history: checked.history,
         events: &[],
@@ -81,15 +80,13 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
     lines.push(String::new());
     let clients: BTreeSet<ClientId> = history.operations.iter().map(|op| op.client).collect();
     let nodes: BTreeSet<NodeId> = history.operations.iter().filter_map(|op| op.node).collect();
-    lines.extend(table::wrapped(
-        "  workload    ",
-        &format!(
-            "{}, {} on {}",
-            history.header.workload,
-            units::counted(clients.len() as u64, "client"),
-            units::counted(nodes.len() as u64, "node"),
-        ),
-    ));
+    let clients = units::counted(clients.len() as u64, "client");
+    let mut workload = format!("{}, {clients}", history.header.workload);
+    // Histories of other tools name no nodes.
+    if !nodes.is_empty() {
+        workload.push_str(&format!(" on {}", units::counted(nodes.len() as u64, "node")));
+    }
+    lines.extend(table::wrapped("  workload    ", &workload));
     let counted: Vec<String> = operations::count(history)
         .iter()
         .map(|kind| {

@@ -121,9 +121,6 @@ pub(super) fn in_force(faults: &[FaultRecord], from: Micros, to: Micros) -> Vec<
 
 /// What was in force at a moment, in words; where nothing was, what came next.
 pub(super) fn at(faults: &[FaultRecord], at: Micros) -> String {
-    let name = |fault: &FaultRecord| {
-        format!("fault {} ({}, {})", fault.id.0, fault.kind, words::victims(fault))
-    };
     let since = |fault: &FaultRecord| {
         units::duration(Micros(at.0.abs_diff(fault.in_force.unwrap_or(at).0)))
     };
@@ -131,15 +128,51 @@ pub(super) fn at(faults: &[FaultRecord], at: Micros) -> String {
     if !in_force.is_empty() {
         let named = in_force
             .into_iter()
-            .map(|fault| format!("{} had been in force for {}", name(fault), since(fault)));
+            .map(|fault| format!("{} had been in force for {}", words::fault(fault), since(fault)));
         return named.collect::<Vec<_>>().join(", ");
     }
     let to_come = faults.iter().filter(|fault| fault.in_force.is_some_and(|from| from > at));
     match to_come.min_by_key(|fault| fault.in_force) {
-        Some(next) => {
-            format!("no fault was in force, {} came into force {} later", name(next), since(next))
+        Some(next) => format!(
+            "no fault was in force, {} came into force {} later",
+            words::fault(next),
+            since(next)
+        ),
+        None => match last_healed(faults, at) {
+            Some((healed, last)) => format!(
+                "no fault was in force any more, {} had been healed {} before",
+                words::fault(last),
+                units::duration(Micros(at.0 - healed.0))
+            ),
+            None => "no fault was in force".to_string(),
+        },
+    }
+}
+
+/// The fault whose heal was the last before a moment, and when that was.
+fn last_healed(faults: &[FaultRecord], at: Micros) -> Option<(Micros, &FaultRecord)> {
+    let healed = faults.iter().filter_map(|fault| Some((fault.healed?, fault)));
+    healed.filter(|(healed, _)| *healed <= at).max_by_key(|(healed, _)| *healed)
+}
+
+/// Where a moment lies among the faults: in one, or how far from the nearest.
+pub(super) fn beside(faults: &[FaultRecord], at: Micros) -> String {
+    let apart = |from: Micros, to: Micros| units::duration(Micros(to.0 - from.0));
+    if let Some(fault) = in_force(faults, at, at).first() {
+        let into = fault.in_force.map_or(Micros(0), |from| Micros(at.0 - from.0));
+        return format!("{} into {}", units::duration(into), words::fault(fault));
+    }
+    let next = faults.iter().filter_map(|fault| Some((fault.in_force?, fault)));
+    let next = next.filter(|(from, _)| *from > at).min_by_key(|(from, _)| *from);
+    match (last_healed(faults, at), next) {
+        (None, None) => "without any fault".to_string(),
+        (Some((healed, fault)), next)
+            if next.is_none_or(|(from, _)| at.0 - healed.0 < from.0 - at.0) =>
+        {
+            format!("{} after the heal of {}", apart(healed, at), words::fault(fault))
         }
-        None => "no fault was in force".to_string(),
+        (_, Some((from, fault))) => format!("{} before {}", apart(at, from), words::fault(fault)),
+        (Some(_), None) => unreachable!("the arm before takes a last one without a next"),
     }
 }
 

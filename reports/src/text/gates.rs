@@ -7,7 +7,8 @@ use crate::record::{GateOutcome, RunRecord, RunResult};
 use crate::units;
 
 /// What each checker says of the history, one line each and the reason in full.
-pub(super) fn checkers(judgements: &[Judgement]) -> Vec<String> {
+/// With `counts` also what each of them counted.
+pub(super) fn checkers(judgements: &[Judgement], counts: bool) -> Vec<String> {
     if judgements.is_empty() {
         return Vec::new();
     }
@@ -16,21 +17,29 @@ pub(super) fn checkers(judgements: &[Judgement]) -> Vec<String> {
     for judgement in judgements {
         let verdict = judgement.verdict.to_string();
         let first = format!("  {:widest$}  {verdict:7}  ", judgement.checker);
-        lines.extend(table::wrapped(&first, &judgement.summary));
+        let found = words::all(&judgement.found);
+        // A checker without words of its own lists names and numbers; once is enough.
+        let is_list = !found.is_empty() && judgement.summary == by_name(judgement);
+        lines.extend(table::wrapped(&first, if is_list { &found } else { &judgement.summary }));
         let indent = " ".repeat(first.len());
-        if !judgement.counts.is_empty() {
-            let counts = judgement.counts.iter();
-            let counts: Vec<_> =
-                counts.map(|(name, number)| format!("{name} {}", units::count(*number))).collect();
-            lines.extend(table::wrapped(&indent, &format!("counted: {}", counts.join(", "))));
+        // What was counted and is not there says nothing; summary.json has it.
+        let counted = judgement.counts.iter().filter(|(_, number)| counts && **number > 0);
+        let counted: Vec<_> =
+            counted.map(|(name, number)| format!("{name} {}", units::count(*number))).collect();
+        if !counted.is_empty() {
+            lines.extend(table::wrapped(&indent, &format!("counted: {}", counted.join(", "))));
         }
-        let found = judgement.found.iter().filter(|(_, number)| **number > 0);
-        let found: Vec<_> = found.map(|(kind, n)| words::anomalies(*n, *kind)).collect();
-        if !found.is_empty() {
-            lines.extend(table::wrapped(&indent, &format!("found: {}", found.join(", "))));
+        if !found.is_empty() && !is_list {
+            lines.extend(table::wrapped(&indent, &format!("found: {found}")));
         }
     }
     lines
+}
+
+/// What was found as checkers put it: `2 stale-read, 1 phantom`.
+fn by_name(judgement: &Judgement) -> String {
+    let found = judgement.found.iter().map(|(kind, number)| format!("{number} {kind}"));
+    found.collect::<Vec<_>>().join(", ")
 }
 
 /// Every gate with its rule and what was observed.
@@ -49,11 +58,11 @@ pub(super) fn gates(run: &RunRecord) -> Vec<String> {
                 GateOutcome::Broken => "BROKEN",
                 GateOutcome::NotEvaluated => "NOT EVALUATED",
             };
-            vec![gate.name.clone(), gate.rule.clone(), gate.observed.clone(), outcome.to_string()]
+            vec![gate.name.clone(), outcome.to_string(), gate.rule.clone(), gate.observed.clone()]
         })
         .collect();
     let mut lines = vec![String::new(), "GATES".to_string()];
-    lines.extend(table::blank(&["gate", "rule", "observed", "result"], &rows, &[], 2));
+    lines.extend(table::folded(&["gate", "result", "rule", "observed"], &rows));
     lines
 }
 
@@ -69,13 +78,13 @@ pub(super) fn evidence(run: &RunRecord) -> Vec<String> {
             let outcome = if question.enough { "enough" } else { "NOT ENOUGH" };
             vec![
                 question.name.clone(),
+                outcome.to_string(),
                 question.rule.clone(),
                 question.observed.clone(),
-                outcome.to_string(),
             ]
         })
         .collect();
     let mut lines = vec![String::new(), "EVIDENCE".to_string()];
-    lines.extend(table::blank(&["question", "required", "seen", "result"], &rows, &[], 2));
+    lines.extend(table::folded(&["question", "result", "required", "seen"], &rows));
     lines
 }

@@ -55,9 +55,9 @@ pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'
     let mut lines = vec![String::new()];
     lines.extend(wrapped("COUNTEREXAMPLE  ", &title));
     let smallest = format!(
-        "  {} of {} prove it",
-        units::counted(operations.len() as u64, "operation"),
-        units::count(around.history.operations.len() as u64)
+        "  {} of the history's {} prove it",
+        units::count(operations.len() as u64),
+        units::counted(around.history.operations.len() as u64, "operation")
     );
     lines.push(match first.swaps.len() {
         0 => smallest,
@@ -187,7 +187,8 @@ fn caller(operation: &Operation) -> String {
     }
 }
 
-fn asked(operation: &Operation) -> String {
+/// What an operation asked for, in a few words.
+pub(super) fn asked(operation: &Operation) -> String {
     let weak = match &operation.op {
         Op::Read { consistency: Consistency::Session, .. } => "session ".to_string(),
         Op::Read { consistency: Consistency::Bounded(ms), .. } => format!("at most {ms} ms old "),
@@ -443,7 +444,8 @@ fn others(anomalies: &[&Anomaly], total: u64, history: &History) -> Vec<String> 
     if total <= 1 {
         return Vec::new();
     }
-    let mut lines = vec![format!("  {} more were found:", units::count(total - 1))];
+    let verb = if total == 2 { "was" } else { "were" };
+    let mut lines = vec![format!("  {} more {verb} found:", units::count(total - 1))];
     let named = anomalies.iter().skip(1).take(OTHERS_MAX);
     for anomaly in named {
         let Some(culprit) = history.operations.get(anomaly.culprit.0 as usize) else { continue };
@@ -492,7 +494,7 @@ mod tests {
         let text = drawn(&tape, lost_write(0, "r0"), &Events::default(), &[]);
         insta::assert_snapshot!(text, @r#"
         COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
-          4 operations of 4 prove it
+          4 of the history's 4 operations prove it
                     seconds     1.000 1.004 1.006 5.000
                                 |--|--|--|--|--//-|--|
         > c0 -> n1  write r0=1  [========]     //       ok  <- lost write
@@ -513,7 +515,7 @@ mod tests {
         let text = drawn(&tape, lost_write(0, "r0"), &events, &faults);
         insta::assert_snapshot!(text, @r#"
         COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
-          2 operations of 2 prove it
+          2 of the history's 2 operations prove it
                     seconds     2.500 2.600
                                 |--|--|--|
                     fault       1 partition
@@ -522,7 +524,7 @@ mod tests {
           c2 -> n3  read r0           [==]  absent
 
           At 2.500 s, when write r0=1 began: n1 and n3 both took themselves for the leader; fault 1
-          (partition, n1 (leader)) had been in force for 500 ms.
+          (partition of the leader n1) had been in force for 500 ms.
         "#);
     }
 

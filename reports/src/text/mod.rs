@@ -29,6 +29,7 @@ mod summary;
 mod table;
 mod theme;
 mod timeline;
+mod violated;
 mod watch;
 pub(crate) mod words;
 
@@ -45,7 +46,9 @@ pub use replay::{Replay, ReplayedFault, replay};
 pub use repro::{Repro, repeated, repro};
 pub use selftest::{Broken, Power, Selftest, selftest};
 pub use shrink::{Shrunk, Tried, shrunk, tried};
+pub use table::wrapped;
 pub use theme::{Charset, Style};
+pub use violated::violated;
 
 /// No line of a report is longer, whatever the terminal: reports are compared and mailed. Lines to
 /// copy are the exception, for a path that is broken is of no use.

@@ -2,6 +2,7 @@
 
 use splitbrain_workloads::verdict::Verdict;
 
+use crate::measure::shown::shown;
 use crate::record::{RunRecord, RunResult, SuiteRecord};
 
 /// Where to look and what to type after a run that did not come out as expected, or a canary.
@@ -10,8 +11,12 @@ pub(super) fn run(suite: &SuiteRecord, run: &RunRecord) -> Vec<String> {
     let mut lines = vec![String::new(), "NEXT".to_string()];
     lines.push(format!("  check again   splitbrain check {folder}"));
     lines.push(format!("  run again     splitbrain replay {folder}"));
-    if let Some(recheck) = &run.recheck {
+    // Few operations do not always prove it, and then there is no file of them.
+    if let Some(recheck) = run.recheck.as_ref().filter(|recheck| !recheck.file.is_empty()) {
         lines.push(format!("  minimal       splitbrain check {folder}/{}", recheck.file));
+    }
+    if let Some(shown) = shown(&run.judgements, run.expectation.anomaly()) {
+        lines.push(format!("  what it is    splitbrain explain {}", shown.anomaly.kind));
     }
     if run.result != RunResult::Met {
         lines.push(format!("  how often     splitbrain repro {folder} -n 20"));

@@ -144,8 +144,8 @@ mod tests {
         let (suite, _) = samples::lost_write_on_raft();
         let line = run_ends(&suite.runs[0], Micros(9_000_000), &Style::default());
         insta::assert_snapshot!(line, @r#"
-        NOT MET    [   9.0 s]  leader-killed  205 operations  1 of 1 fault took effect  found 1 lost write
-                   expected every checker to pass, and linearizable and lost-write found 1 lost-write
+        NOT MET    [   9.0 s]  leader-killed  204 operations  1 of 1 fault took effect  found 1 lost write, +1 kind
+                   1 lost write and 1 stale read, such as write x=901 at n1 at 2.996 s, 7.8 ms before fault 1 (kill of the leader n1)
         "#);
     }
 }

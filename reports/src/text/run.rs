@@ -5,14 +5,13 @@
 //! its counterexample; what supports a canary needs two lines.
 
 use splitbrain_workloads::history::Micros;
-use splitbrain_workloads::verdict::Anomaly;
 
 use super::lanes::Surroundings;
 use super::{
     RunDetail, coverage, faults, gates, lanes, next, operations, table, theme, timeline, watch,
     words,
 };
-use crate::measure::loss;
+use crate::measure::{loss, shown};
 use crate::record::{FaultId, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
@@ -38,7 +37,7 @@ pub(super) fn block(
         return lines;
     }
     let detail = detail(run);
-    lines.extend(gates::checkers(&run.judgements));
+    lines.extend(gates::checkers(&run.judgements, depth == Depth::Whole));
     lines.extend(gates::gates(run));
     if depth == Depth::Whole {
         lines.extend(gates::evidence(run));
@@ -109,16 +108,16 @@ fn evidence(run: &RunRecord) -> String {
     let (seen, planned) = words::faults_seen(run);
     let mut parts = vec![
         format!(
-            "{} ok of {}",
-            units::counted(ok, "operation"),
-            units::count(words::operations(run) + run.shed)
+            "{} of {} ok",
+            units::count(ok),
+            units::counted(words::operations(run), "operation")
         ),
         match planned {
             0 => "no faults were planned".to_string(),
             _ => format!("{seen} of {} took effect", units::counted(planned, "fault")),
         },
         format!(
-            "{enough} of {} answered enough",
+            "enough by {enough} of {}",
             units::counted(run.audit.len() as u64, "audit question")
         ),
     ];
@@ -142,7 +141,10 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
         ([], []) => "without any fault".to_string(),
         (during, []) => format!("during {}", names(during)),
         ([], beside) => format!("just before or after {}", names(beside)),
-        (during, beside) if during == beside => format!("during {} and just beside", names(during)),
+        (during, beside) if during == beside => {
+            let it = if during.len() == 1 { "it" } else { "them" };
+            format!("during {} and just before or after {it}", names(during))
+        }
         (during, beside) => {
             format!("during {} and just before or after {}", names(during), names(beside))
         }
@@ -164,13 +166,9 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
     lines
 }
 
-/// The anomalies of a run, those that were expected first, and the first of them drawn.
+/// The anomalies of a run, and the one that stands for all drawn.
 pub(super) fn counterexample(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
-    let mut listed: Vec<&Anomaly> =
-        run.judgements.iter().flat_map(|judgement| &judgement.anomalies).collect();
-    if let Some(kind) = run.expectation.anomaly() {
-        listed.sort_by_key(|anomaly| anomaly.kind != kind);
-    }
+    let listed = shown::listed(&run.judgements, run.expectation.anomaly());
     let Some(first) = listed.first() else { return Vec::new() };
     let Some(detail) = detail else {
         let mut lines =

@@ -5,6 +5,9 @@ use super::{table, words};
 use crate::record::{Opinion, Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
+/// How many lines to copy the head has; each run has its own in its block.
+const AGAIN_MAX: usize = 3;
+
 /// What was run and what came of it.
 pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
     let processors = units::counted(suite.host.processors.into(), "processor");
@@ -31,9 +34,18 @@ pub(super) fn head(suite: &SuiteRecord) -> Vec<String> {
 pub(super) fn verdict(suite: &SuiteRecord) -> Vec<String> {
     let mut lines = vec![String::new()];
     let word = words::verdict_of_suite(suite);
+    let indent = " ".repeat(word.len() + 2);
     for (place, sentence) in sentences(suite).iter().enumerate() {
-        let first = if place == 0 { format!("{word}  ") } else { " ".repeat(word.len() + 2) };
+        let first = if place == 0 { format!("{word}  ") } else { indent.clone() };
         lines.extend(table::wrapped(&first, sentence));
+    }
+    if suite.result == RunResult::NotMet && !words::was_stopped(suite) {
+        lines.push(format!("{indent}To see it again:"));
+        for run in failing(suite).into_iter().take(AGAIN_MAX) {
+            // A line to copy is not broken, however long it is.
+            lines
+                .push(format!("{indent}  splitbrain replay {}/{}", suite.directory, run.directory));
+        }
     }
     lines
 }
@@ -52,17 +64,16 @@ pub(super) fn runs(suite: &SuiteRecord) -> Vec<String> {
                 words::result(run.result).to_string(),
                 run.name.clone(),
                 words::part(&run.part).to_string(),
-                words::target(&run.target),
+                words::target_and_settings(&run.target),
                 units::count(words::operations(run)),
                 if planned == 0 { "none".to_string() } else { format!("{seen} of {planned}") },
                 words::finding(run),
-                units::duration(run.load),
             ]
         })
         .collect();
-    let header = ["result", "run", "part", "target", "ops", "faults", "found", "load"];
+    let header = ["result", "run", "part", "target", "ops", "faults", "found"];
     let mut lines = vec![String::new(), "RUNS".to_string()];
-    lines.extend(table::blank(&header, &rows, &[4, 7], 1));
+    lines.extend(table::blank(&header, &rows, &[4], 1));
     lines
 }
 
@@ -76,11 +87,11 @@ pub(super) fn canaries(suite: &SuiteRecord) -> Vec<String> {
         for run in &suite.runs {
             let sentence = match &run.part {
                 Part::Control { of } if *of == canary.name => {
-                    let target = words::target(&run.target);
+                    let target = words::target_in_full(&run.target);
                     format!("control, {target} under the same plan: {}", vouches(run))
                 }
                 Part::Calm { of } if *of == canary.name => {
-                    let target = words::target(&run.target);
+                    let target = words::target_in_full(&run.target);
                     format!("calm, {target} without faults: {}", vouches(run))
                 }
                 _ => continue,
@@ -105,7 +116,7 @@ fn caught(canary: &RunRecord, expected: &str) -> String {
                 }
                 _ => "",
             };
-            let target = words::target(&canary.target);
+            let target = words::target_in_full(&canary.target);
             format!("{finding} on {target}, as predicted ({expected}){opinion}")
         }
         _ => format!("{}: {}", words::result(canary.result), canary.why),
@@ -119,10 +130,14 @@ fn vouches(run: &RunRecord) -> String {
     }
 }
 
+/// The runs that decided the result of the suite.
+fn failing(suite: &SuiteRecord) -> Vec<&RunRecord> {
+    suite.runs.iter().filter(|run| run.result == suite.result).collect()
+}
+
 /// What was proven, in plain words.
 fn sentences(suite: &SuiteRecord) -> Vec<String> {
-    let failing: Vec<&RunRecord> =
-        suite.runs.iter().filter(|run| run.result == suite.result).collect();
+    let failing = failing(suite);
     let all = units::counted(suite.runs.len() as u64, "run");
     if words::was_stopped(suite) {
         return vec![suite.exit_reason.clone()];
@@ -133,8 +148,9 @@ fn sentences(suite: &SuiteRecord) -> Vec<String> {
             vec![format!("{} of {all} did not come out as required:", failing.len())]
         }
         RunResult::Undecided => vec![format!(
-            "nothing is proven wrong, but {} of {all} lacks the evidence to call it right:",
-            failing.len()
+            "nothing is proven wrong, but {} of {all} {} the evidence to call it right:",
+            failing.len(),
+            if failing.len() == 1 { "lacks" } else { "lack" }
         )],
         RunResult::Environment => {
             vec![format!("{} of {all} ended by the machine, not by the store:", failing.len())]
@@ -161,12 +177,16 @@ fn proven(suite: &SuiteRecord) -> Vec<String> {
             proofs.iter().map(|run| words::target(&run.target)).collect();
         targets.sort();
         targets.dedup();
+        // A green without faults is one, and must not look like more.
+        let faults = match faults {
+            0 => "and no fault took effect, so nothing was put to the test".to_string(),
+            _ => format!("{} that took effect", units::counted(faults, "fault")),
+        };
         sentences.push(format!(
-            "{} kept every promise in {}: {}, {} that took effect.",
+            "{} kept every promise in {}: {}, {faults}.",
             targets.join(" and "),
             units::counted(proofs.len() as u64, "run"),
             units::counted(operations, "operation"),
-            units::counted(faults, "fault"),
         ));
     }
     if canaries > 0 {

@@ -31,6 +31,43 @@ pub(super) fn blank(
     layout(&cells, right)
 }
 
+/// Lays out rows of which the last two columns may be long: what does not fit goes on in the next
+/// line of its column, so that nothing is cut short that somebody has to read.
+pub(super) fn folded(header: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let widest = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let columns = header.len();
+    let (left, right) = (columns - 2, columns - 1);
+    let before: usize = 2 + (0..left).map(|column| widest(column) + 2).sum::<usize>() + 2;
+    let room = WIDTH.saturating_sub(before).max(2 * FOLDED_MIN);
+    // The right one gets what it needs, as far as the left one keeps half.
+    let right_room = widest(right).min((room / 2).max(room.saturating_sub(widest(left))));
+    let left_room = widest(left).min(room - right_room);
+    let mut cells = Vec::new();
+    for row in rows {
+        let fold = |column: usize, room: usize| {
+            wrapped_to("", &row[column], room).into_iter().map(|line| line.trim_end().to_string())
+        };
+        let lefts: Vec<String> = fold(left, left_room).collect();
+        let rights: Vec<String> = fold(right, right_room).collect();
+        for line in 0..lefts.len().max(rights.len()) {
+            let mut cell = match line {
+                0 => row[..left].to_vec(),
+                _ => vec![String::new(); left],
+            };
+            cell.push(lefts.get(line).cloned().unwrap_or_default());
+            cell.push(rights.get(line).cloned().unwrap_or_default());
+            cells.push(cell);
+        }
+    }
+    blank(header, &cells, &[], left)
+}
+
+/// The least room for a column that is folded: fewer than two or three words in a line are no text.
+const FOLDED_MIN: usize = 16;
+
 /// A text in at most `room` columns.
 pub(super) fn shortened(text: &str, room: usize) -> String {
     if text.chars().count() <= room {
@@ -40,16 +77,20 @@ pub(super) fn shortened(text: &str, room: usize) -> String {
     format!("{kept}..")
 }
 
-/// A text over as many lines as it needs. The first begins with `first`, the others are indented
-/// as far.
-pub(super) fn wrapped(first: &str, text: &str) -> Vec<String> {
+/// A text over as many lines of at most [`WIDTH`] columns as it needs. The first begins with
+/// `first`, the others are indented as far; a word that is longer than a line is not broken.
+pub fn wrapped(first: &str, text: &str) -> Vec<String> {
+    wrapped_to(first, text, WIDTH)
+}
+
+fn wrapped_to(first: &str, text: &str, width: usize) -> Vec<String> {
     let indent = first.chars().count();
     let mut lines = Vec::new();
     let mut line = first.to_string();
     let mut is_empty = true;
     for word in text.split_whitespace() {
         let longer = line.chars().count() + usize::from(!is_empty) + word.chars().count();
-        if !is_empty && longer > WIDTH {
+        if !is_empty && longer > width {
             lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
             is_empty = true;
         }

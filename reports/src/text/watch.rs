@@ -75,7 +75,7 @@ mod tests {
         let (mut suite, _) = samples::lost_write_on_raft();
         let mut run = suite.runs.remove(0);
         run.faults[0].effect = Effect::Skipped("the load was over".to_string());
-        run.gates[1].outcome = GateOutcome::NotEvaluated;
+        run.gates[2].outcome = GateOutcome::NotEvaluated;
         run.watch = Some(watch);
         run
     }

@@ -29,10 +29,10 @@ pub(crate) fn verdict_of_suite(suite: &SuiteRecord) -> &'static str {
     }
 }
 
-/// Whether a suite was ended before its end: what did run came out well, and yet the command did
-/// not, so it must not read as a pass.
+/// Whether a suite was ended by a signal before its end with nothing proven: what did run may have
+/// come out well, and yet it must not read as a pass.
 pub(super) fn was_stopped(suite: &SuiteRecord) -> bool {
-    suite.exit_code != 0 && suite.result == RunResult::Met
+    matches!(suite.exit_code, 130 | 143) || suite.exit_code != 0 && suite.result == RunResult::Met
 }
 
 /// What a run is for.
@@ -52,6 +52,26 @@ pub(crate) fn target(target: &TargetRecord) -> String {
         None => target.name.clone(),
     }
 }
+
+/// A target in short with the names of what was set beside its profile: `store raft, plant`.
+pub(super) fn target_and_settings(of: &TargetRecord) -> String {
+    let names = of.settings.keys().filter(|name| *name != "profile");
+    let names = names.fold(target(of), |text, name| format!("{text}, {name}"));
+    super::table::shortened(&names, TARGET_MAX)
+}
+
+/// A target with all that was set: `store raft with plant elect-by-half`.
+pub(super) fn target_in_full(of: &TargetRecord) -> String {
+    let settings = of.settings.iter().filter(|(name, _)| *name != "profile");
+    let settings: Vec<String> = settings.map(|(name, value)| format!("{name} {value}")).collect();
+    match &settings[..] {
+        [] => target(of),
+        _ => format!("{} with {}", target(of), row(&settings)),
+    }
+}
+
+/// The room for a target in the table of runs, which has to leave some for names and findings.
+const TARGET_MAX: usize = 20;
 
 /// A number of anomalies of a kind: `57 lost writes`.
 pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
@@ -107,14 +127,29 @@ pub(super) fn anomalies(number: u64, kind: AnomalyKind) -> String {
 }
 
 /// How many anomalies of each kind were found. Two checkers may find the same ones, so of each
-/// kind it is the most that one checker found.
+/// kind it is the most that one checker found; but what the checker of that very name counts is
+/// the number, for others count more by it. A set knows as lost also what nobody acknowledged and
+/// somebody listed.
 pub(super) fn found(judgements: &[Judgement]) -> BTreeMap<AnomalyKind, u64> {
     let mut found = BTreeMap::new();
     for (kind, number) in judgements.iter().flat_map(|judgement| &judgement.found) {
         let most: &mut u64 = found.entry(*kind).or_default();
         *most = (*most).max(*number);
     }
+    for (kind, number) in &mut found {
+        let own = judgements.iter().find(|judgement| judgement.checker == kind.name());
+        if let Some(own) = own.and_then(|own| own.found.get(kind)).filter(|own| **own > 0) {
+            *number = *own;
+        }
+    }
     found
+}
+
+/// Anomalies by kind as a row of words, most of them first: `57 lost writes and 3 stale reads`.
+pub(super) fn all(found: &BTreeMap<AnomalyKind, u64>) -> String {
+    let mut found: Vec<_> = found.iter().filter(|(_, number)| **number > 0).collect();
+    found.sort_by_key(|(_, number)| std::cmp::Reverse(**number));
+    row(&found.into_iter().map(|(kind, number)| anomalies(*number, *kind)).collect::<Vec<_>>())
 }
 
 /// What was found, in a few words: `57 lost writes, 3 stale reads`, `nothing`, `undecided`.
@@ -158,8 +193,26 @@ pub(super) fn victims(fault: &FaultRecord) -> String {
 /// Nodes in a row: `n1`, `n1 and n3`, `n1, n2 and n3`.
 pub(super) fn nodes(nodes: &[NodeId]) -> String {
     let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
-    match &names[..] {
-        [] => "no node".to_string(),
+    if names.is_empty() { "no node".to_string() } else { row(&names) }
+}
+
+/// A fault in a sentence: `fault 2 (partition of the leader n3)`.
+pub(super) fn fault(fault: &FaultRecord) -> String {
+    let victims = fault.victims.iter().map(|node| match fault.leaders.contains(node) {
+        true => format!("the leader {node}"),
+        false => node.to_string(),
+    });
+    let victims: Vec<String> = victims.collect();
+    match &victims[..] {
+        [] => format!("fault {} ({})", fault.id.0, fault.kind),
+        _ => format!("fault {} ({} of {})", fault.id.0, fault.kind, row(&victims)),
+    }
+}
+
+/// Things in a row: `a`, `a and b`, `a, b and c`.
+fn row(things: &[String]) -> String {
+    match things {
+        [] => String::new(),
         [one] => one.clone(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }

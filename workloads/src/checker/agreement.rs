@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::findings::{Candidate, Findings, Rank};
 use super::story;
@@ -50,7 +50,11 @@ pub fn check(history: &History) -> Judgement {
             format!("{node} did not say what it holds of {key}: nobody knows whether it agrees"),
         ),
         None => {
-            (Verdict::Pass, format!("{} nodes hold the same of all {}", nodes.len(), keys.len()))
+            let reads = match keys.len() {
+                1 => "1 read".to_string(),
+                reads => format!("{reads} reads"),
+            };
+            (Verdict::Pass, format!("{} nodes hold the same, by {reads} at each", nodes.len()))
         }
     };
     let mut judgement =
@@ -109,23 +113,25 @@ fn tell(history: &History, candidate: &Candidate<Differ>) -> Anomaly {
     operations.sort_unstable();
     let story = match (first.reply(), second.reply()) {
         (Some(Reply::Listed(one)), Some(Reply::Listed(other))) => {
-            let missing = only_in(one, other);
-            let added = only_in(other, one);
+            // What one of them holds as well, only not as often, is not what it lacks.
+            let (rarer, missing) = split(only_in(one, other), other);
+            let (more_often, added) = split(only_in(other, one), one);
+            let than = node(first);
             let parts: Vec<String> = [
-                of_elements("lacks", &missing, first),
-                of_elements("holds besides", &added, first),
+                of_elements("lacks", &missing, &format!("that {than} holds")),
+                of_elements("holds", &added, &format!("that {than} lacks")),
+                of_elements("holds", &more_often, &format!("more often than {than}")),
+                of_elements("holds", &rarer, &format!("fewer times than {than}")),
             ]
             .into_iter()
             .flatten()
             .collect();
             let how = if parts.is_empty() {
-                "holds the same elements in another order, or \
-                another number of times,"
-                    .to_string()
+                format!("holds the same elements in another order than {than}")
             } else {
                 parts.join(" and ")
             };
-            format!("{} {how} of {key}, after the heal, read at {}.", node(second), when(second))
+            format!("Of {key} {} {how}, after the heal, read at {}.", node(second), when(second))
         }
         (Some(Reply::Read(one)), Some(Reply::Read(other))) => format!(
             "{} holds {key}={}, but {} holds {key}={}, after the heal, read at {} and {}.",
@@ -167,8 +173,14 @@ pub(super) fn only_in(one: &[Value], other: &[Value]) -> Vec<Value> {
         .collect()
 }
 
+/// Parts elements into those that a list holds and those that it does not.
+fn split(elements: Vec<Value>, held: &[Value]) -> (Vec<Value>, Vec<Value>) {
+    let held: FxHashSet<Value> = held.iter().copied().collect();
+    elements.into_iter().partition(|element| held.contains(element))
+}
+
 /// "lacks 3 elements (1, 2, 3) that n1 holds".
-fn of_elements(verb: &str, elements: &[Value], other: &Operation) -> Option<String> {
+fn of_elements(verb: &str, elements: &[Value], than: &str) -> Option<String> {
     const NAMED: usize = 5;
     if elements.is_empty() {
         return None;
@@ -176,10 +188,6 @@ fn of_elements(verb: &str, elements: &[Value], other: &Operation) -> Option<Stri
     let named: Vec<String> = elements.iter().take(NAMED).map(Value::to_string).collect();
     let more = if elements.len() > NAMED { ", ..." } else { "" };
     let noun = if elements.len() == 1 { "element" } else { "elements" };
-    let than = match verb {
-        "lacks" => format!("that {} holds", node(other)),
-        _ => format!("that {} lacks", node(other)),
-    };
     Some(format!("{verb} {} {noun} ({}{more}) {than}", elements.len(), named.join(", ")))
 }
 

@@ -569,8 +569,22 @@ fn nodes_that_hold_different_elements_diverge() {
     );
     insta::assert_snapshot!(text, @r#"
     agreement: divergence of s/, culprit 4, operations 2 4
-      n3 lacks 1 element (1) that n1 holds and holds besides 1 element (2) that n1 lacks of s/, after the heal, read at 0.042 s.
+      Of s/ n3 lacks 1 element (1) that n1 holds and holds 1 element (2) that n1 lacks, after the heal, read at 0.042 s.
     "#);
+}
+
+#[test]
+fn what_a_replica_holds_twice_is_not_what_another_one_lacks() {
+    let text = told(
+        "set",
+        "
+        c1 n1 10-20 write s/3=3
+        c1 n1 30-40 final local list s/ 3
+        c2 n2 31-41 final local list s/ 3 3
+        c3 n3 32-42 final local list s/ 3
+        ",
+    );
+    assert!(text.contains("n2 holds 1 element (3) more often than n1"), "{text}");
 }
 
 #[test]

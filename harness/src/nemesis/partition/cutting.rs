@@ -5,6 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use splitbrain_reports::record::Effect;
+use splitbrain_reports::units;
 use splitbrain_workloads::operation::NodeId;
 
 use super::Flap;
@@ -133,14 +134,18 @@ impl Seen {
         if flap.is_some() {
             text.push_str(&format!("cut {} times, ", self.cuts));
         }
-        text.push_str(&format!("held {} bytes and {} dials, ", self.offered, self.dials));
-        if self.turned_away > 0 {
-            text.push_str(&format!("turned away {} dials, ", self.turned_away));
+        text.push_str(&format!("held {}", units::counted(self.offered, "byte")));
+        if self.dials > 0 {
+            text.push_str(&format!(" and {}", units::counted(self.dials, "new connection")));
         }
-        text.push_str("0 passed");
+        if self.turned_away > 0 {
+            let turned_away = units::counted(self.turned_away, "new connection");
+            text.push_str(&format!(", turned away {turned_away}"));
+        }
+        text.push_str(", nothing passed");
         let idle: Vec<String> = self.cut.difference(&self.used).map(Link::to_string).collect();
         if !idle.is_empty() {
-            text.push_str(&format!("; idle: {}", idle.join(", ")));
+            text.push_str(&format!("; nobody tried {}", idle.join(", ")));
         }
         Effect::Seen(text)
     }

@@ -133,7 +133,9 @@ pub enum End {
 
 /// No run of a suite matches what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("no run matches `{pattern}`; the suite `{suite}` has {names}{help}")]
+#[error(
+    "no run of the suite `{suite}` matches `{pattern}`\n  = note: its runs are {names}\n  = help: {help}"
+)]
 pub struct NothingSelected {
     pattern: String,
     suite: String,
@@ -218,8 +220,8 @@ pub fn calm_name(canary: &str) -> String {
 fn nothing(suite: &Suite, pattern: &str) -> NothingSelected {
     let names: Vec<&str> = suite.runs.iter().map(|run| run.name.as_str()).collect();
     let help = nearest(pattern, names.iter().copied())
-        .map(|name| format!("; did you mean `{name}`?"))
-        .unwrap_or_default();
+        .map(|name| format!("did you mean `{name}`?"))
+        .unwrap_or_else(|| "`*` stands for anything, as in `leader-*`".to_string());
     NothingSelected {
         pattern: pattern.to_string(),
         suite: suite.suite.clone(),
