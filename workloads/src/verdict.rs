@@ -59,22 +59,23 @@ pub enum AnomalyKind {
     FlipFlop,
     /// A read returned a value before its write began.
     FutureRead,
-    /// A read returned a value that nobody ever sent.
+    /// An answer names what nobody ever sent.
     Phantom,
     /// A read returned a value whose write certainly failed.
     AbortedRead,
-    /// Two compare-and-sets succeeded from the same value.
+    /// Two updates were made from the same value, and one of them is gone.
     LostUpdate,
     /// An operation on a later version of a compare-and-set chain ended before one on an earlier
     /// version began.
     ChainOrder,
     /// The expectations of successful compare-and-sets form a cycle.
     CyclicCas,
-    /// A compare-and-set was refused although its expectation certainly held.
+    /// Somebody was refused although nothing was in the way: a compare-and-set whose expectation held, a
+    /// fenced write without a greater token, the holder of a lock.
     SpuriousMismatch,
     /// What was added, taken or given once was seen twice.
     Duplicate,
-    /// An element was seen, then absent, then seen again.
+    /// What had been seen was gone and then there again.
     Resurrected,
     /// No order of the operations explains every answer, and no narrower name applies.
     NonLinearizable,
@@ -220,18 +221,18 @@ impl AnomalyKind {
             AnomalyKind::StaleRead => "a read returned a value overwritten before the read began",
             AnomalyKind::FlipFlop => "two values alternate although each was written once",
             AnomalyKind::FutureRead => "a read returned a value before its write began",
-            AnomalyKind::Phantom => "a read returned a value that nobody ever sent",
+            AnomalyKind::Phantom => "an answer names what nobody ever sent",
             AnomalyKind::AbortedRead => "a read returned a value whose write certainly failed",
-            AnomalyKind::LostUpdate => "two compare-and-sets succeeded from the same value",
+            AnomalyKind::LostUpdate => {
+                "two updates were made from the same value and one of them is gone"
+            }
             AnomalyKind::ChainOrder => {
                 "an operation on a later version ended before one on an earlier version began"
             }
             AnomalyKind::CyclicCas => "expectations of successful compare-and-sets form a cycle",
-            AnomalyKind::SpuriousMismatch => {
-                "a compare-and-set was refused although its expectation certainly held"
-            }
+            AnomalyKind::SpuriousMismatch => "somebody was refused although nothing was in the way",
             AnomalyKind::Duplicate => "what was added, taken or given once was seen twice",
-            AnomalyKind::Resurrected => "an element was seen, then absent, then seen again",
+            AnomalyKind::Resurrected => "what had been seen was gone and then there again",
             AnomalyKind::NonLinearizable => "no order of the operations explains every answer",
             AnomalyKind::Divergence => "replicas hold different states after the heal",
             AnomalyKind::OutOfOrder => {

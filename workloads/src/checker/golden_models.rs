@@ -153,12 +153,12 @@ fn an_element_whose_append_failed_is_an_aborted_read() {
         c3 n3 60-70 elements l0 1,2
         ",
     );
-    insta::assert_snapshot!(text, @r#"
+    insta::assert_snapshot!(text, @r"
     list: aborted-read of l0, culprit 2, operations 0 2
       c1 sent an append of 1 to l0 at n1 at 0.010 s, which certainly failed (no-leader); c3 read l0=[1 2] at n3 from 0.060 s to 0.070 s, and 1 among them.
     transactions: g1a of l0, culprit 2, operations 0 2
-      c1 sent an append of 1 to l0 at n1 at 0.010 s, which certainly failed (no-leader); c3 read l0=[1 2] at n3 from 0.060 s to 0.070 s, and 1 among it.
-    "#);
+      c1 sent an append of 1 to l0 at n1 at 0.010 s, which certainly failed (no-leader); c3 read l0=[1 2] at n3 from 0.060 s to 0.070 s, and 1 among them.
+    ");
 }
 
 #[test]
@@ -363,11 +363,11 @@ fn a_read_of_what_failed_is_g1a_and_of_what_was_not_finished_g1b() {
     list: aborted-read of x, culprit 3, operations 0 3
       c1 sent "append 1 to x" at n1 at 0.010 s, which certainly failed (no-leader); c4 read x=[1 2 3] at n3 from 0.110 s to 0.120 s, and 1 among them.
     transactions: g1a of x, culprit 2, operations 0 2
-      c1 sent "append 1 to x" at n1 at 0.010 s, which certainly failed (no-leader); c3 read x=[1 2] at n3 from 0.031 s to 0.101 s, and 1 among it.
+      c1 sent "append 1 to x" at n1 at 0.010 s, which certainly failed (no-leader); c3 read x=[1 2] at n3 from 0.031 s to 0.101 s, and 1 among them.
     transactions: g1b of x, culprit 2, operations 1 2
       c2 appended 2 to x, appended 3 to x at n2, acknowledged at 0.100 s; c3 read x=[1 2] at n3 from 0.031 s to 0.101 s, with 2 but without 3, which the same transaction appended.
     transactions: g1a of x, culprit 3, operations 0 3
-      c1 sent "append 1 to x" at n1 at 0.010 s, which certainly failed (no-leader); c4 read x=[1 2 3] at n3 from 0.110 s to 0.120 s, and 1 among it.
+      c1 sent "append 1 to x" at n1 at 0.010 s, which certainly failed (no-leader); c4 read x=[1 2 3] at n3 from 0.110 s to 0.120 s, and 1 among them.
     "#);
 }
 

@@ -104,7 +104,11 @@ pub(crate) mod golden;
 #[cfg(test)]
 mod golden_models;
 #[cfg(test)]
+mod golden_page;
+#[cfg(test)]
 mod golden_queue;
+#[cfg(test)]
+mod golden_searched;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

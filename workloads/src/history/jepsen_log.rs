@@ -5,8 +5,10 @@
 //! INFO  jepsen.util - 4 :fail   :cas [3 0]
 //! ```
 //!
-//! Spaces and tabs may be more or fewer, something such as a time may stand before `INFO`, all before the
-//! process may be missing, as in the `history.txt` of a run, and lines of the nemesis are passed over.
+//! Spaces and tabs may be more or fewer, something such as a time may stand before `INFO`, a thread behind it
+//! and a colon for the hyphen, as later runs have it in their `jepsen.log`; all before the process may be
+//! missing, as in the `history.txt` of a run, and lines of the nemesis are passed over. Where what is done is
+//! more than one register, the same lines are read as events ([`as_edn`]).
 //!
 //! The number is the process, which becomes the client; the order of the lines is the order of the
 //! events. There are no times: line 12 stands at 12 milliseconds. `nil` is absent.
@@ -51,12 +53,66 @@ fn event_of(text: &str) -> Option<usize> {
         return Some(text.len() - text.trim_start().len());
     }
     let level = text.find("INFO").filter(|at| *at <= BEFORE_MAX)?;
-    let mut rest = &text[level + "INFO".len()..];
-    for word in ["jepsen.util", "-"] {
-        rest = rest.trim_start().strip_prefix(word)?;
-    }
+    let rest = text[level + "INFO".len()..].trim_start();
+    // The thread that wrote it, as in "[jepsen worker 0]".
+    let rest = match rest.strip_prefix('[') {
+        Some(thread) => thread.split_once(']')?.1.trim_start(),
+        None => rest,
+    };
+    let rest = rest.strip_prefix("jepsen.util")?.trim_start().strip_prefix(['-', ':'])?;
     let event = rest.trim_start();
     (event.len() < rest.len()).then(|| text.len() - event.len())
+}
+
+/// Whether the lines at the beginning of a log are of one register: its values are numbers, and no function
+/// of another model is called.
+pub(super) fn is_register(start: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(start);
+    let events = text.lines().filter_map(|line| Some(&line[event_of(line.trim_end())?..]));
+    events.filter(|event| !event.starts_with(NEMESIS)).all(|event| {
+        let words: Vec<&str> = event.split_whitespace().collect();
+        match words.get(2..).unwrap_or_default() {
+            // The key of one of many registers stands before the value.
+            [":read" | ":write", value, ..] => !value.starts_with('['),
+            [":cas", values @ ..] => !values.iter().skip(1).any(|value| value.starts_with('[')),
+            [] | [_] => true,
+            _ => false,
+        }
+    })
+}
+
+/// The events of a log, one a line and each at its own, as EDN: for logs of other things than one register.
+///
+/// # Errors
+///
+/// [`HistoryError`] for a line that is not of the format.
+pub(super) fn as_edn(input: &mut dyn BufRead) -> Result<String, HistoryError> {
+    let mut edn = String::new();
+    for (number, line) in (1..).zip(input.lines()) {
+        let line = line?;
+        let text = line.trim_end();
+        if !text.is_empty() {
+            let Some(at) = event_of(text) else {
+                let what = format!("expected a line that begins with \"{LINE_START}\"");
+                return Err(HistoryError::at_column(number, 1, what));
+            };
+            let event = &text[at..];
+            // Values hold spaces, so tabs separate where there are some; an error may follow.
+            let words: Vec<&str> = match event.contains('\t') {
+                true => event.split('\t').map(str::trim).filter(|it| !it.is_empty()).collect(),
+                false => event.splitn(4, ' ').map(str::trim).collect(),
+            };
+            if let [process, kind, function, value @ ..] = words.as_slice()
+                && *process != NEMESIS
+            {
+                let value = value.first().copied().unwrap_or("nil");
+                edn +=
+                    &format!("{{:process {process}, :type {kind}, :f {function}, :value {value}}}");
+            }
+        }
+        edn.push('\n');
+    }
+    Ok(edn)
 }
 
 /// The process that breaks things, whose events are no operations.

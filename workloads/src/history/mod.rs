@@ -234,6 +234,15 @@ pub fn open(
         }),
         Format::Jsonl => Ok((as_told(jsonl::read(input)?)?, sniffed)),
         Format::JepsenLog => {
+            if model.is_some_and(|model| model != ModelName::Register)
+                || !jepsen_log::is_register(input.fill_buf()?)
+            {
+                let events = jepsen_log::as_edn(input)?;
+                let format = Some(Format::JepsenEdn);
+                let (mut events, initial) = (events.as_bytes(), initial.as_deref());
+                let read = foreign::read(&mut events, Notation::Edn, format, *model, initial);
+                return read.map(|(recording, _)| (recording, sniffed));
+            }
             let initial = foreign::initial_value(initial.as_deref())?;
             let history = jepsen_log::read(input)?;
             Ok((as_told(foreign::with_initial(history, initial))?, sniffed))
@@ -254,6 +263,12 @@ fn first_line(text: &[u8]) -> &[u8] {
     text.split(|byte| *byte == b'\n').next().unwrap_or_default()
 }
 
+/// The beginning of the first line, for people.
+fn line(start: &[u8]) -> String {
+    let line = first_line(start);
+    format!("{:?}", String::from_utf8_lossy(&line[..line.len().min(40)]))
+}
+
 /// The format by the first bytes. Of the EDN formats the reader finds out which.
 fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
     let text = start.trim_ascii_start();
@@ -262,10 +277,6 @@ fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
         text.first() == Some(&b'{')
             && text.get(1..).unwrap_or_default().trim_ascii_start().starts_with(b"\"")
     };
-    let line = || {
-        let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        format!("{:?}", String::from_utf8_lossy(&line[..line.len().min(40)]))
-    };
     match text.first() {
         None if start.is_empty() => Err(HistoryError::Empty),
         Some(b'{') if is_object(text) => {
@@ -273,9 +284,17 @@ fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
             let is_event = [&b"\"process\""[..], b"\"type\""];
             let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
             let holds = |name: &&[u8]| line.windows(name.len()).any(|it| it == *name);
-            match inside.starts_with(b"\"history\"") || !is_event.iter().any(holds) {
+            match inside.starts_with(b"\"history\"") {
                 true => Ok(Format::Jsonl),
-                false => Ok(Format::JepsenJson),
+                false if is_event.iter().any(holds) => Ok(Format::JepsenJson),
+                false => {
+                    let found = format!(
+                        "a JSON object of another kind, without \"process\" and \"type\"; help: docs/checker.md \
+                         says which events are read, and each is a few lines to write from any log: {}",
+                        self::line(start)
+                    );
+                    Err(HistoryError::UnknownFormat { found })
+                }
             }
         }
         Some(b'[') if is_object(inside) => Ok(Format::JepsenJson),
@@ -291,7 +310,15 @@ fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
                          first";
             Err(HistoryError::UnknownFormat { found: found.to_string() })
         }
-        _ => Err(HistoryError::UnknownFormat { found: line() }),
+        _ if first_line(text).windows(7).any(|it| it == b"jepsen.") => {
+            let found = format!(
+                "{}; help: of a jepsen.log give the lines of jepsen.util alone, or the history.edn or \
+                 history.txt beside it",
+                line(start)
+            );
+            Err(HistoryError::UnknownFormat { found })
+        }
+        _ => Err(HistoryError::UnknownFormat { found: line(start) }),
     }
 }
 

@@ -105,7 +105,7 @@ fn transactions_on_lists_are_judged_as_lists_and_by_their_dependencies() {
     knossos of a list-append, 2 operations: possible
     jepsen-edn of a list-append, 2 operations: impossible
       aborted-read: c0 sent "append 1 to 1" at 0.001 s, which certainly failed (fail); c0 read 1=[1] from 0.003 s to 0.004 s, and 1 among them.
-      g1a: c0 sent "append 1 to 1" at 0.001 s, which certainly failed (fail); c0 read 1=[1] from 0.003 s to 0.004 s, and 1 among it.
+      g1a: c0 sent "append 1 to 1" at 0.001 s, which certainly failed (fail); c0 read 1=[1] from 0.003 s to 0.004 s, and 1 among them.
     jepsen-edn of a list-append, 2 operations: possible
     "#);
     let wrong = [
@@ -380,5 +380,53 @@ fn what_is_no_history_is_refused_with_the_reason() {
     line 2, column 2: expected an :index above 4, that of the event before, got 3: events are missing, doubled or out of their order; help: if the lines are in order, and :index counts something else, leave it out
     line 1, column 1: the one process of events without :process has no operation open
     line 2, column 1: the one process of events without :process has had an operation open since line 1
+    "#);
+}
+
+#[test]
+fn a_lock_that_two_hold_and_a_string_that_lost_a_part_are_told_by_what_they_can_have_been() {
+    let lock = one_by_one(&[
+        (0, "acquire", "nil", "nil"),
+        (1, "acquire", "nil", "nil"),
+        (0, "release", "nil", "nil"),
+    ]);
+    let strings = "{:process 0, :type :invoke, :f :append, :key \"k\", :value \"x\"}
+        {:process 0, :type :ok, :f :append, :key \"k\", :value \"x\"}
+        {:process 1, :type :invoke, :f :append, :key \"k\", :value \"y\"}
+        {:process 1, :type :ok, :f :append, :key \"k\", :value \"y\"}
+        {:process 2, :type :invoke, :f :get, :key \"k\", :value nil}
+        {:process 2, :type :ok, :f :get, :key \"k\", :value \"y\"}";
+    insta::assert_snapshot!(all(&[&lock, strings]), @r#"
+    jepsen-edn of a mutex, 3 operations: impossible
+      No order explains these operations: c1's "acquire: ok" ended at line 4, and cannot have taken effect before.
+      In the state held it refuses c1 "acquire: ok".
+    porcupine-kv of a key-value, 3 operations: impossible
+      No order explains these operations: c2's "get k: "y"" ended at line 6, and cannot have taken effect before.
+      In the state "xy" it refuses c2 "get k: "y"".
+    "#);
+}
+
+#[test]
+fn logs_of_later_runs_and_of_other_things_than_one_register_are_read() {
+    let later = "2023-10-01 12:00:00,123{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:invoke\t:write\t3\n\
+        2023-10-01 12:00:00,223{GMT}\tINFO\t[jepsen worker 0] jepsen.util: 0\t:ok\t:write\t3\n\
+        2023-10-01 12:00:00,323{GMT}\tINFO\t[jepsen nemesis] jepsen.util: :nemesis\t:info\t:start\tnil\n\
+        2023-10-01 12:00:00,423{GMT}\tINFO\t[jepsen worker 1] jepsen.util: 1\t:invoke\t:read\tnil\n\
+        2023-10-01 12:00:00,523{GMT}\tINFO\t[jepsen worker 1] jepsen.util: 1\t:ok\t:read\t4\n";
+    let lists = "0\t:invoke\t:txn\t[[:append 9 1] [:r 9 nil]]\n1\t:invoke\t:txn\t[[:r 9 nil]]\n\
+        0\t:ok\t:txn\t[[:append 9 1] [:r 9 [1]]]\n:nemesis\t:info\t:start-partition\t:majority\n\
+        1\t:ok\t:txn\t[[:r 9 [1]]]\n";
+    let keyed = "0\t:invoke\t:write\t[7 1]\n0\t:ok\t:write\t[7 1]\n1\t:invoke\t:read\t[8 nil]\n\
+        1\t:info\t:read\t[8 nil]\t:timed-out\n2\t:invoke\t:read\t[7 nil]\n2\t:ok\t:read\t[7 2]\n";
+    let whole = "2023-10-01 12:00:00,123{GMT}\tINFO\t[main] jepsen.core: Running test:";
+    let other = r#"{"ClientId":1,"Input":{"Type":"put","Key":"k"},"Call":10,"Return":20}"#;
+    insta::assert_snapshot!(all(&[later, lists, keyed, whole, other]), @r#"
+    jepsen-log of a register, 2 operations: impossible
+      phantom: c1 read register=4 from 0.004 s to 0.005 s, a value that nobody ever sent.
+    jepsen-log of a list-append, 2 operations: possible
+    jepsen-log of a register, 3 operations: impossible
+      phantom: c2 read 7=2 from 0.005 s to 0.006 s, a value that nobody ever sent.
+    line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got "2023-10-01 12:00:00,123{GMT}\tINFO\t[main]"; help: of a jepsen.log give the lines of jepsen.util alone, or the history.edn or history.txt beside it
+    line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got a JSON object of another kind, without "process" and "type"; help: docs/checker.md says which events are read, and each is a few lines to write from any log: "{\"ClientId\":1,\"Input\":{\"Type\":\"put\",\"Key"
     "#);
 }

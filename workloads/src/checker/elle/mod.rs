@@ -196,7 +196,7 @@ fn tell(
             (lists[key].key.clone(), operations, sentences(history, lists, steps))
         }
         Proof::Aborted { list, value, by } => {
-            let text = format!("{}; {}, and {value} among it.", whole(by), whole(reader));
+            let text = format!("{}; {}, and {value} among them.", whole(by), whole(reader));
             (lists[list].key.clone(), vec![by, reader], vec![text])
         }
         Proof::Intermediate { list, value, then, by } => {
