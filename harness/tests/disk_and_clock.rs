@@ -429,7 +429,7 @@ async fn carry_out(store: &Arc<Store>, fault: &str) -> (Effect, BTreeSet<u64>) {
 
 /// Every fault, what is seen of it, and what a no-op of it is betrayed by.
 const FAULTS: [(&str, &str, &str); 13] = [
-    ("disk-loss: { node: n1, at: 1s, for: 1s }", "unsynced bytes", "still process"),
+    ("disk-loss: { node: n1, at: 1s, for: 1s }", "gone that were not synced", "still process"),
     ("disk-torn: { node: n1, at: 1s, for: 1s }", "sectors had got to the disk", "still process"),
     (
         "disk-full: { node: n1, at: 1s, for: 1s }",

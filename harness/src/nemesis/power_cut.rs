@@ -105,11 +105,12 @@ impl Action for Cutting {
         if bytes + names + kept == 0 {
             return Effect::None("everything had been synced, so nothing was lost".to_string());
         }
-        seen.push(format!(
-            "{} and {} gone that were not synced",
-            units::counted(bytes, "byte"),
-            units::counted(names, "file name")
-        ));
+        let gone =
+            [(bytes, "byte"), (names, "file name")].into_iter().filter(|(count, _)| *count > 0);
+        let gone: Vec<String> = gone.map(|(count, what)| units::counted(count, what)).collect();
+        if !gone.is_empty() {
+            seen.push(format!("{} gone that were not synced", gone.join(" and ")));
+        }
         if self.torn.is_some() {
             seen.push(format!("{kept} unsynced sectors had got to the disk"));
         }

@@ -82,7 +82,7 @@ pub struct Planted {
     pub meaning: &'static str,
     /// The file below `node/src` and the function in which its line stands.
     pub place: &'static str,
-    /// What clients see of it in the end, as verdicts call it.
+    /// What is seen of it in the end, as verdicts call it: what its directed run shows, if it has one.
     pub anomaly: &'static str,
 }
 
@@ -237,14 +237,14 @@ pub const PLANTS: [Planted; 25] = [
         name: "apply-twice",
         meaning: "a restart applies what its log holds and forgets that it did",
         place: "protocol/mod.rs, Core::new",
-        anomaly: "duplicate",
+        anomaly: "divergence",
     },
     Planted {
         plant: Plant::SnapshotWithoutKeys,
         name: "snapshot-without-keys",
         meaning: "a snapshot leaves out the idempotency keys",
         place: "protocol/snapshot.rs, consider_snapshot",
-        anomaly: "duplicate",
+        anomaly: "divergence",
     },
     Planted {
         plant: Plant::SnapshotWithoutLastEntry,
@@ -272,7 +272,7 @@ pub const PLANTS: [Planted; 25] = [
         name: "skip-checksum",
         meaning: "a frame is believed whatever its checksum says",
         place: "log/recovery.rs, frames",
-        anomaly: "lost-write",
+        anomaly: "divergence",
     },
 ];
 
