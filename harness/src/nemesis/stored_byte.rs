@@ -78,17 +78,21 @@ impl StoredByte {
         list(data, &mut files)?;
         // In an order of their own, so that a draw means the same twice.
         files.sort();
-        let mut most: Option<(usize, PathBuf)> = None;
+        let mut most: Option<(usize, PathBuf, Vec<u8>)> = None;
         for file in files {
-            let count = fs::read(&file)?.iter().filter(|byte| **byte != 0).count();
-            if most.as_ref().is_none_or(|(most, _)| count > *most) {
-                most = Some((count, file));
+            let bytes = match fs::read(&file) {
+                // A node that is still up, since its kill failed, removes files that it needs no more.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                bytes => bytes?,
+            };
+            let count = bytes.iter().filter(|byte| **byte != 0).count();
+            if most.as_ref().is_none_or(|(most, ..)| count > *most) {
+                most = Some((count, file, bytes));
             }
         }
-        let Some((_, path)) = most.filter(|(count, _)| *count >= LEAST) else {
+        let Some((_, path, bytes)) = most.filter(|(count, ..)| *count >= LEAST) else {
             return Ok(None);
         };
-        let bytes = fs::read(&path)?;
         let places = of.places(&bytes);
         let first_half = &places[..places.len() / 2];
         if first_half.is_empty() {
@@ -133,6 +137,15 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_gone_since_it_was_listed_has_no_byte() {
+        let data = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("gone", data.path().join("a")).unwrap();
+        fs::write(data.path().join("b"), vec![7; 2000]).unwrap();
+        let place = StoredByte::find(data.path(), 5, Bytes::Any).unwrap().unwrap();
+        assert_eq!((place.file, place.at), (PathBuf::from("b"), 5));
+    }
 
     #[test]
     fn the_byte_is_in_the_first_half_of_what_was_written_to_the_fullest_file() {
