@@ -37,13 +37,14 @@ const CHECKERS: [(&str, &[&str], &[&str]); 13] = [
     ("counter", &[include_str!("counter.rs")], &["counter"]),
     ("unique-ids", &[include_str!("unique_ids.rs")], &["unique-ids"]),
     ("bank", &[include_str!("bank.rs")], &["bank"]),
-    ("queue", &[include_str!("queue.rs"), include_str!("queue_search.rs")], &["queue"]),
+    ("queue", &[include_str!("queue.rs"), include_str!("searched.rs")], &["queue"]),
     (
         "lock",
         &[
             include_str!("lock/tenure.rs"),
             include_str!("lock/succession.rs"),
             include_str!("lock/fencing.rs"),
+            include_str!("searched.rs"),
         ],
         &["lock"],
     ),

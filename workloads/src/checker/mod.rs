@@ -38,6 +38,7 @@ pub mod promise;
 pub mod queue;
 mod queue_search;
 pub mod replay;
+mod searched;
 pub mod sessions;
 mod staleness;
 mod story;

@@ -23,7 +23,8 @@ use std::collections::BTreeMap;
 use rustc_hash::FxHashMap;
 
 use super::findings::{Candidate, Findings, Rank, with_searched};
-use super::queue_search::{self, Searched};
+use super::queue_search;
+use super::searched::Searched;
 use super::story;
 use super::unjudged;
 use super::versions::{NEVER, Place, begin, end};

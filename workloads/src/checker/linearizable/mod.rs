@@ -26,6 +26,7 @@ use rustc_hash::FxHashSet;
 
 use crate::checker::findings::{Candidate, Findings, Rank, with_searched};
 use crate::checker::frontier::{Budget, Decision, Overrun, Refusal};
+use crate::checker::searched::Searched;
 use crate::checker::unjudged;
 use crate::checker::versions::{Oddity, Versions, beyond_registers, by_key};
 use crate::history::{History, Operation, OperationId};
@@ -38,7 +39,6 @@ pub use set::{check_set, undecided_set, witness_set};
 
 use blocks::Blocks;
 use proof::Proof;
-use residue::Searched;
 
 /// The name of this checker in judgements.
 const NAME: &str = "linearizable";

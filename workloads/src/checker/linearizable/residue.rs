@@ -3,6 +3,7 @@
 
 use crate::checker::findings::Findings;
 use crate::checker::frontier::{self, Budget, Core, Decision, Overrun};
+use crate::checker::searched::Searched;
 use crate::checker::story;
 use crate::checker::versions::Versions;
 use crate::history::{History, Operation, OperationId, Operations};
@@ -16,26 +17,13 @@ use super::{NAME, Sink, check_key, tell};
 /// How many of the last states a story tells.
 const STATES_TOLD: usize = 3;
 
-/// What the search says of a key.
-#[derive(Debug)]
-pub(super) enum Searched {
-    /// An order exists.
-    Explained,
-    /// No order exists, and why.
-    Impossible(Anomaly),
-    /// It was not found out, and why.
-    Undecided(String),
-}
-
 /// Searches for an order of the operations of one key.
 pub(super) fn search(history: &History, key: &Key, operations: &[OperationId]) -> Searched {
     let (ids, calls): (Vec<OperationId>, Vec<CallOf<Register>>) =
         register::calls(history, operations).into_iter().unzip();
     match frontier::decide(&Register, &calls, Budget::default()) {
         Decision::Possible => Searched::Explained,
-        Decision::Undecided(Overrun { from, to, why }) => Searched::Undecided(format!(
-            "the search gave up between the events {from} and {to}, with {why}"
-        )),
+        Decision::Undecided(overrun) => Searched::overrun(overrun),
         Decision::Impossible(refusal) => {
             let core = frontier::core(&Register, &calls, &refusal);
             let kept: Vec<OperationId> = core.calls.iter().map(|index| ids[*index]).collect();

@@ -23,9 +23,8 @@ use rustc_hash::FxHashMap;
 
 use super::{Proof, push};
 use crate::checker::findings::Findings;
-use crate::checker::frontier::{self, Budget, Decision, Overrun};
 use crate::checker::plants::{Plant, is_planted};
-use crate::checker::story;
+use crate::checker::searched::{self, Searched};
 use crate::checker::versions::{Place, begin, end};
 use crate::history::{History, Operation, OperationId};
 use crate::model::guarded::{Guarded, Input, Output};
@@ -111,7 +110,7 @@ pub(super) fn check(history: &History, findings: &mut Findings<Proof>) -> Fenced
         }
     }
     let (mut accepted, mut refused) = (0, 0);
-    let (mut searched, mut undecided) = (Vec::new(), Vec::new());
+    let (mut found, mut undecided) = (Vec::new(), Vec::new());
     for (key, resource) in &mut resources {
         refused += resource.shown.iter().filter(|it| it.is_refusal).count() as u64;
         accepted += resource.shown.iter().filter(|it| !it.is_refusal).count() as u64;
@@ -120,54 +119,13 @@ pub(super) fn check(history: &History, findings: &mut Findings<Proof>) -> Fenced
         if findings.count() > before || resource.is_refused_for_a_reason() {
             continue;
         }
-        match search(history, key) {
-            Ok(None) => {}
-            Ok(Some(anomaly)) => searched.push(anomaly),
-            Err(why) => undecided.push(format!("{key} is undecided: {why}")),
+        match searched::search(&Guarded, history, key, call) {
+            Searched::Explained => {}
+            Searched::Impossible(anomaly) => found.push(anomaly),
+            Searched::Undecided(why) => undecided.push(format!("{key} is undecided: {why}")),
         }
     }
-    Fenced { counts: [("accepted", accepted), ("refused", refused)], searched, undecided }
-}
-
-/// Looks for an order of all that was done to one resource: what is wrong if there is none.
-///
-/// # Errors
-///
-/// Why it was not found out.
-fn search(history: &History, key: &Key) -> Result<Option<Anomaly>, String> {
-    let of_it = history.operations.iter().filter(|it| !it.op.is_local() && it.op.key() == key);
-    let (ids, calls): (Vec<OperationId>, Vec<CallOf<Guarded>>) =
-        of_it.filter_map(|operation| Some((operation.id, call(operation)?))).unzip();
-    let refusal = match frontier::decide(&Guarded, &calls, Budget::default()) {
-        Decision::Possible => return Ok(None),
-        Decision::Undecided(Overrun { from, to, why }) => {
-            return Err(format!(
-                "the search gave up between the events {from} and {to}, with {why}"
-            ));
-        }
-        Decision::Impossible(refusal) => refusal,
-    };
-    let core = frontier::core(&Guarded, &calls, &refusal);
-    let culprit = ids[core.refusal.refused];
-    let mut operations: Vec<OperationId> = core.calls.iter().map(|index| ids[*index]).collect();
-    operations.sort_unstable();
-    let states: Vec<&str> = core.refusal.last.iter().map(|last| last.state.as_str()).collect();
-    let states = match core.refusal.states > states.len() {
-        true => format!("one of {} things", core.refusal.states),
-        false => states.join(" or "),
-    };
-    let story = format!(
-        "No order explains these operations: {}, but up to then {key} can only have held {states}.",
-        story::operation(history.operation(culprit))
-    );
-    Ok(Some(Anomaly {
-        kind: AnomalyKind::NonLinearizable,
-        key: key.clone(),
-        culprit,
-        operations,
-        swaps: Vec::new(),
-        story: vec![story],
-    }))
+    Fenced { counts: [("accepted", accepted), ("refused", refused)], searched: found, undecided }
 }
 
 /// A call of the model; `None` for what certainly did nothing, or says nothing.
