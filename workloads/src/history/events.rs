@@ -69,8 +69,12 @@ pub(super) fn read(
     let mut events = Events::default();
     let mut is_empty = true;
     while let Some((place, form)) = forms.next()? {
-        is_empty = false;
-        events.take(place, &form)?;
+        let is_first = std::mem::replace(&mut is_empty, false);
+        // Of a file that begins with no event, nobody said that it is a history at all.
+        match is_first && !is_event(&form) {
+            true => return Err(no_history(place, notation, &form)),
+            false => events.take(place, &form)?,
+        }
     }
     if is_empty {
         return Err(HistoryError::NoEvent);
@@ -280,6 +284,24 @@ impl Events {
         self.told.push(Told { client, ..told });
         Ok(())
     }
+}
+
+/// Whether a form has anything of an event.
+fn is_event(form: &Edn) -> bool {
+    ["type", "process", "f"].iter().any(|name| form.get(name).is_some())
+}
+
+/// That a file is something else, with an event as its notation has it.
+fn no_history(place: Place, notation: Notation, form: &Edn) -> HistoryError {
+    let event = match notation {
+        Notation::Edn => "{:process 0, :type :invoke, :f :read, :value nil}",
+        Notation::Json => r#"{"process": 0, "type": "invoke", "f": "read", "value": null}"#,
+    };
+    place.wrong(format!(
+        "this is no history: expected an event such as {event}, got {}; help: docs/checker.md says which \
+         events are read",
+        shortened(form)
+    ))
 }
 
 fn field<'e>(place: Place, event: &'e Edn, name: &str) -> Result<&'e Edn, HistoryError> {
