@@ -116,7 +116,7 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
     let whole = if history.complete {
         "yes, the trailer is there and its count is right"
     } else {
-        "NO: the file ends without its trailer, so it cannot pass; what it proves wrong stays wrong"
+        "NO: the file is cut off, so it cannot pass; what it proves wrong stays wrong"
     };
     lines.extend(table::wrapped("  complete    ", whole));
     lines.extend(written(checked));

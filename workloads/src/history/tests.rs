@@ -117,13 +117,13 @@ fn a_file_of_another_kind_is_said_to_be_no_history_and_a_misspelt_key_is_named()
         error(r#"{"seq":0,"us":1,"client":1,"invoke":{"read":{"kee":"r"}}}"#),
         error(r#"{"seq":0,"us":1,"client":1,"invoke":{"write":{"value":1}}}"#),
     ];
-    insta::assert_snapshot!(errors.join("\n"), @r#"
+    insta::assert_snapshot!(errors.join("\n"), @r##"
     line 1, column 2: this is no history: expected an event such as {"process": 0, "type": "invoke", "f": "read", "value": null}, got {"name" "a"}; help: docs/checker.md says which events are read
     line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got "# the plan of a run"
     line 1, column 1: this is no history: expected an event such as {:process 0, :type :invoke, :f :read, :value nil}, got {:name 1}; help: docs/checker.md says which events are read
     line 2, column 50: unknown field `kee`, expected `key` or `consistency`
     line 2, column 56: missing field `key`
-    "#);
+    "##);
 }
 
 #[test]
