@@ -217,7 +217,9 @@ impl AnomalyKind {
     /// One sentence on what the name means, for `list` and reports.
     pub fn meaning(self) -> &'static str {
         match self {
-            AnomalyKind::LostWrite => "an acknowledged write is gone and nothing overwrote it",
+            AnomalyKind::LostWrite => {
+                "a write acknowledged or seen is gone and nothing overwrote it"
+            }
             AnomalyKind::StaleRead => "a read returned a value overwritten before the read began",
             AnomalyKind::FlipFlop => "two values alternate although each was written once",
             AnomalyKind::FutureRead => "a read returned a value before its write began",
