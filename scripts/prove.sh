@@ -64,7 +64,8 @@ batches() {
   # Planted bugs and unsafe profiles on live clusters, twenty runs of each.
   for part in acknowledge-before-replication elect-by-half accept-lower-epoch \
     definite-when-unknown snapshot-without-last-entry apply-twice snapshot-without-keys \
-    change-twice-at-once skip-checksum \
+    change-twice-at-once skip-checksum commit-older-epoch \
+    vote-not-on-disk fencing-off logs-not-compared older-epoch-counted \
     redis-sentinel mysql-async mysql-semi-sync async; do
     printf 'selftest-%s\tselftest %s\n' "$part" "$part"
   done

@@ -51,7 +51,8 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnomalyKind {
-    /// An acknowledged write is gone, and nothing legitimately overwrote it.
+    /// A write that was acknowledged, or that somebody saw, is gone, and nothing legitimately
+    /// overwrote it.
     LostWrite,
     /// A read returned a value that had certainly been overwritten before the read began.
     StaleRead,
