@@ -512,7 +512,7 @@ mod tests {
         tape.read(2, 3, "r0", None, 5_000_000, 5_001_000);
         let text = drawn(&tape, lost_write(0, "r0"), &Events::default(), &[]);
         insta::assert_snapshot!(text, @r#"
-        COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
+        COUNTEREXAMPLE  lost write of "r0": a write acknowledged or seen is gone and nothing overwrote it
           4 of the history's 4 operations prove it
                     seconds     1.000 1.004 1.006 5.000
                                 |--|--|--|--|--//-|--|
@@ -533,7 +533,7 @@ mod tests {
         let faults = [fault(1, "partition", &[1], 2_000_000, 3_000_000)];
         let text = drawn(&tape, lost_write(0, "r0"), &events, &faults);
         insta::assert_snapshot!(text, @r#"
-        COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
+        COUNTEREXAMPLE  lost write of "r0": a write acknowledged or seen is gone and nothing overwrote it
           2 of the history's 2 operations prove it
                     seconds     2.500 2.600
                                 |--|--|--|
