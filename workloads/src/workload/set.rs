@@ -31,7 +31,8 @@ pub struct SetSpec {
     /// How many reads of all there are at most while clients work. Each is as long as the set, so
     /// a fixed number keeps the history's size linear in its operations.
     pub lists: u32,
-    /// Elements added at most; clients stop adding beyond. Bounds the size of one list.
+    /// Elements added at most; after that clients read the lists that are left, and nobody writes.
+    /// Bounds the size of one list.
     pub elements: u32,
 }
 
@@ -106,13 +107,14 @@ pub(super) struct SetGenerator {
 impl Generator for SetGenerator {
     fn next(&mut self, _client: ClientId) -> Option<Op> {
         let added = self.next_element - 1;
-        if self.lists_left > 0 && f64::from(added) >= self.list_at {
+        let full = added >= self.elements;
+        if self.lists_left > 0 && (full || f64::from(added) >= self.list_at) {
             self.lists_left -= 1;
             // At least one more element per list, however many lists were asked for.
             self.list_at = (self.list_at * self.ratio).max(f64::from(added) + 1.0);
             return Some(list_of_all(Consistency::Linearizable));
         }
-        if added >= self.elements {
+        if full {
             return None;
         }
         let element = self.next_element;
@@ -162,6 +164,17 @@ mod tests {
             assert_eq!(added, elements);
             assert!(seen.len() <= lists as usize);
         }
+    }
+
+    #[test]
+    fn when_all_elements_are_added_the_lists_that_are_left_are_read() {
+        let (seen, _) = lists_of(&SetSpec { lists: 1000, elements: 30 });
+        assert_eq!(seen.len(), 1000);
+        assert_eq!(
+            seen[5..],
+            [30; 995],
+            "at 25 elements and each one more, then all that are left"
+        );
     }
 
     #[test]
