@@ -71,9 +71,12 @@ fn settled(traces: &Traces) -> GateRecord {
     let bound = Micros(u64::try_from(SETTLE_BOUND.as_micros()).unwrap_or(u64::MAX));
     GateRecord {
         name: "settled".to_string(),
-        rule: format!("replicas agree <= {} after the heal", units::duration(bound)),
+        rule: format!(
+            "every node has applied what is committed <= {} after the heal",
+            units::duration(bound)
+        ),
         observed: match traces.settled_after {
-            Some(after) => units::duration(after),
+            Some(after) => units::after(after),
             None if traces.awaited => "never".to_string(),
             None => "the run ended before".to_string(),
         },
@@ -97,13 +100,20 @@ enum Sample {
     Count(u64),
     /// It was to happen and did not within the run, which is beyond every bound.
     Never(String),
+    /// Nobody could measure more than that it was at least so long, and why not.
+    AtLeast(Micros, String),
     /// Nothing was there to measure.
     Nothing(String),
 }
 
 fn of_measure(gate: &Gate, observed: &Observed<'_>) -> GateRecord {
-    let sample = sample(gate.metric, observed);
-    let (text, outcome) = match (&sample, gate.bound) {
+    let (text, outcome) = held_against(gate, &sample(gate.metric, observed));
+    GateRecord { name: gate.metric.to_string(), rule: rule(gate), observed: text, outcome }
+}
+
+/// What was observed in words, and whether the rule held.
+fn held_against(gate: &Gate, sample: &Sample) -> (String, GateOutcome) {
+    match (sample, gate.bound) {
         (Sample::Time(time), Bound::Time(bound)) => {
             let bound = u64::from(bound.as_millis()) * 1000;
             (units::duration(*time), held(gate.comparison.holds(time.0, bound)))
@@ -115,12 +125,21 @@ fn of_measure(gate: &Gate, observed: &Observed<'_>) -> GateRecord {
         (Sample::Count(count), Bound::Count(bound)) => {
             (units::count(*count), held(gate.comparison.holds(*count, bound)))
         }
+        (Sample::AtLeast(time, why), Bound::Time(bound)) => {
+            let bound = u64::from(bound.as_millis()) * 1000;
+            let is_upper = matches!(gate.comparison, Comparison::AtMost | Comparison::Below);
+            let outcome = match gate.comparison.holds(time.0, bound) {
+                // However much longer it was, it was too long.
+                false if is_upper => GateOutcome::Broken,
+                _ => GateOutcome::NotEvaluated,
+            };
+            (format!("at least {}; {why}", units::duration(*time)), outcome)
+        }
         (Sample::Never(why), _) => (why.clone(), GateOutcome::Broken),
         (Sample::Nothing(why), _) => (why.clone(), GateOutcome::NotEvaluated),
         // Suites are read by metric, so a bound always has its metric's unit.
         (_, bound) => unreachable!("{} is bounded by {bound}", gate.metric),
-    };
-    GateRecord { name: gate.metric.to_string(), rule: rule(gate), observed: text, outcome }
+    }
 }
 
 fn sample(metric: Metric, observed: &Observed<'_>) -> Sample {
@@ -154,13 +173,21 @@ fn recovery(measures: &RunMeasures) -> Sample {
 
 fn unavailability(measures: &RunMeasures) -> Sample {
     let mut longest = None;
+    let mut unknown: Option<(Micros, Micros)> = None;
     for fault in &measures.faults {
         match fault.service {
             Service::Lost { .. } => longest = longest.max(fault.service.lost_for()),
             Service::Kept => longest = longest.max(Some(Micros(0))),
             Service::NotRestored { .. } => return Sample::Never("not restored".to_string()),
-            Service::NoFault => {}
+            Service::NotWatched { last_asked: Some(last), at_least: Some(time) } => {
+                unknown = unknown.max(Some((time, last)));
+            }
+            Service::NoFault | Service::NotWatched { .. } => {}
         }
+    }
+    if let Some((time, last)) = unknown {
+        let why = format!("no write was sent after {}", units::moment(last));
+        return Sample::AtLeast(time.max(longest.unwrap_or_default()), why);
     }
     longest.map_or_else(|| Sample::Nothing("no fault was in force".to_string()), Sample::Time)
 }
@@ -201,4 +228,27 @@ fn shown(share: f64, bound: f64, comparison: Comparison) -> String {
 
 fn held(holds: bool) -> GateOutcome {
     if holds { GateOutcome::Held } else { GateOutcome::Broken }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_nobody_asked_any_more_is_not_accused_of_staying_away() {
+        let gate = |rule: &str| {
+            let gates: Gates =
+                serde_json::from_value(serde_json::json!({ "unavailability": rule })).unwrap();
+            *gates.iter().next().unwrap()
+        };
+        let waited = || {
+            let why = "no write was sent after 4.079 s".to_string();
+            Sample::AtLeast(Micros(2_300_000), why)
+        };
+        let (text, outcome) = held_against(&gate("<= 4s"), &waited());
+        assert_eq!(outcome, GateOutcome::NotEvaluated);
+        assert_eq!(text, "at least 2.30 s; no write was sent after 4.079 s");
+        let (_, outcome) = held_against(&gate("<= 2s"), &waited());
+        assert_eq!(outcome, GateOutcome::Broken, "however long it went on");
+    }
 }

@@ -73,7 +73,7 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
             }
             (Verdict::Pass, None) => {
                 let why = format!("no {kind} was found although every fault took effect");
-                (RunResult::NotMet, why)
+                (RunResult::NotMet, why + &elsewhere(facts.faults))
             }
         };
     }
@@ -87,6 +87,17 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
         }
         None => (RunResult::Undecided, format!("found {kind}, but no fault took hold")),
     }
+}
+
+/// Faults that took effect on another node than they were to, which may be why nothing was found.
+fn elsewhere(faults: &[FaultRecord]) -> String {
+    let told = faults.iter().filter_map(|fault| match &fault.effect {
+        Effect::Seen(what) if fault.kind == "promote" && what.contains(" instead") => {
+            Some(format!("; fault {} ({}): {what}", fault.id.0, fault.kind))
+        }
+        _ => None,
+    });
+    told.collect()
 }
 
 /// Nothing goes wrong in such a run, so that the anomaly is the work of the switch alone is shown by
@@ -142,9 +153,17 @@ pub fn with_twins(canary: &RunRecord, twins: &[&RunRecord]) -> Decision {
         let why = format!("{}, but its {part} {} did not pass", own.1, twin.name);
         return (RunResult::Undecided, why);
     }
-    let passed = match canary.expectation {
-        Expectation::FailWithoutFaults(_) => "control passed",
-        _ => "control and calm twin passed",
+    // Of a canary that is repeated only the first has a calm twin, which speaks for all.
+    let calm = twins.iter().find_map(|twin| match &twin.part {
+        Part::Calm { of } => Some((*of == canary.name, &twin.name)),
+        _ => None,
+    });
+    let control = twins.iter().any(|twin| matches!(twin.part, Part::Control { .. }));
+    let passed = match (control, calm) {
+        (true, Some((true, _))) => "control and calm twin passed".to_string(),
+        (true, Some((false, calm))) => format!("control passed, and {calm} for the calm twin"),
+        (false, Some((_, calm))) => format!("calm twin {calm} passed"),
+        (_, None) => "control passed".to_string(),
     };
     match twins {
         [] => own,
@@ -256,7 +275,7 @@ impl ExitCode {
             }
             ExitCode::Usage => "usage or suite error; nothing was run",
             ExitCode::Undecided => {
-                "nothing is proven wrong, and there is too little evidence to pass"
+                "no broken promise is proven, and there is too little evidence to pass"
             }
             ExitCode::Environment => "the environment: a port, a binary, a privilege, a full disk",
             ExitCode::HarnessBug => "a bug in the harness",
@@ -472,6 +491,10 @@ mod tests {
     #[test]
     fn a_canary_that_stays_green_is_a_failure_only_with_its_faults_proven() {
         assert_eq!(decided(canary(passed())), RunResult::NotMet);
+        let mut promoted = fault(Effect::Seen("n3 leads epoch 3 instead of n2".to_string()));
+        promoted.kind = "promote".to_string();
+        let told = elsewhere(&[fault(Effect::Seen("n1 is gone".to_string())), promoted]);
+        assert_eq!(told, "; fault 1 (promote): n3 leads epoch 3 instead of n2");
         let unproven = Case { effect: unseen(), ..canary(passed()) };
         assert_eq!(decided(unproven), RunResult::Undecided);
         let unknown = canary(Judgement::unknown("lost-write", "cut off"));

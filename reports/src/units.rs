@@ -20,6 +20,14 @@ pub fn duration(length: Micros) -> String {
     }
 }
 
+/// How long after something: `at once` for what was so already, otherwise as [`duration`].
+pub fn after(length: Micros) -> String {
+    match length.0 {
+        0..50 => "at once".to_string(),
+        _ => duration(length),
+    }
+}
+
 /// A point in time since the start of the run, to the millisecond: `14.970 s`.
 pub fn moment(at: Micros) -> String {
     format!("{:.3} s", at.as_secs_f64())

@@ -51,7 +51,8 @@ impl fmt::Display for Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnomalyKind {
-    /// An acknowledged write is gone, and nothing legitimately overwrote it.
+    /// A write that was acknowledged, or that somebody saw, is gone, and nothing legitimately
+    /// overwrote it.
     LostWrite,
     /// A read returned a value that had certainly been overwritten before the read began.
     StaleRead,
@@ -217,7 +218,9 @@ impl AnomalyKind {
     /// One sentence on what the name means, for `list` and reports.
     pub fn meaning(self) -> &'static str {
         match self {
-            AnomalyKind::LostWrite => "an acknowledged write is gone and nothing overwrote it",
+            AnomalyKind::LostWrite => {
+                "a write acknowledged or seen is gone and nothing overwrote it"
+            }
             AnomalyKind::StaleRead => "a read returned a value overwritten before the read began",
             AnomalyKind::FlipFlop => "two values alternate although each was written once",
             AnomalyKind::FutureRead => "a read returned a value before its write began",

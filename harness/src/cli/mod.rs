@@ -70,7 +70,7 @@ Exit codes:
     0  every run met its expectation and every gate
     1  a violation was proven, a gate was broken, or a canary stayed green
     2  usage or suite error; nothing was run
-    3  undecided: nothing is proven wrong, and there is too little evidence to pass
+    3  undecided: no broken promise is proven, and there is too little evidence to pass
     4  the environment: a port, a binary, a privilege, a full disk
    70  a bug in the harness
   130  interrupted, after cleaning up; nothing proven (143: terminated)";

@@ -236,7 +236,7 @@ impl Task {
                 let baseline = Baseline { all: 0, by_victims: 0 };
                 let deadline = tokio::time::Instant::now() + at_most.duration();
                 if !self.holds_by(deadline, &condition, &[], &baseline).await? {
-                    return Err(Skipped(format!("{condition}: not within {at_most}")));
+                    return Err(Skipped(format!("waited {at_most} in vain for \"{condition}\"")));
                 }
             }
         }

@@ -75,7 +75,7 @@ Expect    no acknowledged write is lost, unless the node need not have them all.
 
     fn resolve(&self, view: &View, rng: &mut Stream) -> Result<Box<dyn Action>, Skip> {
         let victims = self.node.pick(view, rng)?;
-        Ok(Box::new(Promoting { victims, epoch_before: 0, leads: None }))
+        Ok(Box::new(Promoting { victims, epoch_before: 0, led_already: None, leads: None }))
     }
 }
 
@@ -84,6 +84,8 @@ struct Promoting {
     victims: Vec<NodeId>,
     /// The latest epoch of any node before.
     epoch_before: u64,
+    /// Who was seen to lead in that one.
+    led_already: Option<NodeId>,
     /// Who was seen to lead in a later one, and in which.
     leads: Option<(NodeId, u64)>,
 }
@@ -97,6 +99,7 @@ impl Action for Promoting {
     async fn inject(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
         let before = hands.statuses().await;
         self.epoch_before = before.values().map(|status| status.epoch).max().unwrap_or(0);
+        self.led_already = leader_of(&before, self.epoch_before);
         for node in &self.victims {
             hands.promote(*node).await?;
         }
@@ -105,7 +108,9 @@ impl Action for Promoting {
 
     async fn sustain(&mut self, hands: &dyn Hands, force: &mut InForce) -> anyhow::Result<()> {
         loop {
-            self.leads = later_leader(&hands.statuses().await, self.epoch_before);
+            let now = hands.statuses().await;
+            self.leads = later_leader(&now, self.epoch_before);
+            self.led_already = leader_of(&now, self.epoch_before).or(self.led_already);
             if self.leads.is_some() {
                 force.end().await;
                 return Ok(());
@@ -122,13 +127,29 @@ impl Action for Promoting {
 
     fn effect(&self, _hands: &dyn Hands) -> Effect {
         match self.leads {
-            None => Effect::None(format!("nobody led after epoch {}", self.epoch_before)),
+            None => {
+                let mut why = format!("no leader of a later epoch than {}", self.epoch_before);
+                if let Some(leader) = self.led_already {
+                    why.push_str(&format!(" ({leader} led in it already)"));
+                }
+                Effect::None(why)
+            }
             Some((leader, epoch)) if self.victims.contains(&leader) => {
                 Effect::Seen(format!("{leader} leads epoch {epoch}"))
             }
-            Some((leader, epoch)) => Effect::Seen(format!("{leader} leads epoch {epoch} instead")),
+            Some((leader, epoch)) => {
+                let told: Vec<String> = self.victims.iter().map(NodeId::to_string).collect();
+                let told = told.join(", ");
+                Effect::Seen(format!("{leader} leads epoch {epoch} instead of {told}"))
+            }
         }
     }
+}
+
+/// Who leads in this very epoch.
+fn leader_of(statuses: &BTreeMap<NodeId, NodeStatus>, epoch: u64) -> Option<NodeId> {
+    let leads = |status: &NodeStatus| status.role == Role::Leader && status.epoch == epoch;
+    statuses.iter().find(|(_, status)| leads(status)).map(|(node, _)| *node)
 }
 
 /// Who leads in an epoch after this one; of several the one in the latest.

@@ -254,6 +254,11 @@ fn opinion(file: String, text: &str) -> Recheck {
                 true => Opinion::Contradicted,
             },
             how: match judged.possible {
+                false if judged.orders_tried == 0 => format!(
+                    "the answers of these {} operations exclude each other: no order had to be \
+                     tried",
+                    judged.operations
+                ),
                 false => format!(
                     "no order of these {} operations is possible, {} tried",
                     judged.operations, judged.orders_tried

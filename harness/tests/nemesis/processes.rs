@@ -107,7 +107,7 @@ async fn every_fault_of_processes_turned_into_a_no_op_has_no_effect() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_is_seen_by_who_leads_a_later_epoch() {
     let sleepers = Sleepers::start(true).await;
-    for (node, seen) in [("n2", "n2 leads epoch 2"), ("n3", "n2 leads epoch 3 instead")] {
+    for (node, seen) in [("n2", "n2 leads epoch 2"), ("n3", "n2 leads epoch 3 instead of n3")] {
         let record =
             inject(&sleepers, &format!("promote: {{ node: {node}, at: 1s, for: 1s }}")).await;
         assert_eq!(record.effect, Effect::Seen(seen.to_string()));
@@ -115,7 +115,10 @@ async fn a_promotion_is_seen_by_who_leads_a_later_epoch() {
     sleepers.processes.shutdown().await.unwrap();
     let sleepers = Sleepers::start(false).await;
     let record = inject(&sleepers, "promote: { node: n2, at: 1s, for: 200ms }").await;
-    assert_eq!(record.effect, Effect::None("nobody led after epoch 1".to_string()));
+    assert_eq!(
+        record.effect,
+        Effect::None("no leader of a later epoch than 1 (n1 led in it already)".to_string())
+    );
     sleepers.processes.shutdown().await.unwrap();
 }
 

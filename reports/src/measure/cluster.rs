@@ -84,6 +84,23 @@ impl Cluster {
         next.min_by_key(|(_, moment)| *moment)
     }
 
+    /// Whether a node led at any moment up to `at`.
+    pub fn led_before(&self, node: NodeId, at: Micros) -> bool {
+        let changes = self.changes.get(&node).map_or(&[][..], Vec::as_slice);
+        changes.iter().take_while(|(moment, _)| *moment <= at).any(|(_, state)| state.leads())
+    }
+
+    /// The stretches within a window in which a node led, in order.
+    pub fn led_in(&self, node: NodeId, window: Window) -> Vec<(Window, NodeState)> {
+        let changes = self.changes.get(&node).map_or(&[][..], Vec::as_slice);
+        let ends = changes.iter().skip(1).map(|(moment, _)| *moment).chain([window.to]);
+        let stretches = changes.iter().zip(ends).filter(|((_, state), _)| state.leads());
+        let clipped = stretches.map(|((from, state), to)| {
+            (Window { from: (*from).max(window.from), to: to.min(window.to) }, *state)
+        });
+        clipped.filter(|(stretch, _)| stretch.from < stretch.to).collect()
+    }
+
     /// The first moment after `at` at which a node did not lead.
     pub fn stopped_leading(&self, node: NodeId, at: Micros) -> Option<Micros> {
         let mut changes = self.changes.get(&node)?.iter();

@@ -10,7 +10,7 @@
 //! acknowledged a moment before it was killed is lost by that kill, and what an old leader still
 //! acknowledges after the heal is lost by the partition that made it old.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use splitbrain_workloads::checker::lost_write;
 use splitbrain_workloads::history::{History, Micros, OperationId};
@@ -30,8 +30,19 @@ pub struct Loss {
     pub last_acknowledged: Micros,
     /// The faults, request to heal, during which one of them was invoked.
     pub during: Vec<FaultId>,
-    /// The faults nearest to those that were invoked outside any.
-    pub beside: Vec<FaultId>,
+    /// The faults nearest to those that were invoked outside any, in order.
+    pub beside: Vec<Beside>,
+}
+
+/// A fault nearest to lost writes that were invoked while none was in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Beside {
+    /// Which.
+    pub fault: FaultId,
+    /// Whether they came before it, or else after its heal.
+    pub before: bool,
+    /// How far from it the furthest of them was invoked.
+    pub distance: Micros,
 }
 
 /// All lost writes, in order of invocation; `None` when no checker decided, for then nobody knows
@@ -51,12 +62,23 @@ pub fn of(history: &History, lost: &[OperationId], faults: &[FaultRecord]) -> Op
         .iter()
         .map(|write| write.completed.map_or(write.invoked.at, |stamp| stamp.at))
         .max()?;
-    let collect = |is_during| {
-        let blamed = writes.iter().flat_map(|write| blamed(write.invoked.at, faults));
-        let ids = blamed.filter(|(_, during)| *during == is_during).map(|(fault, _)| fault);
-        ids.collect::<BTreeSet<FaultId>>().into_iter().collect()
-    };
-    let (during, beside) = (collect(true), collect(false));
+    let mut during: BTreeSet<FaultId> = BTreeSet::new();
+    let mut furthest: BTreeMap<(FaultId, bool), Micros> = BTreeMap::new();
+    for (fault, place) in writes.iter().flat_map(|write| blamed(write.invoked.at, faults)) {
+        let (before, distance) = match place {
+            Place::During => {
+                during.insert(fault);
+                continue;
+            }
+            Place::Before(distance) => (true, distance),
+            Place::After(distance) => (false, distance),
+        };
+        let most = furthest.entry((fault, before)).or_default();
+        *most = (*most).max(distance);
+    }
+    let beside = furthest.into_iter();
+    let beside = beside.map(|((fault, before), distance)| Beside { fault, before, distance });
+    let (during, beside) = (during.into_iter().collect(), beside.collect());
     Some(Loss { count: writes.len() as u64, first_invoked, last_acknowledged, during, beside })
 }
 
@@ -76,14 +98,22 @@ pub fn by_fault(
     Some(blamed.count() as u64)
 }
 
-/// The faults that a write lost at a moment is laid to, and whether they were on at that moment.
-fn blamed(at: Micros, faults: &[FaultRecord]) -> Vec<(FaultId, bool)> {
+/// Where a moment lies from a fault.
+#[derive(Clone, Copy)]
+enum Place {
+    During,
+    Before(Micros),
+    After(Micros),
+}
+
+/// The faults that a write lost at a moment is laid to, and where it lies from them.
+fn blamed(at: Micros, faults: &[FaultRecord]) -> Vec<(FaultId, Place)> {
     let windows = faults.iter().filter_map(|fault| Some((fault.id, Window::of_fault(fault)?)));
     let windows: Vec<(FaultId, Window)> = windows.collect();
     let during: Vec<_> = windows
         .iter()
         .filter(|(_, window)| window.contains(at))
-        .map(|(fault, _)| (*fault, true))
+        .map(|(fault, _)| (*fault, Place::During))
         .collect();
     if !during.is_empty() {
         return during;
@@ -93,7 +123,16 @@ fn blamed(at: Micros, faults: &[FaultRecord]) -> Vec<(FaultId, bool)> {
         false => at.0.saturating_sub(window.to.0),
     };
     let nearest = windows.iter().min_by_key(|(_, window)| distance(window));
-    nearest.map(|(fault, _)| (*fault, false)).into_iter().collect()
+    // Told by when it was in force, as everywhere a moment is told by a fault.
+    let in_force = |id: FaultId| faults.iter().find(|fault| fault.id == id)?.in_force;
+    let place = |id: FaultId, window: &Window| match window.from > at {
+        true => {
+            let from = in_force(id).unwrap_or(window.from);
+            Place::Before(Micros(from.0.saturating_sub(at.0)))
+        }
+        false => Place::After(Micros(distance(window))),
+    };
+    nearest.map(|(fault, window)| (*fault, place(*fault, window))).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -137,7 +176,8 @@ mod tests {
         ];
         let lost = [OperationId(0)];
         let loss = of(&history, &lost, &faults).unwrap();
-        assert_eq!((loss.during, loss.beside), (vec![], vec![FaultId(1)]));
+        let beside = Beside { fault: FaultId(1), before: true, distance: Micros(2_000) };
+        assert_eq!((loss.during, loss.beside), (vec![], vec![beside]));
         assert_eq!(by_fault(&history, &lost, FaultId(1), &faults), Some(1));
         assert_eq!(by_fault(&history, &lost, FaultId(2), &faults), Some(0));
     }
@@ -150,7 +190,8 @@ mod tests {
             fault(2, "kill", &[2], 4_900_000, 6_000_000),
         ];
         let lost = [OperationId(1)];
-        assert_eq!(of(&history, &lost, &faults).unwrap().beside, [FaultId(1)]);
+        let beside = Beside { fault: FaultId(1), before: false, distance: Micros(10_000) };
+        assert_eq!(of(&history, &lost, &faults).unwrap().beside, [beside]);
         assert_eq!(by_fault(&history, &lost, FaultId(1), &faults), Some(1));
     }
 

@@ -11,7 +11,8 @@
 //! Within a window, clients of reachable nodes *wait* from the first write that one of them asked
 //! after the last acknowledged one (or after the window began) to the next one acknowledged, or to
 //! the end of the window. A wait longer than the bound is a *stall*. Clients that ask nothing wait
-//! for nothing, and a window shorter than the bound proves nothing.
+//! for nothing: where no write is open for [`IDLE`] the wait ends with the last that was, for a
+//! workload may have nothing to write any more. A window shorter than the bound proves nothing.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +21,10 @@ use splitbrain_workloads::operation::{NodeId, Outcome};
 
 use super::Window;
 use crate::record::{Event, EventRecord, FaultRecord, OnLinks, ProcessChange};
+
+/// Clients that have no write open for so long do not wait. The slowest load that a suite asks for
+/// sends one each second or so.
+pub const IDLE: Micros = Micros(2_000_000);
 
 /// A stretch in which a majority could serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +114,9 @@ fn waits(history: &History, demand: &Demanded) -> Vec<Window> {
             && write.node.is_some_and(|node| demand.reachable.contains(&node))
     };
     let writes: Vec<&Operation> = history.operations.iter().filter(is_meant).collect();
-    let mut asked: Vec<Micros> = writes.iter().map(|write| write.invoked.at).collect();
+    let ended = |write: &Operation| write.completed.map_or(Micros(u64::MAX), |stamp| stamp.at);
+    let mut asked: Vec<(Micros, Micros)> =
+        writes.iter().map(|write| (write.invoked.at, ended(write))).collect();
     asked.sort_unstable();
     let acknowledged = |write: &&Operation| match write.outcome {
         Outcome::Ok(_) => write.completed.map(|stamp| stamp.at),
@@ -123,13 +130,33 @@ fn waits(history: &History, demand: &Demanded) -> Vec<Window> {
     let mut since = from;
     let mut waits = Vec::new();
     for until in served {
-        let first = asked.get(asked.partition_point(|at| *at < since)).copied();
-        if let Some(first) = first.filter(|first| *first < until) {
-            waits.push(Window { from: first, to: until });
-        }
+        let (first, last) = (
+            asked.partition_point(|(at, _)| *at < since),
+            asked.partition_point(|(at, _)| *at < until),
+        );
+        waits.extend(
+            asked.get(first..last).into_iter().flat_map(|asked| without_idle(asked, until)),
+        );
         since = until;
     }
     waits
+}
+
+/// The stretches up to a moment in which somebody waited: writes by when they began and when they
+/// were no longer waited for, in order of beginning.
+fn without_idle(asked: &[(Micros, Micros)], until: Micros) -> Vec<Window> {
+    let mut stretches: Vec<Window> = Vec::new();
+    for (from, to) in asked {
+        let to = (*to).min(until);
+        match stretches.last_mut() {
+            Some(last) if from.0 <= last.to.0.saturating_add(IDLE.0) => last.to = last.to.max(to),
+            _ => stretches.push(Window { from: *from, to }),
+        }
+    }
+    if let Some(last) = stretches.last_mut().filter(|last| until.0 - last.to.0 <= IDLE.0) {
+        last.to = until;
+    }
+    stretches
 }
 
 fn is_process(record: &EventRecord) -> bool {
@@ -278,6 +305,20 @@ mod tests {
         let stalled = progress(&majority, &demanded, BOUND);
         let [stall] = &stalled.stalls[..] else { panic!("{stalled:?}") };
         assert_eq!(stall.nodes, [NodeId(2), NodeId(3)], "what n1 acknowledges is no service");
+    }
+
+    #[test]
+    fn a_workload_that_has_nothing_to_write_any_more_waits_for_nothing() {
+        let demanded = demanded(3, LOAD, &started().records(), &[]);
+        let mut tape = Tape::new("set", 3);
+        tape.write(1, 1, "s/1", 1, SECOND, SECOND + 1_000);
+        tape.write_unknown(1, 1, "s/2", 2, 2 * SECOND, 3 * SECOND, "timeout");
+        let ended = progress(&tape.history(), &demanded, BOUND);
+        assert_eq!((ended.longest, &ended.stalls[..]), (Micros(SECOND), &[][..]));
+        // One that asks again and is served ends a wait of its own, not that of seven seconds.
+        tape.write(1, 1, "s/3", 3, 9 * SECOND, 9 * SECOND + 1_000);
+        let again = progress(&tape.history(), &demanded, BOUND);
+        assert_eq!((again.longest, &again.stalls[..]), (Micros(SECOND), &[][..]));
     }
 
     #[test]

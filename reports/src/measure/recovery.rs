@@ -8,6 +8,9 @@
 //! first write that ends `ok` afterwards, be that after the heal. A stretch counts only when it
 //! is at least [`STRETCH_MIN`] long and some write was asked in vain: one that was open in it and
 //! either did not end `ok` or waited that long; idle clients lose no service.
+//! Nobody can tell whether service came back when no write was asked for any more after the heal,
+//! nor whether it was lost when none was asked for since the fault came into force: clients may
+//! have been closed by then, or have used up what their workload had to write.
 //!
 //! *Recovered* is the first success at every node, since a follower that stays deaf after the
 //! heal is not noticed by the writes of others: the time from `healed` until each node has
@@ -37,10 +40,18 @@ pub enum Service {
         /// The first that ended well afterwards.
         until: Micros,
     },
-    /// They stopped and did not come back while clients asked.
+    /// They stopped and did not come back after the heal while clients asked.
     NotRestored {
         /// When the stretch without them began.
         from: Micros,
+    },
+    /// Nobody can tell: no write was asked for that could have shown it.
+    NotWatched {
+        /// When the last write of the run was sent; `None` when there was none.
+        last_asked: Option<Micros>,
+        /// For how long writes had been asked for in vain by then. The loss lasted at least so
+        /// long; `None` when none was asked for in vain.
+        at_least: Option<Micros>,
     },
 }
 
@@ -49,7 +60,10 @@ impl Service {
     pub fn lost_for(self) -> Option<Micros> {
         match self {
             Service::Lost { from, until } => Some(Micros(until.0 - from.0)),
-            Service::NoFault | Service::Kept | Service::NotRestored { .. } => None,
+            Service::NoFault
+            | Service::Kept
+            | Service::NotRestored { .. }
+            | Service::NotWatched { .. } => None,
         }
     }
 }
@@ -103,10 +117,18 @@ pub fn service(history: &History, fault: &FaultRecord) -> Service {
     // No write ended well from here on. That is a loss only if somebody still asked for one a good
     // while later; otherwise the clients had simply been closed.
     let last_asked = writes.iter().map(|write| write.invoked.at).max();
-    if last_asked.is_some_and(|last| last.0 >= from.0 + STRETCH_MIN.0) {
-        return Service::NotRestored { from };
+    let in_vain = last_asked.filter(|last| last.0 >= from.0 + STRETCH_MIN.0);
+    match in_vain {
+        Some(last) if last >= healed => Service::NotRestored { from },
+        Some(last) => {
+            let at_least = Some(Micros(last.0 - from.0));
+            Service::NotWatched { last_asked, at_least }
+        }
+        None if writes.iter().all(|write| ended_at(write) < in_force) => {
+            Service::NotWatched { last_asked, at_least: None }
+        }
+        None => kept_or_lost(longest),
     }
-    kept_or_lost(longest)
 }
 
 /// Measures the return of every node after one fault.
@@ -139,6 +161,11 @@ fn kept_or_lost(longest: Option<(Micros, Micros)>) -> Service {
     longest.map_or(Service::Kept, |(from, until)| Service::Lost { from, until })
 }
 
+/// When a write was no longer waited for; one that never completed was waited for to the end.
+fn ended_at(operation: &Operation) -> Micros {
+    operation.completed.map_or(Micros(u64::MAX), |stamp| stamp.at)
+}
+
 fn succeeded_at(operation: &Operation) -> Option<Micros> {
     match operation.outcome {
         Outcome::Ok(_) => operation.completed.map(|stamp| stamp.at),
@@ -151,7 +178,7 @@ fn succeeded_at(operation: &Operation) -> Option<Micros> {
 fn asked_in_vain(writes: &[&Operation], from: Micros, until: Micros) -> bool {
     writes.iter().any(|write| {
         let began = write.invoked.at;
-        let ended = write.completed.map_or(Micros(u64::MAX), |stamp| stamp.at);
+        let ended = ended_at(write);
         let unserved =
             succeeded_at(write).is_none() || ended.0.saturating_sub(began.0) >= STRETCH_MIN.0;
         began < until && ended > from && unserved
@@ -226,6 +253,23 @@ mod tests {
         assert_eq!(service(&history, &kill).lost_for(), None);
         let silent = NodeId::first(3).collect();
         assert_eq!(recovery(&history, &kill), Recovery::Never { silent });
+    }
+
+    #[test]
+    fn writes_that_nobody_sent_any_more_are_not_said_to_have_stopped_for_good() {
+        // A set of which all elements have been added: reads go on, and answer.
+        let mut tape = steady(3, 2_500_000, |_, at| at >= 2_000_000);
+        for node in 1..=3 {
+            tape.read(node.into(), node, "r0", Some(1), 3_500_000, 3_501_000);
+        }
+        let history = tape.history();
+        let kill = fault(1, "kill", &[1], 2_000_000, 3_000_000);
+        let last_asked = Some(Micros(2_480_300));
+        let at_least = Some(Micros(480_300));
+        assert_eq!(service(&history, &kill), Service::NotWatched { last_asked, at_least });
+        let later = fault(2, "kill", &[1], 3_200_000, 3_300_000);
+        assert_eq!(service(&history, &later), Service::NotWatched { last_asked, at_least: None });
+        let Recovery::After(_) = recovery(&history, &kill) else { panic!("reads show it") };
     }
 
     #[test]

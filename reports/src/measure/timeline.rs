@@ -96,7 +96,10 @@ impl Timeline {
             .nodes()
             .map(|node| {
                 let columns = 0..timeline.columns.len();
-                (node, columns.map(|at| cluster.mostly(node, timeline.window_of(at))).collect())
+                let mostly = columns.map(|at| cluster.mostly(node, timeline.window_of(at)));
+                let mut states: Vec<NodeState> = mostly.collect();
+                timeline.show_leading(&cluster, node, &mut states);
+                (node, states)
             })
             .collect();
         timeline.faults = faults.iter().filter_map(|fault| timeline.span(fault)).collect();
@@ -113,6 +116,25 @@ impl Timeline {
     pub fn window_of(&self, column: usize) -> Window {
         let from = self.window.from.0 + column as u64 * self.column.0;
         Window { from: Micros(from), to: Micros(from + self.column.0) }
+    }
+
+    /// Puts a stretch in which a node led, and which no column would show, into the column that has
+    /// most of it: a leader that is killed some milliseconds after its election was one.
+    fn show_leading(&self, cluster: &Cluster, node: NodeId, states: &mut [NodeState]) {
+        for (led, state) in cluster.led_in(node, self.window) {
+            let Some(first) = self.column_of(led.from) else { continue };
+            let last = self.column_of(Micros(led.to.0 - 1)).unwrap_or(states.len() - 1);
+            if states[first..=last].iter().any(|shown| shown.leads()) {
+                continue;
+            }
+            let share = |column: &usize| {
+                let column = self.window_of(*column);
+                column.to.min(led.to).0.saturating_sub(column.from.max(led.from).0)
+            };
+            if let Some(most) = (first..=last).max_by_key(share) {
+                states[most] = state;
+            }
+        }
     }
 
     fn fill_columns(&mut self, operations: &[Operation]) {
@@ -203,5 +225,17 @@ mod tests {
         assert_eq!(timeline.nodes[1].1[0], NodeState::Follower);
         assert_eq!(timeline.nodes[1].1[1..], [NodeState::Leader; 4]);
         assert_eq!(timeline.nodes[2].1, [NodeState::Unknown; 5]);
+    }
+
+    #[test]
+    fn a_node_that_led_for_some_milliseconds_is_seen_to_have_led() {
+        let mut events = Events::default();
+        events.started(0, 2).role(0, 2, Role::Follower).role(3_100_000, 2, Role::Leader);
+        events.exited(3_104_000, 2);
+        let history = Tape::new("register", 3).history();
+        let window = Window { from: Micros(SECOND), to: Micros(6 * SECOND) };
+        let timeline = Timeline::of(&history, &events.records(), &[], window, 5);
+        let (follows, leads, down) = (NodeState::Follower, NodeState::Leader, NodeState::Down);
+        assert_eq!(timeline.nodes[1].1, [follows, follows, leads, down, down]);
     }
 }

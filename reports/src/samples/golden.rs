@@ -9,7 +9,7 @@ use splitbrain_workloads::history::{Micros, OperationId, Operations};
 
 use super::suites::{self, Sample};
 use crate::measure::regression::{self, Tolerance};
-use crate::record::RunRecord;
+use crate::record::{Effect, FaultId, FaultRecord, Part, RunRecord};
 use crate::text::{self, Charset, Style};
 
 const PLAIN: Style = Style { charset: Charset::Unicode, color: false };
@@ -143,6 +143,23 @@ fn the_guide_shows_nothing_that_no_report_prints() {
         let line = shown.lines().next().unwrap_or_default();
         assert!(samples.contains(shown), "no sample holds the block that begins with: {line}");
     }
+}
+
+#[test]
+fn a_control_that_was_spared_a_fault_says_so_although_it_passed() {
+    let (mut suite, details) = suites::release_gate();
+    let control = suite.runs.iter_mut().find(|run| matches!(run.part, Part::Control { .. }));
+    let of = FaultRecord::to_come(FaultId(4), "partition");
+    let skipped = Effect::Skipped("waited 2s in vain for \"n3 leads\"".into());
+    let skipped = FaultRecord { shape: "n3 alone".into(), effect: skipped, ..of };
+    control.unwrap().faults.push(skipped);
+    let text = render(&(suite, details), &PLAIN);
+    let told = "\
+    control, store raft under the same plan: passed, though not all took effect: fault 4 (partition:
+    n3 alone) skipped: waited 2s in vain for \"n3 leads\"
+";
+    assert!(text.contains(told), "{text}");
+    assert!(text.contains("1 of 2 faults took effect; fault 4 (partition: n3 alone)"), "{text}");
 }
 
 #[test]

@@ -263,7 +263,12 @@ fn gates(ok: u64, asked: u64) -> Vec<GateRecord> {
     let share = crate::units::percent(ok, asked).unwrap_or("no operations".into());
     vec![
         gate("no-crash", "no node ends by itself", "0".into(), true),
-        gate("settled", "replicas agree <= 20.0 s after the heal", "310 ms".into(), true),
+        gate(
+            "settled",
+            "every node has applied what is committed <= 20.0 s after the heal",
+            "310 ms".into(),
+            true,
+        ),
         gate("availability", ">= 70 %", share, ok * 10 >= asked * 7),
     ]
 }
@@ -324,7 +329,13 @@ fn second_opinion(history: &History, judgements: &[Judgement]) -> Option<Recheck
     Some(Recheck {
         file: "minimal.jsonl".into(),
         opinion: Opinion::Confirmed,
-        how: format!("no order of these {operations} operations is possible, {tried} tried"),
+        how: match tried {
+            0 => format!(
+                "the answers of these {operations} operations exclude each other: no order had to \
+                 be tried"
+            ),
+            _ => format!("no order of these {operations} operations is possible, {tried} tried"),
+        },
     })
 }
 
@@ -422,7 +433,7 @@ pub(crate) fn partition_without_effect() -> Sample {
         ..proof("leader-cut-off")
     };
     let run = run(told, &tape, &calm_events(), vec![cut]);
-    let reason = "nothing is proven wrong, and there is too little evidence to pass";
+    let reason = "no broken promise is proven, and there is too little evidence to pass";
     suite("leader-failover", vec![run], 3, reason)
 }
 

@@ -11,24 +11,57 @@ use crate::units;
 /// How many links are named before the rest is only counted.
 const LINKS_MAX: usize = 6;
 
-/// The table of faults, under each its effect.
+/// Where no write was sent that could have shown whether writes stopped or came back.
+const NOT_KNOWN: &str = "not known";
+
+/// The table of faults in order of their beginning, under each its effect.
 pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
     if run.faults.is_empty() {
         return vec![String::new(), "FAULTS  none were planned".to_string()];
     }
     let (seen, planned) = words::faults_seen(run);
     let title = format!("FAULTS  {seen} of {} took effect", units::count(planned));
-    let rows: Vec<Vec<String>> = run.faults.iter().map(|fault| row(fault, detail)).collect();
+    let mut faults: Vec<&FaultRecord> = run.faults.iter().collect();
+    let began = |fault: &FaultRecord| fault.requested.or(fault.in_force);
+    // What never began stands last, and the numbers are those of the plan.
+    faults.sort_by_key(|fault| (began(fault).is_none(), began(fault), fault.id));
+    let rows: Vec<Vec<String>> = faults.iter().map(|fault| row(fault, detail)).collect();
     let header =
         ["#", "fault", "hit", "in force", "writes stopped", "all nodes back", "writes lost"];
     let mut laid_out = table::blank(&header, &rows, &[0], 2).into_iter();
     let mut lines = vec![String::new(), title];
     lines.extend(laid_out.next());
-    for (line, fault) in laid_out.zip(&run.faults) {
+    for (line, fault) in laid_out.zip(faults) {
         lines.push(line);
         lines.extend(effect(fault));
     }
     lines.extend(plan_kept(run));
+    lines.extend(columns(run, detail));
+    lines
+}
+
+/// What the columns mean where a number or a word in them asks for it.
+fn columns(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String> {
+    let mut lines = Vec::new();
+    let services = run.faults.iter().filter(|fault| fault.unavailable.is_none());
+    let services = detail.map(|detail| services.map(|it| recovery::service(&detail.history, it)));
+    let unwatched = services.into_iter().flatten().find_map(|service| match service {
+        Service::NotWatched { last_asked, .. } => Some(last_asked),
+        _ => None,
+    });
+    match unwatched {
+        Some(Some(last)) => {
+            let text = format!("{NOT_KNOWN}, no write was sent after {}", units::moment(last));
+            lines.extend(table::wrapped("  writes stopped: ", &text));
+        }
+        Some(None) => lines.push(format!("  writes stopped: {NOT_KNOWN}, no write was sent")),
+        None => {}
+    }
+    if run.faults.iter().any(|fault| fault.lost_writes.is_some_and(|lost| lost > 0)) {
+        let text = "acknowledged ones, sent while the fault was in force or, outside all, nearest \
+                    to it; one may count for several faults";
+        lines.extend(table::wrapped("  writes lost: ", text));
+    }
     lines
 }
 
@@ -36,10 +69,14 @@ pub(super) fn section(run: &RunRecord, detail: Option<&RunDetail>) -> Vec<String
 fn plan_kept(run: &RunRecord) -> Vec<String> {
     let Some(kept) = schedule::kept(run.load_began, &run.faults) else { return Vec::new() };
     let most = units::duration(kept.most);
-    let text = match kept.timed {
-        1 => format!("the fault began {most} off its time"),
+    let conditions = run.faults.iter().filter(|fault| fault.planned.is_none()).count() as u64;
+    let fixed = if conditions > 0 { "with a fixed time " } else { "" };
+    let mut text = match kept.timed {
+        1 if conditions == 0 => format!("the fault began {most} off its time"),
+        1 => format!("the one fault {fixed}began {most} off it (fault {})", kept.worst.0),
         _ => format!(
-            "{} of {} faults began within {} of their times; median {} off, most {most} (fault {})",
+            "{} of {} faults {fixed}began within {} of their times; median {} off, most {most} \
+             (fault {})",
             units::count(kept.on_time),
             units::count(kept.timed),
             units::duration(schedule::ON_TIME),
@@ -47,6 +84,9 @@ fn plan_kept(run: &RunRecord) -> Vec<String> {
             kept.worst.0
         ),
     };
+    if conditions > 0 {
+        text.push_str(&format!("; {} waited for a condition", units::count(conditions)));
+    }
     table::wrapped("  plan kept: ", &text)
 }
 
@@ -76,6 +116,7 @@ fn stopped(fault: &FaultRecord, detail: Option<&RunDetail>) -> String {
         (Some(time), _) => units::duration(time),
         (None, Some(Service::NotRestored { .. })) => "for good".to_string(),
         (None, Some(Service::Kept)) => "no".to_string(),
+        (None, Some(Service::NotWatched { .. })) => NOT_KNOWN.to_string(),
         (None, _) => "-".to_string(),
     }
 }
@@ -179,7 +220,45 @@ pub(super) fn beside(faults: &[FaultRecord], at: Micros) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::fault;
+    use crate::samples::{Tape, fault, release_gate};
+
+    /// A set whose elements were used up while two faults were in force, planned in another order.
+    fn used_up() -> (RunRecord, RunDetail) {
+        let (suite, _) = release_gate();
+        let mut run = suite.runs[0].clone();
+        let mut tape = Tape::new("set", 3);
+        tape.write(1, 1, "s/1", 1, 1_000_000, 1_001_000);
+        tape.write_unknown(1, 1, "s/2", 2, 2_400_000, 2_600_000, "timeout");
+        run.faults = vec![
+            fault(1, "kill", &[1], 3_500_000, 4_000_000),
+            fault(2, "pause", &[2], 2_000_000, 3_000_000),
+        ];
+        run.faults[0].planned = None;
+        run.faults[1].lost_writes = Some(2);
+        (run, RunDetail { history: tape.history(), events: Vec::new() })
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_known_and_faults_stand_in_order_of_their_beginning() {
+        let (run, detail) = used_up();
+        let lines = section(&run, Some(&detail));
+        assert!(lines.iter().all(|line| line.chars().count() <= super::super::WIDTH));
+        insta::assert_snapshot!(lines.join("\n"), @r"
+
+        FAULTS  2 of 2 took effect
+          #  fault  hit          in force         writes stopped  all nodes back  writes lost
+          2  pause  n2 (leader)  2.000 – 3.000 s  not known       -               2
+             asked for: leader
+             effect: seen
+          1  kill   n1 (leader)  3.500 – 4.000 s  not known       -               -
+             asked for: leader
+             effect: seen
+          plan kept: the one fault with a fixed time began 1.24 s off it (fault 2); 1 waited for a condition
+          writes stopped: not known, no write was sent after 2.400 s
+          writes lost: acknowledged ones, sent while the fault was in force or, outside all, nearest to it;
+                       one may count for several faults
+        ");
+    }
 
     #[test]
     fn links_are_said_to_be_what_was_done_to_them() {

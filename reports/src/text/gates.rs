@@ -1,6 +1,6 @@
 //! The sections CHECKERS, GATES and EVIDENCE: what was judged, by which rule, and what was seen.
 
-use splitbrain_workloads::verdict::Judgement;
+use splitbrain_workloads::verdict::{AnomalyKind, Judgement};
 
 use super::{table, words};
 use crate::record::{GateOutcome, RunRecord, RunResult};
@@ -32,6 +32,17 @@ pub(super) fn checkers(judgements: &[Judgement], counts: bool) -> Vec<String> {
         if !found.is_empty() && !is_list {
             lines.extend(table::wrapped(&indent, &format!("found: {found}")));
         }
+    }
+    let lost_by = |checker: &str| {
+        let of = judgements.iter().find(|judgement| judgement.checker == checker)?;
+        Some(of.found.get(&AnomalyKind::LostWrite).copied().unwrap_or(0))
+    };
+    if let (Some(all), Some(acknowledged)) = (lost_by("linearizable"), lost_by("lost-write"))
+        && all > acknowledged
+    {
+        let text = "linearizable also counts as lost what nobody acknowledged and somebody read, \
+                    lost-write only what was acknowledged";
+        lines.extend(table::wrapped("  ", text));
     }
     lines
 }
@@ -87,4 +98,22 @@ pub(super) fn evidence(run: &RunRecord) -> Vec<String> {
     let mut lines = vec![String::new(), "EVIDENCE".to_string()];
     lines.extend(table::folded(&["question", "result", "required", "seen"], &rows));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use splitbrain_workloads::verdict::Verdict;
+
+    use super::*;
+    use crate::samples::{judgement, lost_write};
+
+    #[test]
+    fn two_checkers_that_count_lost_writes_differently_are_told_apart() {
+        let all = judgement("linearizable", Verdict::Fail, "", &[lost_write(0, "s/")]);
+        let acknowledged = judgement("lost-write", Verdict::Pass, "none is lost", &[]);
+        let told = |judgements: &[Judgement]| checkers(judgements, false).join(" ");
+        assert!(told(&[all.clone(), acknowledged]).contains("what nobody acknowledged"));
+        let same = judgement("lost-write", Verdict::Fail, "one", &[lost_write(0, "s/")]);
+        assert!(!told(&[all, same]).contains("what nobody acknowledged"));
+    }
 }

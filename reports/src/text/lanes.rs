@@ -54,18 +54,18 @@ pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'
     );
     let mut lines = vec![String::new()];
     lines.extend(wrapped("COUNTEREXAMPLE  ", &title));
-    let smallest = format!(
-        "  {} of the history's {} prove it",
+    let mut smallest = format!(
+        "{} of the history's {} prove it",
         units::count(operations.len() as u64),
-        units::counted(around.history.operations.len() as u64, "operation")
+        in_all(around.history)
     );
-    lines.push(match first.swaps.len() {
-        0 => smallest,
-        swaps => format!(
-            "{smallest}, with {} (compare-and-sets) that carry one value on to the next",
-            units::counted(swaps as u64, "swap")
-        ),
-    });
+    if !first.swaps.is_empty() {
+        let swaps = units::counted(first.swaps.len() as u64, "swap");
+        smallest.push_str(&format!(
+            ", with {swaps} (compare-and-sets) that carry one value on to the next"
+        ));
+    }
+    lines.extend(wrapped("  ", &smallest));
     let drawn: Vec<&Operation> = drawn(first, &operations);
     lines.extend(draw(first, &drawn, around));
     if drawn.len() < operations.len() {
@@ -87,6 +87,17 @@ pub(super) fn section(anomalies: &[&Anomaly], total: u64, around: Surroundings<'
     }
     lines.extend(others(anomalies, total, around.history));
     lines
+}
+
+/// How many operations a history has, told apart as the table of runs does: `572 operations and 4
+/// final reads`.
+fn in_all(history: &History) -> String {
+    let finals = history.operations.iter().filter(|operation| operation.is_final).count();
+    let others = units::counted((history.operations.len() - finals) as u64, "operation");
+    match finals {
+        0 => others,
+        _ => format!("{others} and {}", units::counted(finals as u64, "final read")),
+    }
 }
 
 /// Distances on the axis.
@@ -418,7 +429,8 @@ fn who_led(anomaly: &Anomaly, around: Surroundings<'_>) -> Vec<String> {
     let cluster = Cluster::of(around.history.header.nodes, around.events, around.faults);
     let leaders = cluster.leaders(at);
     let verb = match leaders.len() {
-        0 | 1 => "led",
+        0 => "was seen leading",
+        1 => "led",
         2 => "both took themselves for the leader",
         _ => "all took themselves for the leader",
     };
@@ -430,11 +442,18 @@ fn who_led(anomaly: &Anomaly, around: Surroundings<'_>) -> Vec<String> {
         words::nodes(&leaders)
     );
     if let Some((next, moment)) = cluster.next_leader(at) {
-        text.push_str(&format!(" {next} led from {} on.", units::moment(moment)));
-        for leader in &leaders {
-            if let Some(moment) = cluster.stopped_leading(*leader, at) {
-                text.push_str(&format!(" {leader} stopped leading at {}.", units::moment(moment)));
-            }
+        let seen = match cluster.led_before(next, at) {
+            true => "seen leading again",
+            false => "first seen leading",
+        };
+        let mut later = vec![(moment, format!("{next} was {seen} at {}", units::moment(moment)))];
+        later.extend(leaders.iter().filter_map(|leader| {
+            let moment = cluster.stopped_leading(*leader, at)?;
+            Some((moment, format!("{leader} stopped leading at {}", units::moment(moment))))
+        }));
+        later.sort();
+        for (_, sentence) in later {
+            text.push_str(&format!(" {sentence}."));
         }
     }
     wrapped("  ", &text)
@@ -493,7 +512,7 @@ mod tests {
         tape.read(2, 3, "r0", None, 5_000_000, 5_001_000);
         let text = drawn(&tape, lost_write(0, "r0"), &Events::default(), &[]);
         insta::assert_snapshot!(text, @r#"
-        COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
+        COUNTEREXAMPLE  lost write of "r0": a write acknowledged or seen is gone and nothing overwrote it
           4 of the history's 4 operations prove it
                     seconds     1.000 1.004 1.006 5.000
                                 |--|--|--|--|--//-|--|
@@ -514,7 +533,7 @@ mod tests {
         let faults = [fault(1, "partition", &[1], 2_000_000, 3_000_000)];
         let text = drawn(&tape, lost_write(0, "r0"), &events, &faults);
         insta::assert_snapshot!(text, @r#"
-        COUNTEREXAMPLE  lost write of "r0": an acknowledged write is gone and nothing overwrote it
+        COUNTEREXAMPLE  lost write of "r0": a write acknowledged or seen is gone and nothing overwrote it
           2 of the history's 2 operations prove it
                     seconds     2.500 2.600
                                 |--|--|--|

@@ -11,8 +11,9 @@ use super::{
     RunDetail, coverage, faults, gates, lanes, next, operations, table, theme, timeline, watch,
     words,
 };
-use crate::measure::{loss, shown};
-use crate::record::{FaultId, Part, RunRecord, RunResult, SuiteRecord};
+use crate::measure::loss::{self, Loss};
+use crate::measure::shown;
+use crate::record::{Part, RunRecord, RunResult, SuiteRecord};
 use crate::units;
 
 /// How much of a run is shown.
@@ -116,13 +117,18 @@ fn evidence(run: &RunRecord) -> String {
             0 => "no faults were planned".to_string(),
             _ => format!("{seen} of {} took effect", units::counted(planned, "fault")),
         },
-        format!(
-            "enough by {enough} of {}",
-            units::counted(run.audit.len() as u64, "audit question")
-        ),
     ];
+    parts.extend(words::missed(run));
+    parts.push(format!(
+        "enough by {enough} of {}",
+        units::counted(run.audit.len() as u64, "audit question")
+    ));
     if let Some(time) = run.settled_after {
-        parts.push(format!("all replicas caught up {} after the last heal", units::duration(time)));
+        let when = match units::after(time) {
+            at_once if at_once == "at once" => "at the last heal".to_string(),
+            later => format!("{later} after the last heal"),
+        };
+        parts.push(format!("every node had applied what was committed {when}"));
     }
     parts.join("; ")
 }
@@ -133,30 +139,15 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
     let Some(loss) = lost.and_then(|lost| loss::of(&detail.history, &lost, &run.faults)) else {
         return Vec::new();
     };
-    let names = |faults: &[FaultId]| {
-        let names: Vec<String> = faults.iter().map(|fault| fault.0.to_string()).collect();
-        format!("fault{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
-    };
-    let during = match (&loss.during[..], &loss.beside[..]) {
-        ([], []) => "without any fault".to_string(),
-        (during, []) => format!("during {}", names(during)),
-        ([], beside) => format!("just before or after {}", names(beside)),
-        (during, beside) if during == beside => {
-            let it = if during.len() == 1 { "it" } else { "them" };
-            format!("during {} and just before or after {it}", names(during))
-        }
-        (during, beside) => {
-            format!("during {} and just before or after {}", names(during), names(beside))
-        }
-    };
+    let sent = sent(&loss);
     let span = Micros(loss.last_acknowledged.0.saturating_sub(loss.first_invoked.0));
     let lost = units::counted(loss.count, "acknowledged write");
-    let (sent, acknowledged) =
+    let (first, acknowledged) =
         (units::moment(loss.first_invoked), units::moment(loss.last_acknowledged));
     let text = match loss.count {
-        1 => format!("{lost} lost, {during}: sent at {sent}, acknowledged at {acknowledged}"),
+        1 => format!("{lost} lost, sent {sent}: at {first}, acknowledged at {acknowledged}"),
         _ => format!(
-            "{lost} lost, {during}: the first was sent at {sent}, the last acknowledged at \
+            "{lost} lost, sent {sent}: the first at {first}, the last acknowledged at \
              {acknowledged}, {} later",
             units::duration(span)
         ),
@@ -164,6 +155,28 @@ fn loss(run: &RunRecord, detail: &RunDetail) -> Vec<String> {
     let mut lines = vec![String::new()];
     lines.extend(table::wrapped("LOSS  ", &text));
     lines
+}
+
+/// When the lost writes were sent, by the faults: no word of what caused the loss.
+fn sent(loss: &Loss) -> String {
+    let mut places = Vec::new();
+    match &loss.during[..] {
+        [] => {}
+        [one] => places.push(format!("while fault {} was in force", one.0)),
+        several => {
+            let names: Vec<String> = several.iter().map(|fault| fault.0.to_string()).collect();
+            places.push(format!("while faults {} were in force", words::row(&names)));
+        }
+    }
+    let up_to = if loss.count > 1 { "up to " } else { "" };
+    places.extend(loss.beside.iter().map(|beside| {
+        let side = if beside.before { "before" } else { "after the heal of" };
+        format!("{up_to}{} {side} fault {}", units::duration(beside.distance), beside.fault.0)
+    }));
+    match places.is_empty() {
+        true => "without any fault".to_string(),
+        false => words::row(&places),
+    }
 }
 
 /// The anomalies of a run, and the one that stands for all drawn.

@@ -125,7 +125,10 @@ fn caught(canary: &RunRecord, expected: &str) -> String {
 
 fn vouches(run: &RunRecord) -> String {
     match run.result {
-        RunResult::Met => "passed".to_string(),
+        RunResult::Met => match words::missed(run) {
+            Some(missed) => format!("passed, though not all took effect: {missed}"),
+            None => "passed".to_string(),
+        },
         other => format!("{}: {}", words::result(other), run.why),
     }
 }
@@ -147,10 +150,11 @@ fn sentences(suite: &SuiteRecord) -> Vec<String> {
         RunResult::NotMet => {
             vec![format!("{} of {all} did not come out as required:", failing.len())]
         }
+        // Of canaries much may be proven; what lacks is evidence.
         RunResult::Undecided => vec![format!(
-            "nothing is proven wrong, but {} of {all} {} the evidence to call it right:",
+            "{} of {all} {} too little:",
             failing.len(),
-            if failing.len() == 1 { "lacks" } else { "lack" }
+            if failing.len() == 1 { "proves" } else { "prove" }
         )],
         RunResult::Environment => {
             vec![format!("{} of {all} ended by the machine, not by the store:", failing.len())]

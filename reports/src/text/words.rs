@@ -181,6 +181,35 @@ pub(super) fn faults_seen(run: &RunRecord) -> (u64, u64) {
     (seen as u64, run.faults.len() as u64)
 }
 
+/// The faults of a run that did not take effect, each with its reason; of more than a few only how
+/// many they are.
+pub(super) fn missed(run: &RunRecord) -> Option<String> {
+    let missed: Vec<String> = run
+        .faults
+        .iter()
+        .filter_map(|of| match &of.effect {
+            Effect::Seen(_) => None,
+            // It hit nobody, so what was asked for says which it is.
+            Effect::Skipped(why) => {
+                Some(format!("fault {} ({}: {}) skipped: {why}", of.id.0, of.kind, of.shape))
+            }
+            Effect::None(why) => Some(format!("{} without effect: {why}", fault(of))),
+        })
+        .collect();
+    match missed.len() {
+        0 => None,
+        1..=MISSED_MAX => Some(missed.join(", ")),
+        _ => {
+            let skipped = |of: &&FaultRecord| matches!(of.effect, Effect::Skipped(_));
+            let skipped = run.faults.iter().filter(skipped).count();
+            Some(format!("{skipped} skipped, {} without effect", missed.len() - skipped))
+        }
+    }
+}
+
+/// How many faults without an effect are named with their reasons.
+const MISSED_MAX: usize = 3;
+
 /// The nodes a fault hit, each that led marked so: `n1 (leader), n3`.
 pub(super) fn victims(fault: &FaultRecord) -> String {
     let named = fault.victims.iter().map(|node| {
@@ -210,7 +239,7 @@ pub(super) fn fault(fault: &FaultRecord) -> String {
 }
 
 /// Things in a row: `a`, `a and b`, `a, b and c`.
-fn row(things: &[String]) -> String {
+pub(super) fn row(things: &[String]) -> String {
     match things {
         [] => String::new(),
         [one] => one.clone(),

@@ -31,7 +31,8 @@ pub struct SetSpec {
     /// How many reads of all there are at most while clients work. Each is as long as the set, so
     /// a fixed number keeps the history's size linear in its operations.
     pub lists: u32,
-    /// Elements added at most; clients stop adding beyond. Bounds the size of one list.
+    /// Elements added at most; after that clients read the lists that are left, and nobody writes.
+    /// Bounds the size of one list.
     pub elements: u32,
 }
 
@@ -50,6 +51,10 @@ const LISTS_MAX: u32 = 1_000;
 
 /// How many elements are added before the first list.
 const FIRST_LIST: f64 = 25.0;
+
+/// How many elements are added between two lists, at least. Were it one, adds and lists would come
+/// by turns, and where two nodes are left to ask, one might get all the adds and one all the lists.
+const BETWEEN_LISTS: f64 = 4.0;
 
 impl SetSpec {
     pub(super) fn describe(&self) -> String {
@@ -106,13 +111,13 @@ pub(super) struct SetGenerator {
 impl Generator for SetGenerator {
     fn next(&mut self, _client: ClientId) -> Option<Op> {
         let added = self.next_element - 1;
-        if self.lists_left > 0 && f64::from(added) >= self.list_at {
+        let full = added >= self.elements;
+        if self.lists_left > 0 && (full || f64::from(added) >= self.list_at) {
             self.lists_left -= 1;
-            // At least one more element per list, however many lists were asked for.
-            self.list_at = (self.list_at * self.ratio).max(f64::from(added) + 1.0);
+            self.list_at = (self.list_at * self.ratio).max(f64::from(added) + BETWEEN_LISTS);
             return Some(list_of_all(Consistency::Linearizable));
         }
-        if added >= self.elements {
+        if full {
             return None;
         }
         let element = self.next_element;
@@ -162,6 +167,14 @@ mod tests {
             assert_eq!(added, elements);
             assert!(seen.len() <= lists as usize);
         }
+    }
+
+    #[test]
+    fn when_all_elements_are_added_the_lists_that_are_left_are_read() {
+        let (seen, _) = lists_of(&SetSpec { lists: 1000, elements: 30 });
+        assert_eq!(seen.len(), 1000);
+        assert_eq!(seen[..2], [25, 29]);
+        assert_eq!(seen[2..], [30; 998]);
     }
 
     #[test]
