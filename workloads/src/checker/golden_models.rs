@@ -297,7 +297,7 @@ fn what_nobody_read_was_appended_behind_all_that_somebody_read() {
       T2: c1 appended 1 to x at n1, acknowledged at 0.100 s.
       T3: c2 read x=[1], appended 1 to y, read y=[1] at n2, acknowledged at 0.101 s.
       T1 must come before T2, because T1 read x without 1, which T2 appended.
-      T2 must come before T3, because T3 read x with 1 of T2 as its last.
+      T2 must come before T3, because T3 read x, whose last element was 1 of T2.
       T3 must come before T1, because T1 appended 2 to y, which no read has, and the longest ends in 1 of T3: a contradiction.
     "#);
 }

@@ -150,7 +150,7 @@ fn what_was_only_read_is_taken_for_what_the_answers_look_like() {
       wrong-total: c0 read a=7, read b=2 from 0.005 s to 0.006 s.
         Together that is 9, although the accounts were opened with 10 and transfers move no more than they take.
     jepsen-edn of a set, 2 operations: impossible
-      phantom: c1 listed 1 element of s/ from 0.003 s to 0.004 s, and 4 among them, which nobody ever added.
+      phantom: c1 listed s from 0.003 s to 0.004 s: 1 element, with 4, which nobody ever added.
     jepsen-edn of a set, 1 operations: impossible
       No order explains these operations: c0's "read: {1}" ended at line 2, and cannot have taken effect before.
       In the state {} it refuses c0 "read: {1}".
