@@ -153,7 +153,7 @@ fn what_was_only_read_is_taken_for_what_the_answers_look_like() {
       phantom: c1 listed s from 0.003 s to 0.004 s: 1 element, with 4, which nobody ever added.
     jepsen-edn of a set, 1 operations: impossible
       No order explains these operations: c0's "read: {1}" ended at line 2, and cannot have taken effect before.
-      In the state {} it refuses c0 "read: {1}".
+      In the state {}, c0's "read: {1}" is impossible.
     jepsen-edn of a register, 1 operations: possible
     "#);
 }
