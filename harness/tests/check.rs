@@ -110,6 +110,56 @@ fn a_map_of_strings_is_judged_by_its_model_and_the_few_calls_are_listed() {
 }
 
 #[test]
+fn what_an_index_that_counts_no_events_leaves_open_is_said_in_the_report() {
+    let folder = folder();
+    let text = "\
+{:process 4, :index 1, :type :invoke, :value [[:append k 7] [:r k]]}
+{:process 4, :index 2, :type :ok, :value [[:append k 7] [:r k [7]]]}
+{:process 5, :index 1, :type :invoke, :value [[:r k] [:append k 9]]}
+{:process 5, :index 2, :type :ok, :value [[:r k [7 9]] [:append k 9]]}
+";
+    fs::write(folder.path().join("own.edn"), text).unwrap();
+    let (code, stdout, stderr) = check(folder.path(), &["own.edn"]);
+    assert_eq!(code, 1, "{stdout}{stderr}");
+    insta::assert_snapshot!(stdout, @r#"
+    history own.edn
+
+    FAIL  this history is impossible for a correct store: 1 future read
+
+      workload    append, 2 clients
+      operations  transaction 2 ok, 0 failed, 0 unknown
+      format      jepsen-edn
+      times       as in the file; where it has none, line 12 stands at 0.012 s
+      order       that of the lines: several events have the :index 1, so it does not count events
+
+    CHECKERS
+      list          pass     one order of 2 appends and 2 reads of 1 lists exists, key by key
+                             counted: appends 2, lists 1, reads 2
+      transactions  fail     1 future read
+                             counted: dependencies 3, transactions 2
+
+    COUNTEREXAMPLE  future read of "k": a read returned a value before its write began
+      1 of the history's 2 operations prove it
+              seconds                0.003
+                                     |--|
+    > c5      read k, append 9 to k  [==]  [7 9]  <- future read
+
+      c5 read k=[7 9], appended 9 to k, acknowledged at 0.004 s: it saw 9 in k before its own step that
+      appends 9.
+      re-judged by brute force: confirmed, no order of these 1 operations is possible, 1 tried
+
+    exit 1: a violation was proven
+    "#);
+    let (_, stdout, _) = check(folder.path(), &["own.edn", "right.edn"]);
+    insta::assert_snapshot!(stdout, @r#"
+    fail     own.edn  jepsen-edn, list-append; order that of the lines: several events have the :index 1, so it does not count events
+    pass     right.edn  knossos, register
+
+    exit 1: a violation was proven
+    "#);
+}
+
+#[test]
 fn several_files_have_one_line_each_and_the_worst_code() {
     let folder = folder();
     let (code, stdout, _) = check(folder.path(), &["right.edn", "register.edn", "cut.edn"]);

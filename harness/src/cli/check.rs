@@ -78,8 +78,9 @@ fn of_one_alone(args: &CheckArgs) -> Result<(), Failure> {
 
 fn one(path: &Path, args: &CheckArgs) -> Ended {
     let mut took = Took::default();
-    let (recording, format) = open(path, args, &mut took)?;
-    let written = beside::write(&recording, args)?;
+    let Opened { recording, format, remarks } = open(path, args, &mut took)?;
+    let mut written = beside::write(&recording, args)?;
+    written.lines.splice(0..0, remarks.into_iter().map(|remark| ("order", remark)));
     match &recording {
         Recording::Operations(history) if args.promise.is_some() => {
             let promised = args.promise.iter();
@@ -211,7 +212,7 @@ fn several(args: &CheckArgs) -> Ended {
     for path in &args.paths {
         let file = RunDirectory::open(path).map_or_else(|| path.clone(), |run| run.history());
         let shown = path.display();
-        let (recording, format) = match open(&file, args, &mut took) {
+        let Opened { recording, format, remarks } = match open(&file, args, &mut took) {
             Ok(opened) => opened,
             Err(failure) => {
                 text.push_str(&format!("{:8} {}\n", "-", failure.text));
@@ -220,7 +221,7 @@ fn several(args: &CheckArgs) -> Ended {
             }
         };
         operations += recording.operations();
-        let (verdict, note) = match &recording {
+        let (verdict, mut note) = match &recording {
             Recording::Operations(history) if is_ours(format, args) => {
                 let judgements = took.judging(|| workload::judge(history));
                 let first = judgements.iter().find(|it| it.verdict == overall(&judgements));
@@ -236,6 +237,7 @@ fn several(args: &CheckArgs) -> Ended {
                 (verdict(&decision), note)
             }
         };
+        remarks.iter().for_each(|remark| note.push_str(&format!("; order {remark}")));
         text.push_str(&format!("{verdict:8} {shown}  {note}\n"));
         codes.push(code(verdict));
     }
@@ -259,7 +261,7 @@ fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
             continue;
         }
         let mut took = Took::default();
-        let (recording, _) = open(&path, args, &mut took)?;
+        let Opened { recording, .. } = open(&path, args, &mut took)?;
         let Recording::Operations(history) = &recording else {
             let what = format!("error: {} is no history of a run", path.display());
             return Err(Failure::new(ExitCode::Usage, what));
@@ -294,8 +296,16 @@ fn suite_folder(suite: &SuiteDirectory, args: &CheckArgs) -> Ended {
     Ok(code)
 }
 
+/// A file that was read.
+struct Opened {
+    recording: Recording,
+    format: Format,
+    /// What is to be known of the order in which its events were taken.
+    remarks: Vec<String>,
+}
+
 /// Opens and reads a file as the arguments say.
-fn open(path: &Path, args: &CheckArgs, took: &mut Took) -> Result<(Recording, Format), Failure> {
+fn open(path: &Path, args: &CheckArgs, took: &mut Took) -> Result<Opened, Failure> {
     let began = Instant::now();
     let file = File::open(path).map_err(|error| {
         let code = match error.kind() {
@@ -311,11 +321,13 @@ fn open(path: &Path, args: &CheckArgs, took: &mut Took) -> Result<(Recording, Fo
         model: args.model.parse().ok(),
         initial: args.initial.clone(),
     };
-    let opened = history::open(&mut BufReader::new(file), &reading).map_err(|error| {
+    let (mut input, mut remarks) = (BufReader::new(file), Vec::new());
+    let opened = history::open_with_remarks(&mut input, &reading, &mut remarks);
+    let (recording, format) = opened.map_err(|error| {
         Failure::new(ExitCode::Usage, format!("error: {}: {error}", path.display()))
     })?;
     took.read += began.elapsed();
-    Ok(opened)
+    Ok(Opened { recording, format, remarks })
 }
 
 /// How long the parts of the work took.

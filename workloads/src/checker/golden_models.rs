@@ -281,6 +281,59 @@ fn two_transactions_that_each_miss_the_other_are_write_skew() {
 }
 
 #[test]
+fn what_nobody_read_was_appended_behind_all_that_somebody_read() {
+    // c2 read y whole, so c3 appended to it only later: one write is missed, and not two.
+    let text = told(
+        "append",
+        "
+        c1 n1 10-100 txn a:x=1
+        c2 n2 11-101 txn l:x=1 a:y=1 l:y=1
+        c3 n3 12-102 txn l:x= a:y=2
+        ",
+    );
+    insta::assert_snapshot!(text, @r#"
+    transactions: g-single of x, culprit 2, operations 0 1 2
+      T1: c3 read x=[], appended 2 to y at n3, acknowledged at 0.102 s.
+      T2: c1 appended 1 to x at n1, acknowledged at 0.100 s.
+      T3: c2 read x=[1], appended 1 to y, read y=[1] at n2, acknowledged at 0.101 s.
+      T1 must come before T2, because T1 read x without 1, which T2 appended.
+      T2 must come before T3, because T3 read x with 1 of T2 as its last.
+      T3 must come before T1, because T1 appended 2 to y, which no read has, and the longest ends in 1 of T3: a contradiction.
+    "#);
+}
+
+#[test]
+fn a_transaction_that_sees_its_own_later_append_has_seen_the_future() {
+    let first = told("append", "c1 n1 10-20 txn l:x=1 a:x=1");
+    // Behind what another one appended, and in front of an append of its own that was due.
+    let second = told(
+        "append",
+        "
+        c1 n1 10-20 txn a:x=7
+        c2 n2 30-40 txn l:y= l:x=7,8 a:y=1 a:x=8
+        c3 n3 50-60 txn a:x=2 l:x=7,8,3,2 a:x=3
+        ",
+    );
+    insta::assert_snapshot!(first + &second, @r#"
+    transactions: future-read of x, culprit 0, operations 0
+      c1 read x=[1], appended 1 to x at n1, acknowledged at 0.020 s: it saw 1 in x before its own step that appends 1.
+    transactions: future-read of x, culprit 1, operations 1
+      c2 read y=[], read x=[7 8], appended 1 to y, appended 8 to x at n2, acknowledged at 0.040 s: it saw 8 in x before its own step that appends 8.
+    transactions: future-read of x, culprit 2, operations 2
+      c3 appended 2 to x, read x=[7 8 3 2], appended 3 to x at n3, acknowledged at 0.060 s: it saw 3 in x before its own step that appends 3.
+    "#);
+    // What it appended before it read is there, whoever appended in between.
+    passes(
+        "append",
+        "
+        c1 n1 10-100 txn a:x=1 l:x=1 a:x=2 l:x=1,2 a:y=2
+        c2 n2 11-101 txn l:x=1,2 a:x=3 a:y=3
+        c3 n3 110-120 txn l:x=1,2,3 l:y=2,3
+        ",
+    );
+}
+
+#[test]
 fn a_serializable_history_of_the_literature_has_no_cycle() {
     // Figure 3 of Adya, Liskov and O'Neil, as Elle's tests have it.
     passes(

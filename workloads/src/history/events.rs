@@ -60,26 +60,94 @@ pub(super) enum End {
     Open,
 }
 
-/// Reads all events, of which none need be a client's. Says also whether they stood in one vector or list.
-pub(super) fn read(
-    input: impl BufRead,
-    notation: Notation,
-) -> Result<(Vec<Told>, bool), HistoryError> {
+/// All events of a file.
+pub(super) struct Events {
+    pub(super) told: Vec<Told>,
+    /// Whether they stood in one vector or list.
+    pub(super) are_enclosed: bool,
+    /// What is to be known of how they were read, if anything is.
+    pub(super) remark: Option<String>,
+}
+
+/// Reads all events, of which none need be a client's.
+pub(super) fn read(input: impl BufRead, notation: Notation) -> Result<Events, HistoryError> {
     let mut forms = Forms::new(input, notation);
-    let mut events = Events::default();
+    let mut pairing = Pairing::default();
     let mut is_empty = true;
     while let Some((place, form)) = forms.next()? {
         is_empty = false;
-        events.take(place, &form)?;
+        // Events that do not fit together are told by their indices, if those do not either.
+        let taken = pairing.take(place, &form);
+        taken
+            .map_err(|error| pairing.indices.disorder.take().map_or(error, Disorder::into_error))?;
     }
     if is_empty {
         return Err(HistoryError::NoEvent);
     }
-    Ok((events.finish(), forms.are_enclosed()))
+    let remark = std::mem::take(&mut pairing.indices).finish()?;
+    Ok(Events { told: pairing.finish(), are_enclosed: forms.are_enclosed(), remark })
 }
 
+/// The `:index` of the events: whether it says in which order they were.
 #[derive(Default)]
-struct Events {
+struct Indices {
+    all: Vec<i64>,
+    /// The last of each process.
+    of: FxHashMap<i64, i64>,
+    /// The first event that stands behind one of an index not below its own.
+    disorder: Option<Disorder>,
+    /// Whether one of a process has a smaller one than its last.
+    fall: bool,
+}
+
+struct Disorder {
+    place: Place,
+    last: i64,
+    index: i64,
+}
+
+impl Disorder {
+    fn into_error(self) -> HistoryError {
+        let Disorder { place, last, index } = self;
+        place.wrong(format!(
+            "expected an :index above {last}, that of the event before, got {index}: events are \
+             missing, doubled or out of their order; help: if the lines are in order, and :index \
+             counts something else, leave it out"
+        ))
+    }
+}
+
+impl Indices {
+    fn take(&mut self, place: Place, event: &Edn) {
+        let Some(Edn::Int(index)) = event.get("index") else { return };
+        if let Some(last) = self.all.last().filter(|last| *last >= index) {
+            let disorder = Disorder { place, last: *last, index: *index };
+            self.disorder.get_or_insert(disorder);
+        }
+        self.all.push(*index);
+        if let Some(Edn::Int(process)) = event.get("process") {
+            self.fall |= self.of.insert(*process, *index).is_some_and(|last| last > *index);
+        }
+    }
+
+    /// That the lines alone say the order, if they do.
+    fn finish(mut self) -> Result<Option<String>, HistoryError> {
+        let Some(disorder) = self.disorder else { return Ok(None) };
+        self.all.sort_unstable();
+        let twice = self.all.windows(2).find(|pair| pair[0] == pair[1]);
+        match twice {
+            Some(twice) if !self.fall => Ok(Some(format!(
+                "that of the lines: several events have the :index {}, so it does not count events",
+                twice[0]
+            ))),
+            _ => Err(disorder.into_error()),
+        }
+    }
+}
+
+/// Completions find their invocations.
+#[derive(Default)]
+struct Pairing {
     told: Vec<Told>,
     /// The open operation of each process, by index.
     open: FxHashMap<i64, usize>,
@@ -88,15 +156,15 @@ struct Events {
     /// Clients of processes that have no number of a client, counted down from the largest.
     renamed: u32,
     last: u64,
-    /// The last `:index`, and whether the history is one of completions alone.
-    index: Option<i64>,
+    indices: Indices,
+    /// Whether the history is one of completions alone.
     are_completions: bool,
 }
 
 /// The process of events that name none.
 const UNNAMED: i64 = i64::MIN;
 
-impl Events {
+impl Pairing {
     fn take(&mut self, place: Place, event: &Edn) -> Result<(), HistoryError> {
         if !matches!(event, Edn::Map(_)) {
             return Err(place.wrong(format!(
@@ -105,7 +173,7 @@ impl Events {
                 shortened(event)
             )));
         }
-        self.in_order(place, event)?;
+        self.indices.take(place, event);
         let process = match event.get("process") {
             None | Some(Edn::Nil) => UNNAMED,
             Some(Edn::Int(process)) => *process,
@@ -198,19 +266,6 @@ impl Events {
         told.ended = matches!(end, End::Ok(_) | End::Fail).then_some(self.last);
         (told.end, told.completed_at) = (end, at);
         Ok(())
-    }
-
-    /// Whether an event stands behind those of smaller indices.
-    fn in_order(&mut self, place: Place, event: &Edn) -> Result<(), HistoryError> {
-        let Some(Edn::Int(index)) = event.get("index") else { return Ok(()) };
-        match self.index.replace(*index) {
-            Some(last) if last >= *index => Err(place.wrong(format!(
-                "expected an :index above {last}, that of the event before, got {index}: events are \
-                 missing, doubled or out of their order; help: if the lines are in order, and :index \
-                 counts something else, leave it out"
-            ))),
-            _ => Ok(()),
-        }
     }
 
     /// Takes a transaction that was never said to have begun.

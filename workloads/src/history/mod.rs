@@ -206,6 +206,20 @@ pub fn open(
     input: &mut dyn BufRead,
     as_said: &Reading,
 ) -> Result<(Recording, Format), HistoryError> {
+    open_with_remarks(input, as_said, &mut Vec::new())
+}
+
+/// The same, with what whoever believes the verdict should know of how the file was read: sentences
+/// about the order of its events, such as "that of the lines: ...".
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_with_remarks(
+    input: &mut dyn BufRead,
+    as_said: &Reading,
+    remarks: &mut Vec<String>,
+) -> Result<(Recording, Format), HistoryError> {
     let Reading { format, model, initial } = as_said;
     if input.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
         input.consume(BYTE_ORDER_MARK.len());
@@ -240,7 +254,8 @@ pub fn open(
                 let events = jepsen_log::as_edn(input)?;
                 let format = Some(Format::JepsenEdn);
                 let (mut events, initial) = (events.as_bytes(), initial.as_deref());
-                let read = foreign::read(&mut events, Notation::Edn, format, *model, initial);
+                let read =
+                    foreign::read(&mut events, Notation::Edn, format, *model, initial, remarks);
                 return read.map(|(recording, _)| (recording, sniffed));
             }
             let initial = foreign::initial_value(initial.as_deref())?;
@@ -248,10 +263,10 @@ pub fn open(
             Ok((as_told(foreign::with_initial(history, initial))?, sniffed))
         }
         Format::JepsenJson => {
-            foreign::read(input, Notation::Json, *format, *model, initial.as_deref())
+            foreign::read(input, Notation::Json, *format, *model, initial.as_deref(), remarks)
         }
         Format::JepsenEdn | Format::Knossos | Format::PorcupineKv => {
-            foreign::read(input, Notation::Edn, *format, *model, initial.as_deref())
+            foreign::read(input, Notation::Edn, *format, *model, initial.as_deref(), remarks)
         }
     }
 }

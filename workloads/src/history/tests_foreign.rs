@@ -127,6 +127,79 @@ fn transactions_on_lists_are_judged_as_lists_and_by_their_dependencies() {
 }
 
 #[test]
+fn what_was_only_read_is_taken_for_what_the_answers_look_like() {
+    let lists = one_by_one(&[(0, "txn", "[[:r :x nil]]", "[[:r :x []]]")]);
+    let unwritten = one_by_one(&[(3, "txn", "[[:r 4 nil] [:r 5 nil]]", "[[:r 4 nil] [:r 5 [2]]]")]);
+    let nothing = one_by_one(&[(0, "txn", "[[:r :x nil]]", "[[:r :x nil]]")]);
+    let bank = one_by_one(&[
+        (0, "read", "nil", "{:a 7, :b 3}"),
+        (1, "read", "nil", "{:a 12, :b -2}"),
+        (0, "read", "nil", "{:a 7, :b 2}"),
+    ]);
+    let set = one_by_one(&[(0, "read", "nil", "#{}"), (1, "read", "nil", "[4]")]);
+    let sets = one_by_one(&[(0, "read", "[9 nil]", "[9 [1]]")]);
+    let registers = one_by_one(&[(0, "read", "[9 nil]", "[9 nil]")]);
+    insta::assert_snapshot!(all(&[&lists, &unwritten, &nothing, &bank, &set, &sets, &registers]), @r#"
+    jepsen-edn of a list-append, 1 operations: possible
+    jepsen-edn of a list-append, 1 operations: impossible
+      phantom: c3 read 4=[], read 5=[2] from 0.001 s to 0.002 s, and 2 among them, which nobody ever appended.
+    jepsen-edn of a multi-register, 1 operations: possible
+    jepsen-edn of a bank, 4 operations: impossible
+      overdraft: c1 read a=12, read b=-2 from 0.003 s to 0.004 s.
+        An account holds -2, and this bank lets nobody overdraw: a transfer took what was not there.
+      wrong-total: c0 read a=7, read b=2 from 0.005 s to 0.006 s.
+        Together that is 9, although the accounts were opened with 10 and transfers move no more than they take.
+    jepsen-edn of a set, 2 operations: impossible
+      phantom: c1 listed 1 element of s/ from 0.003 s to 0.004 s, and 4 among them, which nobody ever added.
+    jepsen-edn of a set, 1 operations: impossible
+      No order explains these operations: c0's "read: {1}" ended at line 2, and cannot have taken effect before.
+      In the state {} it refuses c0 "read: {1}".
+    jepsen-edn of a register, 1 operations: possible
+    "#);
+}
+
+#[test]
+fn an_index_that_counts_no_events_leaves_the_order_to_the_lines_and_that_is_said() {
+    // Both completions have the number of their invocation; then each process counts for itself.
+    let operations = "{:index 1, :process 0, :type :invoke, :f :write, :value 1}
+        {:index 2, :process 1, :type :invoke, :f :read}
+        {:index 1, :process 0, :type :ok, :f :write, :value 1}
+        {:index 2, :process 1, :type :ok, :f :read, :value 1}";
+    let each = operations
+        .replace(":index 2, :process 1, :type :invoke", ":index 1, :process 1, :type :invoke");
+    let shuffled =
+        operations.replace(":index 1, :process 0, :type :ok", ":index 0, :process 0, :type :ok");
+    let doubled = format!("{operations}\n{{:index 2, :process 1, :type :ok, :f :read, :value 1}}");
+    // Two runs in one file.
+    let run = operations
+        .replace(":index 1, :process 0, :type :ok", ":index 3, :process 0, :type :ok")
+        .replace(":index 2, :process 1, :type :ok", ":index 4, :process 1, :type :ok");
+    let twice = format!("{run}\n{run}");
+    let read = |text: &str| {
+        let mut remarks = Vec::new();
+        let opened = open_with_remarks(&mut text.as_bytes(), &Reading::default(), &mut remarks);
+        match opened {
+            Ok((recording, _)) => {
+                format!(
+                    "{}: {:?}: {remarks:?}",
+                    recording.model().name(),
+                    recording.decide(Budget::default())
+                )
+            }
+            Err(error) => error.to_string(),
+        }
+    };
+    let all = [operations, &each, &shuffled, &doubled, &twice].map(read).join("\n");
+    insta::assert_snapshot!(all, @r#"
+    register: Possible: ["that of the lines: several events have the :index 1, so it does not count events"]
+    register: Possible: ["that of the lines: several events have the :index 1, so it does not count events"]
+    line 3, column 9: expected an :index above 2, that of the event before, got 0: events are missing, doubled or out of their order; help: if the lines are in order, and :index counts something else, leave it out
+    line 3, column 9: expected an :index above 2, that of the event before, got 1: events are missing, doubled or out of their order; help: if the lines are in order, and :index counts something else, leave it out
+    line 5, column 1: expected an :index above 4, that of the event before, got 1: events are missing, doubled or out of their order; help: if the lines are in order, and :index counts something else, leave it out
+    "#);
+}
+
+#[test]
 fn the_same_in_json_is_judged_the_same() {
     let array = r#"[{"index":0,"process":0,"type":"invoke","value":[["append",1,1],["append",2,1]]},
         {"index":1,"process":0,"type":"ok","value":[["append",1,1],["append",2,1]]},
@@ -364,7 +437,7 @@ fn what_is_no_history_is_refused_with_the_reason() {
         bytes(b"JEPSEN\x00\x00\x00\x01"),
         bytes(b"\xc0\xff\xee"),
         told(
-            "{:index 4, :process 0, :type :invoke, :f :write, :value 1}\n{:index 4, :process 0, :type :ok, :f :write, :value 1}",
+            "{:index 4, :process 0, :type :invoke, :f :write, :value 1}\n{:index 4, :process 0, :type :invoke, :f :write, :value 1}",
         ),
         told(
             "{:index 4, :process 0, :type :invoke, :f :write, :value 1}\n {:index 3, :process 1, :type :invoke, :f :read}",

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use super::graph::{Edge, Graph, Node, RT, RW, WR, WW};
+use super::graph::{Edge, Graph, LW, Node, RT, RW, WR, WW};
 use crate::verdict::AnomalyKind;
 
 /// A breadth-first search begins at so many places of a component at most. A cycle exists wherever
@@ -76,7 +76,7 @@ fn single(
     let anti = anti.filter(|(_, edge)| edge.kind == RW && within(edge.to)).take(SINGLES_MAX);
     let mut best: Option<Vec<(Node, Edge)>> = None;
     for (node, edge) in anti {
-        let Some(rest) = path(graph, edge.to, node, mask & !RW, within) else { continue };
+        let Some(rest) = path(graph, edge.to, node, mask & !RW | LW, within) else { continue };
         if best.as_ref().is_none_or(|best| rest.len() + 1 < best.len()) {
             best = Some(std::iter::once((node, edge)).chain(rest).collect());
         }

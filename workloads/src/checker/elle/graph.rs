@@ -5,7 +5,11 @@
 //!   wr  T1 appended 3 to x, T2 read x with 3 as its last element
 //!   rw  T1 read x without 4, T2 appended 4 as the next element
 //!   rt  T1 ended before T2 began
+//!   lw  T1 appended the last element that anybody saw in x, T2 one that nobody saw
 //! ```
+//!
+//! The last follows from a read of the whole list in between (`wr`, then `rw`), so it finds nothing; a
+//! cycle that takes it instead misses one write less, and is named for that.
 //!
 //! Real time is a relation of every transaction with every later one. Only those edges are kept
 //! that no others imply: a transaction begins after those that have ended and that no transaction
@@ -26,6 +30,9 @@ pub(super) const WR: u8 = 2;
 pub(super) const RW: u8 = 4;
 /// Ended before the other began.
 pub(super) const RT: u8 = 8;
+
+/// Appended what nobody saw, and so behind all that was seen.
+pub(super) const LW: u8 = 16;
 
 /// Of the readers that saw a list whole and of the elements that nobody saw, so many each are
 /// joined. Every further pair says the same of a neighbor, and pairs grow with the square.
@@ -94,6 +101,12 @@ impl Graph {
             unseen.map(|(value, added)| (*value, added.by)).collect();
         unseen.sort_unstable();
         unseen.truncate(UNSEEN_MAX);
+        let last = longest.last().copied();
+        if let Some(seen) = last.as_ref().and_then(writer) {
+            for (value, by) in &unseen {
+                self.push(seen.by, *by, edge(LW, last, Some(*value)));
+            }
+        }
         let mut whole = 0;
         for read in &list.reads {
             if !longest.starts_with(read.values) {

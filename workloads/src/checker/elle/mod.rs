@@ -14,6 +14,9 @@
 //! | `g2` | and several of them |
 //! | `...-realtime` | and the order of time: one ended before the other began |
 //!
+//! Single reads are looked at as well: `g1a` of what failed, `g1b` of what was not finished, and within
+//! one transaction `internal` and `future-read`, of its own later steps.
+//!
 //! Sound: whatever is found is a contradiction. Not complete: what nobody read leaves no trace. What
 //! concerns one list alone (`list`) is decided beside this, completely. Called through `workload`.
 
@@ -29,11 +32,11 @@ use super::list::{Access, List, accesses, lists};
 use super::story;
 use crate::checker::unjudged;
 use crate::history::{History, OperationId};
-use crate::operation::{Key, Outcome, Value};
+use crate::operation::{Key, Op, Outcome, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 use cycles::Cycle;
-use graph::{Edge, Graph, RW, WR, WW};
+use graph::{Edge, Graph, LW, RW, WR, WW};
 
 const NAME: &str = "transactions";
 
@@ -70,7 +73,8 @@ pub fn check(history: &History) -> Judgement {
     };
     let mut judgement = findings
         .judge(NAME, verdict, summary, |candidate| tell(history, &lists, &cycles, candidate));
-    let edges: usize = graph.edges.iter().map(Vec::len).sum();
+    // One that follows from two others is none of its own.
+    let edges = graph.edges.iter().flatten().filter(|edge| edge.kind != LW).count();
     judgement.counts = BTreeMap::from([
         ("dependencies".to_string(), edges as u64),
         ("transactions".to_string(), answered),
@@ -88,6 +92,8 @@ enum Proof {
     Intermediate { list: usize, value: Value, then: Value, by: OperationId },
     /// A read that contradicts what its own transaction saw or did before.
     Internal { list: usize, between: [Option<OperationId>; 2] },
+    /// A read of what its own transaction appended only after it.
+    Ahead { list: usize, value: Value },
 }
 
 /// What single reads show: aborted, intermediate, and at odds with their own transaction.
@@ -111,16 +117,27 @@ fn single_reads(history: &History, lists: &[List<'_>], findings: &mut Findings<P
     }
     for operation in history.operations.iter().filter(|operation| !operation.op.is_local()) {
         let mut expected: FxHashMap<&str, Expected<'_>> = FxHashMap::default();
-        for (key, access) in accesses(operation) {
+        let accesses = accesses(operation);
+        for (at, (key, access)) in accesses.iter().enumerate() {
             let list = place[key.as_str()];
             let expected = expected.entry(key.as_str()).or_default();
             let values = match access {
                 Access::Append(value) => {
-                    expected.own.push(value);
+                    expected.own.push(*value);
                     continue;
                 }
-                Access::Read(values) => values,
+                Access::Read(values) => *values,
             };
+            let ahead = accesses[at + 1..].iter().find_map(|(other, access)| match access {
+                Access::Append(value) if other == key && values.contains(value) => Some(*value),
+                _ => None,
+            });
+            // A request that is sent again may be answered with what its first sending left.
+            if let Some(value) = ahead
+                && !matches!(operation.op, Op::Once { .. })
+            {
+                push(AnomalyKind::FutureRead, operation.id, 1, Proof::Ahead { list, value });
+            }
             let added = |value: Value| lists[list].added.get(&value).filter(|added| !added.failed);
             // An element that should not be there at all is the affair of the checker of lists.
             let differ = expected.difference(values);
@@ -185,12 +202,12 @@ fn tell(
     let (key, mut operations, story): (Key, Vec<OperationId>, Vec<String>) = match candidate.proof {
         Proof::Cycle(index) => {
             let steps = &cycles[index].steps;
-            let key = steps.iter().find(|(_, edge)| edge.kind & (WW | WR | RW) != 0);
+            let key = steps.iter().find(|(_, edge)| edge.kind & (WW | WR | RW | LW) != 0);
             let key = key.map_or(0, |(_, edge)| edge.list as usize);
             let mut operations: Vec<OperationId> =
                 steps.iter().map(|(node, _)| OperationId(*node)).collect();
             // Who wrote first is known from whoever read both.
-            let over = steps.iter().filter(|(_, edge)| edge.kind == WW);
+            let over = steps.iter().filter(|(_, edge)| edge.kind & (WW | LW) != 0);
             let witness = over.filter_map(|(_, edge)| lists[edge.list as usize].longest());
             operations.extend(witness.map(|read| read.by));
             (lists[key].key.clone(), operations, sentences(history, lists, steps))
@@ -206,6 +223,14 @@ fn tell(
                 whole(reader)
             );
             (lists[list].key.clone(), vec![by, reader], vec![text])
+        }
+        Proof::Ahead { list, value } => {
+            let key = lists[list].key.clone();
+            let text = format!(
+                "{}: it saw {value} in {key} before its own step that appends {value}.",
+                whole(reader)
+            );
+            (key, vec![reader], vec![text])
         }
         Proof::Internal { list, between } => {
             let key = lists[list].key.clone();
@@ -242,6 +267,11 @@ fn sentences(history: &History, lists: &[List<'_>], steps: &[(u32, Edge)]) -> Ve
                 value(edge.from_value)
             ),
             WR => format!("{two} read {key} with {} of {one} as its last", value(edge.to_value)),
+            LW => format!(
+                "{two} appended {} to {key}, which no read has, and the longest ends in {} of {one}",
+                value(edge.to_value),
+                value(edge.from_value)
+            ),
             RW => {
                 format!("{one} read {key} without {}, which {two} appended", value(edge.to_value))
             }

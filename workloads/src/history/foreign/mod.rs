@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use super::edn::{Edn, Notation};
 use super::error::HistoryError;
-use super::events::{self, End, Told, shortened};
+use super::events::{self, End, Events, Told, shortened};
 use super::{
     FORMAT_VERSION, Format, Header, History, Micros, Operation, OperationId, Operations, Stamp,
 };
@@ -41,15 +41,17 @@ use crate::recording::{Calls, ModelName, Recording, SOLVENT_BANK};
 pub(super) const KEY: &str = "register";
 
 /// Reads events for a model; without one, for that which has these functions. Says in which of the
-/// formats they were.
+/// formats they were, and remarks how they were read where it is not as usual.
 pub(super) fn read(
     input: impl BufRead,
     notation: Notation,
     format: Option<Format>,
     model: Option<ModelName>,
     initial: Option<&str>,
+    remarks: &mut Vec<String>,
 ) -> Result<(Recording, Format), HistoryError> {
-    let (told, are_enclosed) = events::read(input, notation)?;
+    let Events { told, are_enclosed, remark } = events::read(input, notation)?;
+    remarks.extend(remark);
     let model = match model {
         Some(model) => model,
         None => model_of(&told)?,
@@ -121,13 +123,20 @@ fn model_of(told: &[Told]) -> Result<ModelName, HistoryError> {
     let mut named = told.iter().filter(|it| it.function != "read");
     let Some(first) = named.next() else {
         // A history in which no client did anything is right by any model.
-        return Ok(match told.iter().any(is_of_steps) {
-            true => ModelName::MultiRegister,
-            false => ModelName::Register,
+        return Ok(if told.iter().any(is_of_steps) {
+            ModelName::MultiRegister
+        } else if told.iter().any(|it| matches!(it.end, End::Ok(Edn::Map(_)))) {
+            ModelName::Bank
+        } else if told.iter().any(reads_all) {
+            ModelName::Set
+        } else {
+            ModelName::Register
         });
     };
     Ok(match first.function.as_str() {
-        "txn" if told.iter().any(|it| has_step(it, &["append"])) => ModelName::ListAppend,
+        "txn" if told.iter().any(|it| has_step(it, &["append"]) || reads_list(it)) => {
+            ModelName::ListAppend
+        }
         "txn" => ModelName::MultiRegister,
         "write" if told.iter().any(is_of_steps) => ModelName::MultiRegister,
         "write" | "cas" => ModelName::Register,
@@ -157,6 +166,27 @@ fn reads_number(told: &Told) -> bool {
             Edn::Sequence(items) => asks_with_key && matches!(items.as_slice(), [_, Edn::Int(_)]),
             _ => false,
         }
+}
+
+/// Whether it read many values at once, as of a set, perhaps behind a key.
+fn reads_all(told: &Told) -> bool {
+    let End::Ok(Edn::Sequence(seen)) = &told.end else { return false };
+    match &told.asked {
+        Edn::Nil => true,
+        Edn::Sequence(items) if items.len() == 2 => {
+            matches!(seen.as_slice(), [_, Edn::Sequence(_)])
+        }
+        _ => false,
+    }
+}
+
+/// Whether one of its steps was answered with a list.
+fn reads_list(told: &Told) -> bool {
+    let End::Ok(Edn::Sequence(steps)) = &told.end else { return false };
+    steps.iter().any(|step| {
+        matches!(step, Edn::Sequence(words)
+            if matches!(words.as_slice(), [_, _, Edn::Sequence(_)]))
+    })
 }
 
 /// Whether what was asked are the steps of a transaction.

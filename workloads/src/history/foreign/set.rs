@@ -41,8 +41,12 @@ pub(super) fn recording(told: &[Told]) -> Result<Recording, HistoryError> {
 /// Whether every value that was asked is a pair, of which the first is the key.
 fn are_keyed(told: &[Told]) -> bool {
     let is_pair = |edn: &Edn| matches!(edn, Edn::Sequence(items) if items.len() == 2);
-    let mut adds = told.iter().filter(|it| it.function != "read").peekable();
-    adds.peek().is_some() && adds.all(|it| is_pair(&it.asked))
+    let mut adds = told.iter().filter(|it| it.function != "read");
+    match adds.clone().next() {
+        Some(_) => adds.all(|it| is_pair(&it.asked)),
+        // Nobody added: what was read is all there is to go by.
+        None => !told.is_empty() && told.iter().all(|it| is_pair(&it.asked)),
+    }
 }
 
 fn operation(told: &Told) -> Result<(Op, Outcome), HistoryError> {
