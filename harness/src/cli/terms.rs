@@ -129,7 +129,8 @@ explains the answers; if it finds one, one of the two judges is wrong (exit code
         "\
 NO EFFECT: a fault was injected, and nothing shows that it took hold
 
-No process ended, no cut link was offered a byte. It tested nothing, so the run is UNDECIDED.",
+No process ended, no cut link was offered a byte. It tested nothing, so the run is
+UNDECIDED.",
     ),
     (
         "skipped",
