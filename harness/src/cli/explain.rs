@@ -1,12 +1,13 @@
-//! `splitbrain explain`: one name that `list` has, in as many words as it takes. Everything is read
-//! from where it is defined; the built-in store is asked for what is its own.
+//! `splitbrain explain`: one name that `list` has, in as many words as it takes, or a word that
+//! reports print (`terms`). Everything is read from where it is defined; the built-in store is asked
+//! for what is its own.
 
 use serde_json::json;
 use splitbrain_reports::text;
 use splitbrain_workloads::verdict::AnomalyKind;
 use splitbrain_workloads::workload::{WORKLOADS, WorkloadSpec};
 
-use super::{Ended, ExplainArgs, Failure, print};
+use super::{Ended, ExplainArgs, Failure, print, terms};
 use crate::nemesis::KINDS;
 use crate::result::ExitCode;
 use crate::suite::gates::Metric;
@@ -14,13 +15,14 @@ use crate::target::store::description::{self, Description, Plant, Profile, Switc
 use crate::target::{self, Unusable};
 
 pub(super) fn main(args: &ExplainArgs) -> Ended {
-    let name = args.name.trim();
+    let asked = args.name.join(" ");
+    let name = &terms::plain(&asked);
     let store = description::describe()?;
     let topics = topics(&store)?;
-    let text = topics.iter().filter(|topic| topic.name == name).map(|topic| (topic.text)());
+    let text = topics.iter().filter(|topic| topic.name == *name).map(|topic| (topic.text)());
     let text: Vec<String> = text.collect();
     if text.is_empty() {
-        return Err(unknown(name, &topics));
+        return Err(unknown(&asked, &topics));
     }
     // One name may stand for two things; both are told.
     print(&text.join("\n"));
@@ -37,7 +39,7 @@ fn topic<'a>(name: impl ToString, text: impl Fn() -> String + 'a) -> Topic<'a> {
     Topic { name: name.to_string(), text: Box::new(text) }
 }
 
-/// Everything that `list` names.
+/// Everything that `list` names, and the words of reports.
 fn topics(store: &Description) -> Result<Vec<Topic<'_>>, Unusable> {
     let mut topics = Vec::new();
     for kind in KINDS {
@@ -61,6 +63,9 @@ fn topics(store: &Description) -> Result<Vec<Topic<'_>>, Unusable> {
     topics.extend(store.profiles.iter().map(|it| topic(&it.name, move || profile(it, store))));
     topics.extend(store.switches.iter().map(|it| topic(&it.name, move || switch(it, store))));
     topics.extend(store.plants.iter().map(|it| topic(&it.name, move || plant(it))));
+    for (name, text) in terms::TERMS {
+        topics.push(topic(name, move || format!("{text}\n")));
+    }
     for kind in AnomalyKind::ALL {
         topics.push(topic(kind.name(), move || anomaly(kind, store)));
     }
@@ -138,7 +143,28 @@ fn switch(switch: &Switch, store: &Description) -> String {
         .iter()
         .filter_map(|profile| Some(format!("{} {}", profile.name, profile.settings.get(name)?)));
     text.push_str(&paragraph("Set by   ", &set.collect::<Vec<_>>().join(", ")));
+    text.push_str(&breaks(switch));
     text + &format!("\n  target: {{ store: {{ set: {{ {name}: ... }} }} }}\n")
+}
+
+/// What the store predicts of profile raft with this one switch set otherwise: of each value that is
+/// a word, since a number has no typical one.
+fn breaks(switch: &Switch) -> String {
+    let is_word =
+        |value: &&str| value.chars().all(|glyph| glyph.is_ascii_alphabetic() || glyph == '-');
+    let mut text = String::new();
+    for value in switch.values.split(", ").filter(is_word) {
+        let set = format!("{}={value}", switch.name);
+        // Some values make no sense beside the rest of raft, so nothing is predicted of them.
+        for predicted in description::predicted("raft", &set).unwrap_or_default() {
+            let why = format!("{}: {}", predicted.anomaly, predicted.why);
+            text.push_str(&paragraph(&format!("  {set}  "), &why));
+        }
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!("\nPredicted of profile raft, but\n{text}"),
+    }
 }
 
 fn plant(plant: &Plant) -> String {
@@ -205,6 +231,19 @@ mod tests {
         ");
         for (name, summary) in WORKLOADS {
             assert!(workload(name, summary).contains("Checkers"), "{name} has defaults");
+        }
+    }
+
+    #[test]
+    fn the_words_of_reports_are_explained_and_hide_no_name_that_list_has() {
+        for (name, text) in terms::TERMS {
+            let is_metric = Metric::ALL.into_iter().any(|metric| metric.name() == name);
+            assert!(!is_metric && !KINDS.iter().any(|kind| kind.name == name), "{name}");
+            assert!(!text.ends_with('\n'), "{name}");
+        }
+        for (_, known) in terms::SPELLINGS {
+            let is_kind = AnomalyKind::ALL.into_iter().any(|kind| kind.name() == known);
+            assert!(is_kind || terms::TERMS.iter().any(|(name, _)| *name == known), "{known}");
         }
     }
 

@@ -70,6 +70,7 @@ mod tests {
             directory: String::new(),
             host: HostRecord { processors: 2, kernel: String::new() },
             runs: Vec::new(),
+            planned: None,
             result,
             exit_code: ExitCode::of(result) as u8,
             exit_reason: String::new(),

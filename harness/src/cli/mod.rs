@@ -20,6 +20,7 @@ mod selftest;
 mod shrink;
 mod sources;
 mod style;
+mod terms;
 mod validate;
 
 use std::io::{self, Write};
@@ -389,7 +390,7 @@ struct CheckArgs {
 
 #[derive(Debug, Args)]
 struct ReportArgs {
-    /// The folder of a suite, such as runs/latest
+    /// The folder of a suite, such as runs/latest, or of one of its runs
     #[arg(value_name = "RUN")]
     path: PathBuf,
     /// What to print
@@ -473,8 +474,9 @@ enum Listed {
 
 #[derive(Debug, Args)]
 struct ExplainArgs {
-    /// A name that `splitbrain list` has
-    name: String,
+    /// A name that `splitbrain list` has, or a word that reports print
+    #[arg(required = true)]
+    name: Vec<String>,
 }
 
 /// What a command ends with when it cannot do its work: the text for stderr and the code.

@@ -6,23 +6,37 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use splitbrain_reports::record::{EventRecord, RunRecord, SuiteRecord};
-use splitbrain_reports::text::{self, RunDetail, Style};
+use splitbrain_reports::text::{self, RunDetail, Style, Unfinished};
 use splitbrain_reports::{json, junit, markdown};
 
 use super::{Ended, Failure, Format, ReportArgs, print, style};
-use crate::result::ExitCode;
+use crate::result::{self, ExitCode};
 use crate::run::directory::{RunDirectory, SuiteDirectory};
 use crate::run::examine::read_history;
+use crate::run::stale::{self, Writer};
 
 pub(super) fn main(args: &ReportArgs) -> Ended {
-    let Some(directory) = SuiteDirectory::open(&args.path) else {
-        return Err(not_a_run(&args.path));
+    let (directory, summary) = match SuiteDirectory::open(&args.path) {
+        Some(directory) => {
+            let summary = read(&directory)?;
+            (directory, summary)
+        }
+        None => of_one_run(&args.path)?,
     };
-    let summary = read(&directory)?;
     match args.format {
         Format::Text => {
             let here = SuiteRecord { directory: here(&directory, &summary), ..summary };
-            print(&self::text(&directory, &here, &style::stdout(args.drawing)));
+            let style = style::stdout(args.drawing);
+            // One run that is printed has ended, whatever became of its suite.
+            let is_whole = SuiteDirectory::open(&args.path).is_some();
+            let writer = stale::writer(directory.path()).filter(|_| is_whole);
+            print(&match writer {
+                Some(Writer { process, alive }) => {
+                    let detail = |run: &RunRecord| detail(&directory, run);
+                    text::unfinished(&here, &Unfinished { process, alive }, &detail, &style)
+                }
+                None => self::text(&directory, &here, &style),
+            });
         }
         Format::Json => {
             let mut bytes = Vec::new();
@@ -41,6 +55,22 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
         }
     }
     Ok(ExitCode::Met)
+}
+
+/// The suite of one run's folder, with that run alone.
+fn of_one_run(path: &Path) -> Result<(SuiteDirectory, SuiteRecord), Failure> {
+    let place = path.canonicalize().map_err(|_| not_a_run(path))?;
+    let suite = place.parent().and_then(SuiteDirectory::open);
+    let directory = suite.ok_or_else(|| not_a_run(path))?;
+    let mut summary = read(&directory)?;
+    let is_it = |run: &RunRecord| directory.run(&run.directory).path() == place;
+    summary.runs.retain(is_it);
+    let [run] = &summary.runs[..] else { return Err(not_a_run(path)) };
+    let code = ExitCode::of(run.result);
+    (summary.result, summary.exit_code) = (run.result, code as u8);
+    summary.exit_reason = result::reason(code, &summary.runs, 1);
+    summary.planned = None;
+    Ok((directory, summary))
 }
 
 /// The folder as its lines to copy must name it: as the suite did when it was run, unless it has been

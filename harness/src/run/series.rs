@@ -237,6 +237,7 @@ impl Series {
         }
         let code = ExitCode::of(result);
         let exit_reason = result::reason(code, &runs, self.runs.len());
+        let planned = u32::try_from(self.runs.len()).ok();
         SuiteRecord {
             schema_version: SCHEMA_VERSION,
             suite: self.suite.clone(),
@@ -247,6 +248,7 @@ impl Series {
             command: self.origin.command.clone(),
             directory: self.directory.path().display().to_string(),
             host: host(),
+            planned: planned.filter(|planned| runs.len() < *planned as usize),
             runs,
             result,
             exit_code: code as u8,

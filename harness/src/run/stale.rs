@@ -54,6 +54,25 @@ impl Drop for InUse {
     }
 }
 
+/// Who writes in a folder, or did until it was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Writer {
+    /// Its process, as far as the file says it.
+    pub process: Option<u32>,
+    /// Whether it still holds its lock.
+    pub alive: bool,
+}
+
+/// Who writes in a folder; `None` where its harness has come to its end.
+pub fn writer(folder: &Path) -> Option<Writer> {
+    let path = folder.join(RUNNING);
+    let text = fs::read_to_string(&path).ok()?;
+    let process = text.split_whitespace().find_map(|word| word.parse().ok());
+    // A shared lock that is let go of at once keeps nobody from anything.
+    let lock = Flock::lock(File::open(&path).ok()?, FlockArg::LockSharedNonblock);
+    Some(Writer { process, alive: lock.is_err() })
+}
+
 /// Sweeps the folders in `out` whose harness was killed, and names them.
 ///
 /// # Errors
@@ -125,6 +144,19 @@ mod tests {
         assert!(!data.exists());
         assert!(folder.join("leader-killed/history.jsonl").exists());
         assert_eq!(sweep(out.path()).unwrap(), Vec::<PathBuf>::new(), "once is enough");
+    }
+
+    #[test]
+    fn who_writes_in_a_folder_is_known_and_whether_it_still_does() {
+        let out = tempfile::tempdir().unwrap();
+        assert_eq!(writer(out.path()), None);
+        let mark = InUse::mark(out.path()).unwrap().expect("locks on this file system");
+        let process = Some(std::process::id());
+        assert_eq!(writer(out.path()), Some(Writer { process, alive: true }));
+        drop(mark);
+        assert_eq!(writer(out.path()), None, "it ended by itself");
+        fs::write(out.path().join(RUNNING), "a splitbrain of process 7 writes here").unwrap();
+        assert_eq!(writer(out.path()), Some(Writer { process: Some(7), alive: false }));
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub struct SuiteRecord {
     pub host: HostRecord,
     /// The runs, in the order in which they were run.
     pub runs: Vec<RunRecord>,
+    /// How many runs were to take place, if not all of them have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<u32>,
     /// The result over all runs.
     pub result: RunResult,
     /// The exit code of the command.

@@ -10,7 +10,7 @@ use splitbrain_workloads::history::{Micros, OperationId, Operations};
 use super::suites::{self, Sample};
 use crate::measure::regression::{self, Tolerance};
 use crate::record::{Effect, FaultId, FaultRecord, Part, RunRecord};
-use crate::text::{self, Charset, Style};
+use crate::text::{self, Charset, Style, Unfinished};
 
 const PLAIN: Style = Style { charset: Charset::Unicode, color: false };
 
@@ -160,6 +160,51 @@ fn a_control_that_was_spared_a_fault_says_so_although_it_passed() {
 ";
     assert!(text.contains(told), "{text}");
     assert!(text.contains("1 of 2 faults took effect; fault 4 (partition: n3 alone)"), "{text}");
+}
+
+#[test]
+fn a_suite_that_goes_on_or_was_killed_is_told_by_how_far_it_came() {
+    let (mut suite, details) = suites::lost_write_on_raft();
+    suite.planned = Some(59);
+    let told = |alive| {
+        let unfinished = Unfinished { process: Some(4711), alive };
+        let detail = |run: &RunRecord| details.get(&run.name).cloned();
+        text::unfinished(&suite, &unfinished, &detail, &PLAIN)
+    };
+    let running = told(true);
+    let line = "\nSTILL RUNNING  process 4711: 2 of 59 runs done, 1 failed so far\n";
+    assert_eq!(running.matches(line).count(), 2, "{running}");
+    assert!(!running.contains("\nFAIL") && !running.contains("\nexit "), "{running}");
+    let killed = told(false);
+    let line = "\nENDED EARLY  process 4711 is gone: 2 of 59 runs done, 1 failed so far\n";
+    assert!(killed.contains(line), "{killed}");
+}
+
+#[test]
+fn a_canary_that_was_repeated_is_one_entry() {
+    let (mut suite, details) = suites::release_gate();
+    let canaries: Vec<RunRecord> = suite.runs.drain(2..).collect();
+    for number in 1..=3 {
+        let mut canary = canaries[0].clone();
+        canary.name.push_str(&format!("-{number}"));
+        let mut control = canaries[1].clone();
+        control.part = Part::Control { of: canary.name.clone() };
+        control.name = format!("{}-control", canary.name);
+        if number == 2 {
+            let of = FaultRecord::to_come(FaultId(2), "partition");
+            control.faults.push(FaultRecord { shape: "n3 alone".into(), ..of });
+        }
+        suite.runs.extend([canary, control]);
+    }
+    let text = render(&(suite, details), &PLAIN);
+    let told = "\
+CANARIES  weakened on purpose; each must fail in the way that was predicted
+  canary-two-leaders-1 to -3: 3 of 3 on store async, as predicted (lost-write): 31 lost writes in
+                              each; each confirmed by brute force
+    control, store raft under the same plan: 3 of 3 passed; though in 1 of them not all took effect:
+    fault 2 (partition: n3 alone) skipped: the run ended first
+";
+    assert!(text.contains(told), "{text}");
 }
 
 #[test]

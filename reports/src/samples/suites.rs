@@ -354,6 +354,7 @@ fn suite(name: &str, runs: Vec<(RunRecord, RunDetail)>, code: u8, reason: &str) 
         host: HostRecord { processors: 2, kernel: "Linux 6.12.0".into() },
         result: runs.iter().map(|run| run.result).max().unwrap(),
         runs,
+        planned: None,
         exit_code: code,
         exit_reason: reason.into(),
     };

@@ -36,7 +36,7 @@ pub(crate) mod words;
 use splitbrain_workloads::history::History;
 
 use crate::measure::fault_coverage;
-use crate::record::{EventRecord, Part, RunRecord, SuiteRecord};
+use crate::record::{EventRecord, Part, RunRecord, RunResult, SuiteRecord};
 
 pub use checked::{Checked, checked};
 pub use explore::{Explored, Ventured, explored, ventured};
@@ -72,7 +72,35 @@ pub fn suite(
     detail: &dyn Fn(&RunRecord) -> Option<RunDetail>,
     style: &Style,
 ) -> String {
-    let mut lines = summary::head(suite);
+    written(suite, None, detail, style)
+}
+
+/// A suite that has not come to its end, or never will: what is known of why.
+#[derive(Clone, Copy, Debug)]
+pub struct Unfinished {
+    /// The process that runs it or did, where that is known.
+    pub process: Option<u32>,
+    /// Whether it still does.
+    pub alive: bool,
+}
+
+/// The report of a suite whose summary is that of the runs done so far.
+pub fn unfinished(
+    suite: &SuiteRecord,
+    unfinished: &Unfinished,
+    detail: &dyn Fn(&RunRecord) -> Option<RunDetail>,
+    style: &Style,
+) -> String {
+    written(suite, Some(unfinished), detail, style)
+}
+
+fn written(
+    suite: &SuiteRecord,
+    unfinished: Option<&Unfinished>,
+    detail: &dyn Fn(&RunRecord) -> Option<RunDetail>,
+    style: &Style,
+) -> String {
+    let mut lines = summary::head(suite, unfinished);
     lines.extend(summary::runs(suite));
     lines.extend(summary::canaries(suite));
     lines.extend(proofs_covered(suite));
@@ -81,19 +109,30 @@ pub fn suite(
     }
     if suite.runs.len() > 1 {
         lines.extend([String::new(), theme::rule("")]);
-        lines.extend(summary::verdict(suite).into_iter().skip(1));
+        let end = match unfinished {
+            Some(unfinished) => summary::so_far(suite, unfinished),
+            None => summary::verdict(suite),
+        };
+        lines.extend(end.into_iter().skip(1));
     }
     lines.extend(next::suite(suite));
-    lines.extend(next::exit(suite.exit_code, &suite.exit_reason));
+    // It has no exit code before it has ended.
+    if unfinished.is_none() {
+        lines.extend(next::exit(suite.exit_code, &suite.exit_reason));
+    }
     theme::finish(&lines, style)
 }
 
 /// What the faults of all proofs came to; the only run of a suite says it in its own block.
 fn proofs_covered(suite: &SuiteRecord) -> Vec<String> {
-    if suite.runs.len() == 1 {
+    let proofs = suite.runs.iter().filter(|run| run.part == Part::Proof);
+    // One proof that is shown whole says it by itself.
+    let mut covered = proofs.clone().filter(|run| !run.coverage.is_empty());
+    let (only, another) = (covered.next(), covered.next());
+    let said = only.is_some_and(|only| only.result != RunResult::Met) && another.is_none();
+    if suite.runs.len() == 1 || said {
         return Vec::new();
     }
-    let proofs = suite.runs.iter().filter(|run| run.part == Part::Proof);
     coverage::section(&fault_coverage::sum(proofs.map(|run| &run.coverage[..])))
 }
 

@@ -71,6 +71,7 @@ Cause     two leaders at once, or an answer given before the command was replica
 Compare-and-sets make a chain of versions, and an operation that saw or made a later
 version ended before one on an earlier version began.
 
+Example   x goes from 3 to 7 to 9 by swaps; c1 reads 9; then c2 begins to swap 3 for 7, ok.
 Cause     answers from an old state: a stale read among compare-and-sets."
             }
             AnomalyKind::CyclicCas => {
@@ -78,6 +79,7 @@ Cause     answers from an old state: a stale read among compare-and-sets."
 Each of some successful compare-and-sets expected what the next one wrote, around in a
 circle, so none of them can have been first.
 
+Example   c1 swaps 7 for 9, c2 swaps 9 for 7, both ok, and nobody else wrote a 7 or a 9.
 Cause     compare-and-sets answered by several nodes with states of their own."
             }
             AnomalyKind::SpuriousMismatch => {
@@ -128,6 +130,7 @@ Cause     appends acknowledged by one node and put in order by another."
 Two reads of one list have the same beginning and then go on differently. A list only
 grows, so one of two reads must be the beginning of the other.
 
+Example   one read gives [1 2 3], another one [1 3].
 Cause     two nodes appended to lists of their own (split brain)."
             }
             AnomalyKind::WrongTotal => {
@@ -163,6 +166,7 @@ Term      one of the session guarantees of Terry et al., 1994."
                 "\
 A session wrote twice, and somebody saw the later write without the earlier one.
 
+Example   c1 writes x=1, ok, and then y=2, ok; c2 reads y=2 and after that x without 1.
 Cause     writes of one session applied in another order, or one of them lost.
 Term      one of the session guarantees of Terry et al., 1994."
             }
@@ -200,19 +204,44 @@ Forbidden by serializability (Adya 1999).
 
 Example   T1 reads x and writes y while T2 reads y and writes x; neither saw the other."
             }
-            AnomalyKind::G0RealTime
-            | AnomalyKind::G1cRealTime
-            | AnomalyKind::GSingleRealTime
-            | AnomalyKind::G2RealTime => {
+            AnomalyKind::G0RealTime => {
                 "\
 The circle closes only because one transaction had ended before another began, so the
 transactions have an order, and it is not that of time. Serializability allows that,
-strict serializability does not."
+strict serializability does not.
+
+Example   T1 writes x=1 and ends; then T2 begins and writes x=2; in the end x is 1."
+            }
+            AnomalyKind::G1cRealTime => {
+                "\
+The circle closes only because one transaction had ended before another began, so the
+transactions have an order, and it is not that of time. Serializability allows that,
+strict serializability does not.
+
+Example   T1 reads x=7 and ends; then T2 begins, and it is T2 that writes x=7."
+            }
+            AnomalyKind::GSingleRealTime => {
+                "\
+The circle closes only because one transaction had ended before another began, so the
+transactions have an order, and it is not that of time. Serializability allows that,
+strict serializability does not.
+
+Example   T1 writes x=1 and ends; then T2 begins and reads x as it was before T1."
+            }
+            AnomalyKind::G2RealTime => {
+                "\
+The circle closes only because one transaction had ended before another began, so the
+transactions have an order, and it is not that of time. Serializability allows that,
+strict serializability does not.
+
+Example   T3 runs beside T1, and beside T2, which began when T1 had ended; T2 misses what
+          T3 wrote, and T3 misses what T1 wrote."
             }
             AnomalyKind::Internal => {
                 "\
 A transaction read something else than what its own steps before the read had left.
 
+Example   T writes x=7 and then, in the same transaction, reads x=3.
 Cause     steps of one transaction that do not see each other, or two states under one
           transaction."
             }
@@ -236,6 +265,7 @@ Cause     the grant was acknowledged before enough replicas held it, and they el
 Every grant of a lock carries a fencing token that must grow, and a later grant has a
 smaller one, so what the token protects cannot tell who came last.
 
+Example   c1 is granted the lock with token 5 and gives it back; c2 is granted it with 4.
 Cause     a counter that was rolled back with the state of a leader."
             }
             AnomalyKind::StaleToken => {

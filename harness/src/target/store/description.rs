@@ -61,6 +61,20 @@ pub(crate) struct Plant {
     pub(crate) place: String,
 }
 
+/// What may go wrong in a cluster of three with one switch of a profile set otherwise, as the store
+/// says; `None` for what it refuses.
+pub(crate) fn predicted(profile: &str, set: &str) -> Option<Vec<Predicted>> {
+    #[derive(Deserialize)]
+    struct Prediction {
+        may_show: Vec<Predicted>,
+    }
+    let mut command = Command::new(super::program().ok()?);
+    command.args(["node", "--predict", "3", "--profile", profile, "--set", set]);
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    let prediction: Prediction = serde_json::from_slice(&output.stdout).ok()?;
+    Some(prediction.may_show)
+}
+
 /// Asks the store.
 ///
 /// # Errors
