@@ -102,8 +102,8 @@ fn a_map_of_strings_is_judged_by_its_model_and_the_few_calls_are_listed() {
 
       No order explains these operations: c0's "get 0: "b"" ended at line 5, and cannot have taken
       effect before.
-      In the state "a" it refuses c0 "get 0: "b"".
-      In the state "ab" it refuses c0 "get 0: "b"".
+      In the state "a", c0's "get 0: "b"" is impossible.
+      In the state "ab", c0's "get 0: "b"" is impossible.
 
     exit 1: a violation was proven
     "#);

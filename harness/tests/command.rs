@@ -184,11 +184,14 @@ fn a_read_altered_to_an_overwritten_value_is_a_stale_read_that_is_named() {
     assert_eq!(code, 1, "{stdout}");
     assert!(stdout.contains("phantom of \"r0\""), "{stdout}");
 
-    let cut_off = &history[..history.len() - 40];
-    fs::write(folder.path().join("cut.jsonl"), cut_off).unwrap();
-    let (code, stdout, _) = ended(splitbrain(folder.path()).args(["check", "cut.jsonl"]));
-    assert_eq!(code, 3, "{stdout}");
-    assert!(stdout.contains("cut off"), "{stdout}");
+    // Cut off behind the stale read, and inside its answer.
+    let answer = history.find(r#"{"read":1}"#).unwrap();
+    for (length, expected) in [(history.len() - 40, 1), (answer, 3)] {
+        fs::write(folder.path().join("cut.jsonl"), &history[..length]).unwrap();
+        let (code, stdout, _) = ended(splitbrain(folder.path()).args(["check", "cut.jsonl"]));
+        assert_eq!(code, expected, "{stdout}");
+        assert!(stdout.contains("cut off"), "{stdout}");
+    }
 
     fs::write(folder.path().join("empty.jsonl"), "").unwrap();
     let (code, _, stderr) = ended(splitbrain(folder.path()).args(["check", "empty.jsonl"]));

@@ -127,7 +127,7 @@ pub enum Consistency {
 
 /// What a client asks of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Op {
     /// Reads one key.
     Read {

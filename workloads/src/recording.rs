@@ -313,11 +313,13 @@ impl<M: Model> Calls<M> {
             let refused: Vec<String> = last
                 .refuses
                 .iter()
-                .map(|index| format!("{} \"{}\"", self.calls[*index].client, show(*index)))
+                .map(|index| format!("{}'s \"{}\"", self.calls[*index].client, show(*index)))
                 .collect();
             if !refused.is_empty() {
                 let state = &last.state;
-                story.push(format!("In the state {state} it refuses {}.", refused.join(", ")));
+                let are = if refused.len() == 1 { "is" } else { "are" };
+                let refused = refused.join(" and ");
+                story.push(format!("In the state {state}, {refused} {are} impossible."));
             }
         }
         if refusal.states > refusal.last.len() {

@@ -71,6 +71,16 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
                 format!("this history is impossible for a correct store: {}", found.join(", ")),
             )
         }
+        Verdict::Unknown if !history.complete && !history.is_beginning() => (
+            "NOT JUDGED",
+            "the file ends without its trailer, and events are missing before its end".to_string(),
+        ),
+        Verdict::Unknown if !history.complete => (
+            "UNDECIDED",
+            "the file ends without its trailer: nothing is proven wrong in the part that is there, and \
+             nobody can judge the rest"
+                .to_string(),
+        ),
         Verdict::Unknown => {
             ("UNDECIDED", "nothing is proven wrong, and not enough is proven right".to_string())
         }
@@ -106,7 +116,7 @@ fn head(checked: &Checked<'_>) -> Vec<String> {
     let whole = if history.complete {
         "yes, the trailer is there and its count is right"
     } else {
-        "NO: the file is cut off, so it cannot pass"
+        "NO: the file is cut off, so it cannot pass; what it proves wrong stays wrong"
     };
     lines.extend(table::wrapped("  complete    ", whole));
     lines.extend(written(checked));

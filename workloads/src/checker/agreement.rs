@@ -12,7 +12,7 @@ use super::findings::{Candidate, Findings, Rank};
 use super::story;
 use super::unjudged;
 use crate::history::{History, Operation, OperationId};
-use crate::operation::{Key, NodeId, Reply, Value};
+use crate::operation::{Key, NodeId, Op, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
 
 const NAME: &str = "agreement";
@@ -108,7 +108,10 @@ fn most_common(history: &History, answers: &BTreeMap<NodeId, OperationId>) -> Op
 fn tell(history: &History, candidate: &Candidate<Differ>) -> Anomaly {
     let Differ { one, other } = candidate.proof;
     let (first, second) = (history.operation(one), history.operation(other));
-    let key: Key = first.op.key().clone();
+    let key = match &first.op {
+        Op::List { prefix, .. } => Key::new(story::set(prefix)),
+        other => other.key().clone(),
+    };
     let mut operations = vec![one, other];
     operations.sort_unstable();
     let story = match (first.reply(), second.reply()) {

@@ -210,7 +210,15 @@ fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
             (vec![seen], format!("{}, although increments by one only add.", whole(seen)))
         }
         Proof::Back { earlier, later } => {
-            let text = format!("{}; then {}, which is less.", whole(earlier), whole(later));
+            let then = match candidate.kind {
+                AnomalyKind::LostWrite => "at the end",
+                _ => "then",
+            };
+            let text = format!(
+                "{}; {then} {}, which is less.",
+                whole(earlier),
+                story::later(history.operation(later))
+            );
             (vec![earlier, later], text)
         }
     };

@@ -72,7 +72,7 @@ fn a_read_of_a_superseded_link_of_a_chain_is_stale() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: stale-read of r1, culprit 3, operations 0 1 2 3
-      c1 swapped r1 from 2 to 3 at n1, acknowledged at 0.060 s; c3 read r1=1 at n3 from 0.070 s to 0.080 s, although 3 came from 1 by compare-and-set and so 1 was overwritten.
+      c1 swapped r1 from 2 to 3 at n1, acknowledged at 0.060 s; c3 read r1=1 at n3 from 0.070 s to 0.080 s, although 1 had been replaced by 2, then by 3, by compare-and-sets, and so 1 was overwritten.
     "#);
 }
 
@@ -103,7 +103,7 @@ fn a_swap_from_a_value_that_was_overwritten_is_stale() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: stale-read of r1, culprit 2, operations 0 1 2
-      c2 wrote r1=2 at n2, acknowledged at 0.040 s; c3 swapped r1 from 1 to 3 at n3, acknowledged at 0.060 s, although 3 goes back by compare-and-sets to 1, which was in place before 2 was sent and so was overwritten.
+      c2 wrote r1=2 at n2, acknowledged at 0.040 s; c3 swapped r1 from 1 to 3 at n3, acknowledged at 0.060 s, although 1 was in place before 2 was sent and so was overwritten.
     "#);
 }
 
@@ -142,7 +142,7 @@ fn two_values_that_alternate_without_an_order_of_their_writes_flip_flop() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: flip-flop of r1, culprit 4, operations 0 1 2 3 4
-      c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s, although each value was written once.
+      c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s: each value was written once, and they go on to alternate: more than one wrong read is needed.
     "#);
 }
 
@@ -160,7 +160,7 @@ fn a_value_read_again_after_another_one_is_stale_whatever_the_order_of_their_wri
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: stale-read of r1, culprit 4, operations 0 1 2 3 4
-      c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s, although each value was written once.
+      c3 read r1=1 at n3 from 0.020 s to 0.030 s; then c4 read r1=2 at n1 from 0.040 s to 0.050 s; then c5 read r1=1 at n2 from 0.060 s to 0.070 s: each value was written once, so 1 cannot come back.
     "#);
 }
 
@@ -267,7 +267,7 @@ fn a_later_link_that_ended_before_an_earlier_one_began_is_out_of_order() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: chain-order of r1, culprit 1, operations 0 1 2
-      c2 swapped r1 from 2 to 3 at n2, acknowledged at 0.040 s, before c3 swapped r1 from 1 to 2 at n3, acknowledged at 0.060 s, although 3 came from 2 by compare-and-set.
+      c2 swapped r1 from 2 to 3 at n2, acknowledged at 0.040 s; only then c3 swapped r1 from 1 to 2 at n3, sent at 0.050 s and acknowledged at 0.060 s, although 3 came from 2 by compare-and-set.
     "#);
 }
 
@@ -282,7 +282,7 @@ fn swaps_that_expect_each_other_are_a_cycle() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: cyclic-cas of r1, culprit 1, operations 0 1
-      c2 swapped r1 from 2 to 1 at n2, acknowledged at 0.021 s; each of 2 compare-and-sets got the value it expected from the next, in a circle: none of them can have been the first.
+      c1 swapped r1 from 1 to 2 at n1, acknowledged at 0.020 s; c2 swapped r1 from 2 to 1 at n2, acknowledged at 0.021 s: each expects what only the other wrote, so neither can be the first.
     "#);
 }
 
@@ -298,7 +298,8 @@ fn swaps_that_expect_each_other_and_were_never_answered_need_somebody_who_saw_on
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: cyclic-cas of r1, culprit 1, operations 0 1 2
-      c2 sent a compare-and-set of r1 from 2 to 1 at n2 at 0.011 s, whose outcome it never knew; each of 2 compare-and-sets got the value it expected from the next, in a circle: none of them can have been the first.
+      c1 sent a compare-and-set of r1 from 1 to 2 at n1 at 0.010 s, whose outcome it never knew; c2 sent a compare-and-set of r1 from 2 to 1 at n2 at 0.011 s, whose outcome it never knew: each expects what only the other wrote, so neither can be the first.
+      But c3 read r1=2 at n3 from 0.030 s to 0.040 s, so one of them took effect.
     "#);
 }
 
@@ -335,7 +336,7 @@ fn a_long_chain_between_two_versions_becomes_swaps() {
     );
     insta::assert_snapshot!(text, @r#"
     linearizable: stale-read of r1, culprit 8, operations 0 4 5 6 7 8, swaps 1 2 3
-      c1 wrote r1=8 at n1, acknowledged at 0.160 s; c3 read r1=7 at n3 from 0.170 s to 0.180 s, although 7 goes back by compare-and-sets to 1, which was in place before 8 was sent and so was overwritten.
+      c1 wrote r1=8 at n1, acknowledged at 0.160 s; c3 read r1=7 at n3 from 0.170 s to 0.180 s, although 1 was in place before 8 was sent, and 7 came from 1 by compare-and-sets alone, so 8 overwrote it.
     "#);
 }
 
@@ -404,10 +405,10 @@ fn an_element_that_no_later_list_holds_is_lost() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: lost-write of s/, culprit 0, operations 0 3
-      c1 wrote s/1=1 at n1, acknowledged at 0.020 s; c4 listed 1 element of s/ at n1 from 7.000 s to 7.010 s, without 1, and no later list has it.
-    lost-write: lost-write of s/, culprit 0, operations 0 3
-      c1 wrote s/1=1 at n1, acknowledged at 0.020 s; at the end c4 listed 1 element of s/ at n1 from 7.000 s to 7.010 s, without 1.
+    linearizable: lost-write of s, culprit 0, operations 0 3
+      c1 added 1 to s at n1, acknowledged at 0.020 s; c4 listed s at n1 from 7.000 s to 7.010 s: 1 element, without 1, and no later list has it.
+    lost-write: lost-write of s, culprit 0, operations 0 3
+      c1 added 1 to s at n1, acknowledged at 0.020 s; at the end c4 listed s at n1 from 7.000 s to 7.010 s: 1 element, without 1.
     "#);
 }
 
@@ -422,8 +423,8 @@ fn an_acknowledged_element_that_a_list_lacks_for_a_while_is_stale() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: stale-read of s/, culprit 1, operations 0 1 2
-      c1 wrote s/1=1 at n1, acknowledged at 0.020 s; c2 listed 0 elements of s/ at n2 from 0.030 s to 0.040 s, without 1; c3 listed 1 element of s/ at n3 from 7.000 s to 7.010 s, with it again.
+    linearizable: stale-read of s, culprit 1, operations 0 1 2
+      c1 added 1 to s at n1, acknowledged at 0.020 s; c2 listed s at n2 from 0.030 s to 0.040 s: 0 elements, without 1; but c3 listed s at n3 from 7.000 s to 7.010 s: 1 element, with it.
     "#);
 }
 
@@ -439,8 +440,9 @@ fn an_element_that_comes_back_is_resurrected() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: resurrected of s/, culprit 2, operations 0 1 2 3
-      c1 wrote s/1=1 at n1, acknowledged at 0.200 s; c2 listed 1 element of s/ at n2 from 0.030 s to 0.040 s, and 1 among them; c2 listed 0 elements of s/ at n2 from 0.050 s to 0.060 s, without 1; c3 listed 1 element of s/ at n3 from 7.000 s to 7.010 s, with it again.
+    linearizable: resurrected of s, culprit 2, operations 0 1 2 3
+      c2 listed s at n2 from 0.030 s to 0.040 s: 1 element, with 1; then c2 listed s at n2 from 0.050 s to 0.060 s: 0 elements, without 1; then c3 listed s at n3 from 7.000 s to 7.010 s: 1 element, with it again.
+      c1 added 1 to s at n1, acknowledged at 0.200 s; nothing is ever removed.
     "#);
 }
 
@@ -454,8 +456,8 @@ fn an_element_twice_in_one_list_is_a_duplicate() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: duplicate of s/, culprit 1, operations 0 1
-      c1 wrote s/1=1 at n1, acknowledged at 0.020 s; c3 listed 2 elements of s/ at n3 from 7.000 s to 7.010 s, and 1 twice.
+    linearizable: duplicate of s, culprit 1, operations 0 1
+      c1 added 1 to s at n1, acknowledged at 0.020 s; c3 listed s at n3 from 7.000 s to 7.010 s: 2 elements, with 1 twice.
     "#);
 }
 
@@ -471,8 +473,8 @@ fn lists_that_do_not_include_one_another_flip_flop() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: flip-flop of s/, culprit 3, operations 0 1 2 3
-      c3 listed 1 element of s/ at n3 from 0.020 s to 0.090 s, 1 among them but not 2; c4 listed 1 element of s/ at n1 from 0.021 s to 0.091 s, 2 among them but not 1.
+    linearizable: flip-flop of s, culprit 3, operations 0 1 2 3
+      c3 listed s at n3 from 0.020 s to 0.090 s: 1 element, with 1 but without 2; c4 listed s at n1 from 0.021 s to 0.091 s: 1 element, with 2 but without 1: neither can be the earlier one, since nothing is ever removed.
     "#);
 }
 
@@ -488,8 +490,8 @@ fn a_list_with_a_later_element_and_without_an_earlier_one_is_stale() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: stale-read of s/, culprit 0, operations 0 1 2 3
-      c1 wrote s/1=1 at n1, acknowledged at 0.020 s; only then c2 wrote s/2=2 at n2, acknowledged at 0.040 s; c3 listed 1 element of s/ at n3 from 0.005 s to 0.090 s, 2 among them but not 1.
+    linearizable: stale-read of s, culprit 0, operations 0 1 2 3
+      c1 added 1 to s at n1, acknowledged at 0.020 s; only then c2 added 2 to s at n2, sent at 0.030 s and acknowledged at 0.040 s; c3 listed s at n3 from 0.005 s to 0.090 s: 1 element, with 2 but without 1.
     "#);
 }
 
@@ -503,8 +505,8 @@ fn an_element_that_nobody_added_is_a_phantom() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: phantom of s/, culprit 1, operations 1
-      c3 listed 2 elements of s/ at n3 from 0.100 s to 0.110 s, and 2 among them, which nobody ever added.
+    linearizable: phantom of s, culprit 1, operations 1
+      c3 listed s at n3 from 0.100 s to 0.110 s: 2 elements, with 2, which nobody ever added.
     "#);
 }
 
@@ -518,8 +520,8 @@ fn an_element_whose_add_failed_is_an_aborted_read() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: aborted-read of s/, culprit 1, operations 0 1
-      c1 sent s/1=1 at n1 at 0.010 s, which certainly failed (no-leader); c3 listed 1 element of s/ at n3 from 0.100 s to 0.110 s, and 1 among them.
+    linearizable: aborted-read of s, culprit 1, operations 0 1
+      c1 sent an add of 1 to s at n1 at 0.010 s, which certainly failed (no-leader); c3 listed s at n3 from 0.100 s to 0.110 s: 1 element, with 1.
     "#);
 }
 
@@ -533,8 +535,8 @@ fn an_element_before_its_add_is_from_the_future() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    linearizable: future-read of s/, culprit 0, operations 0 1
-      c3 listed 1 element of s/ at n3 from 0.010 s to 0.020 s, and 1 among them, before c1 wrote s/1=1 at n1, acknowledged at 0.040 s.
+    linearizable: future-read of s, culprit 0, operations 0 1
+      c3 listed s at n3 from 0.010 s to 0.020 s: 1 element, with 1; only then c1 added 1 to s at n1, sent at 0.030 s and acknowledged at 0.040 s.
     "#);
 }
 
@@ -568,8 +570,8 @@ fn nodes_that_hold_different_elements_diverge() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    agreement: divergence of s/, culprit 4, operations 2 4
-      Of s/ n3 lacks 1 element (1) that n1 holds and holds 1 element (2) that n1 lacks, after the heal, read at 0.042 s.
+    agreement: divergence of s, culprit 4, operations 2 4
+      Of s n3 lacks 1 element (1) that n1 holds and holds 1 element (2) that n1 lacks, after the heal, read at 0.042 s.
     "#);
 }
 

@@ -91,7 +91,7 @@ fn a_read_that_goes_back_is_stale() {
       T2: c1 appended 1 to l0 at n1, acknowledged at 0.100 s.
       T3: c2 read l0=[1] at n2 from 0.030 s to 0.040 s.
       T1 must come before T2, because T1 read l0 without 1, which T2 appended.
-      T2 must come before T3, because T3 read l0 with 1 of T2 as its last.
+      T2 must come before T3, because T3 read l0, whose last element was 1 of T2.
       T3 must come before T1, because it ended at 0.040 s, before T1 began: a contradiction.
     "#);
 }
@@ -172,12 +172,12 @@ fn an_element_before_it_was_sent_is_from_the_future() {
     );
     insta::assert_snapshot!(text, @r#"
     list: future-read of l0, culprit 0, operations 0 1
-      c3 read l0=[1] at n3 from 0.010 s to 0.020 s, and 1 among them, before c1 appended 1 to l0 at n1, acknowledged at 0.040 s.
+      c3 read l0=[1] at n3 from 0.010 s to 0.020 s, and 1 among them; only then c1 appended 1 to l0 at n1, sent at 0.030 s and acknowledged at 0.040 s.
     transactions: g1c-realtime of l0, culprit 1, operations 0 1
       T1: c3 read l0=[1] at n3 from 0.010 s to 0.020 s.
       T2: c1 appended 1 to l0 at n1, acknowledged at 0.040 s.
       T1 must come before T2, because it ended at 0.020 s, before T2 began.
-      T2 must come before T1, because T1 read l0 with 1 of T2 as its last: a contradiction.
+      T2 must come before T1, because T1 read l0, whose last element was 1 of T2: a contradiction.
     "#);
 }
 
@@ -193,12 +193,12 @@ fn an_element_before_one_that_was_acknowledged_earlier_is_out_of_order() {
     );
     insta::assert_snapshot!(text, @r#"
     list: out-of-order of l0, culprit 1, operations 0 1 2
-      c1 appended 1 to l0 at n1, acknowledged at 0.020 s; only then c2 appended 2 to l0 at n1, acknowledged at 0.040 s; but c3 read l0=[2 1] at n3 from 0.060 s to 0.070 s, with 2 before 1.
+      c1 appended 1 to l0 at n1, acknowledged at 0.020 s; only then c2 appended 2 to l0 at n1, sent at 0.030 s and acknowledged at 0.040 s; but c3 read l0=[2 1] at n3 from 0.060 s to 0.070 s, with 2 before 1.
     transactions: g0-realtime of l0, culprit 1, operations 0 1 2
       T1: c1 appended 1 to l0 at n1, acknowledged at 0.020 s.
       T2: c2 appended 2 to l0 at n1, acknowledged at 0.040 s.
       T1 must come before T2, because it ended at 0.020 s, before T2 began.
-      T2 must come before T1, because T1 appended 1 to l0 right behind 2 of T2: a contradiction.
+      T2 must come before T1, because c3 read l0 with 2 of T2 directly before 1 of T1: a contradiction.
     "#);
 }
 
@@ -219,8 +219,8 @@ fn a_cycle_of_writes_is_g0() {
     transactions: g0 of x, culprit 1, operations 0 1 2
       T1: c1 appended 1 to x, appended 1 to y at n1, acknowledged at 0.100 s.
       T2: c2 appended 2 to x, appended 2 to y at n2, acknowledged at 0.101 s.
-      T1 must come before T2, because T2 appended 2 to x right behind 1 of T1.
-      T2 must come before T1, because T1 appended 1 to y right behind 2 of T2: a contradiction.
+      T1 must come before T2, because c3 read x with 1 of T1 directly before 2 of T2.
+      T2 must come before T1, because c3 read y with 2 of T2 directly before 1 of T1: a contradiction.
     "#);
 }
 
@@ -238,8 +238,8 @@ fn a_cycle_of_writes_and_reads_is_g1c() {
     transactions: g1c of x, culprit 1, operations 0 1 2
       T1: c1 appended 1 to x, read y=[1] at n1, acknowledged at 0.100 s.
       T2: c2 appended 2 to x, appended 1 to y at n2, acknowledged at 0.101 s.
-      T1 must come before T2, because T2 appended 2 to x right behind 1 of T1.
-      T2 must come before T1, because T1 read y with 1 of T2 as its last: a contradiction.
+      T1 must come before T2, because c3 read x with 1 of T1 directly before 2 of T2.
+      T2 must come before T1, because T1 read y, whose last element was 1 of T2: a contradiction.
     "#);
 }
 
@@ -257,7 +257,7 @@ fn a_transaction_that_sees_half_of_another_is_read_skew() {
       T1: c2 read x=[1], read y=[] at n2 from 0.011 s to 0.101 s.
       T2: c1 appended 1 to x, appended 1 to y at n1, acknowledged at 0.100 s.
       T1 must come before T2, because T1 read y without 1, which T2 appended.
-      T2 must come before T1, because T1 read x with 1 of T2 as its last: a contradiction.
+      T2 must come before T1, because T1 read x, whose last element was 1 of T2: a contradiction.
     "#);
 }
 
@@ -297,7 +297,7 @@ fn what_nobody_read_was_appended_behind_all_that_somebody_read() {
       T2: c1 appended 1 to x at n1, acknowledged at 0.100 s.
       T3: c2 read x=[1], appended 1 to y, read y=[1] at n2, acknowledged at 0.101 s.
       T1 must come before T2, because T1 read x without 1, which T2 appended.
-      T2 must come before T3, because T3 read x with 1 of T2 as its last.
+      T2 must come before T3, because T3 read x, whose last element was 1 of T2.
       T3 must come before T1, because T1 appended 2 to y, which no read has, and the longest ends in 1 of T3: a contradiction.
     "#);
 }
@@ -411,12 +411,12 @@ fn a_write_cycle_that_only_time_closes_has_a_name_of_its_own() {
     );
     insta::assert_snapshot!(text, @r#"
     list: out-of-order of x, culprit 2, operations 0 1 2
-      c1 appended 1 to x at n1, acknowledged at 0.020 s; only then c2 appended 2 to x at n2, acknowledged at 0.040 s; but c3 read x=[2 1] at n3 from 0.012 s to 0.102 s, with 2 before 1.
+      c1 appended 1 to x at n1, acknowledged at 0.020 s; only then c2 appended 2 to x at n2, sent at 0.030 s and acknowledged at 0.040 s; but c3 read x=[2 1] at n3 from 0.012 s to 0.102 s, with 2 before 1.
     transactions: g0-realtime of x, culprit 2, operations 0 1 2
       T1: c1 appended 1 to x at n1, acknowledged at 0.020 s.
       T2: c2 appended 2 to x at n2, acknowledged at 0.040 s.
       T1 must come before T2, because it ended at 0.020 s, before T2 began.
-      T2 must come before T1, because T1 appended 1 to x right behind 2 of T2: a contradiction.
+      T2 must come before T1, because c3 read x with 2 of T2 directly before 1 of T1: a contradiction.
     "#);
 }
 
@@ -535,7 +535,7 @@ fn a_sum_at_the_end_below_one_that_was_acknowledged_is_a_lost_write() {
     );
     insta::assert_snapshot!(text, @r#"
     counter: lost-write of n0, culprit 1, operations 1 2
-      c2 raised n0 by 1 to 2 at n2, acknowledged at 0.040 s; then c3 read n0=1 at n3 from 0.050 s to 0.060 s, which is less.
+      c2 raised n0 by 1 to 2 at n2, acknowledged at 0.040 s; at the end c3 read n0=1 at n3 from 0.050 s to 0.060 s, which is less.
     "#);
 }
 
@@ -632,8 +632,9 @@ fn a_session_that_reads_backwards_is_told_so() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    sessions: monotonic-reads of p0.a, culprit 4, operations 2 3 4
-      c2 read p0.a=3 at n2 from 0.050 s to 0.060 s; then c2 read p0.a=1 at n2 from 0.070 s to 0.080 s, older than this: c1 wrote p0.a=3 at n1, acknowledged at 0.040 s.
+    sessions: monotonic-reads of p0.a, culprit 4, operations 0 2 3 4
+      c1 wrote p0.a=1 at n1, acknowledged at 0.020 s; then c1 wrote p0.a=3 at n1, sent at 0.030 s and acknowledged at 0.040 s.
+      c2 read p0.a=3 at n2 from 0.050 s to 0.060 s; then c2 read p0.a=1 at n2 from 0.070 s to 0.080 s, the older of the two.
       not for the brute force: what a session may expect is less than one order of all operations
     "#);
 }
@@ -650,8 +651,9 @@ fn a_session_that_sees_the_later_write_without_the_earlier_is_told_so() {
         ",
     );
     insta::assert_snapshot!(text, @r#"
-    sessions: monotonic-writes of p0.a, culprit 3, operations 0 2 3
-      c2 read p0.b=2 at n2 from 0.050 s to 0.060 s; then c2 found p0.a absent at n2 from 0.070 s to 0.080 s, older than this: c1 wrote p0.a=1 at n1, acknowledged at 0.020 s.
+    sessions: monotonic-writes of p0.a, culprit 3, operations 0 1 2 3
+      c1 wrote p0.a=1 at n1, acknowledged at 0.020 s; then c1 wrote p0.b=2 at n1, sent at 0.021 s and acknowledged at 0.029 s.
+      c2 read p0.b=2 at n2 from 0.050 s to 0.060 s, the second of them; then c2 found p0.a absent at n2 from 0.070 s to 0.080 s, without the first.
       not for the brute force: what a session may expect is less than one order of all operations
     "#);
 }
@@ -682,7 +684,7 @@ fn a_request_that_was_done_twice_is_a_duplicate() {
     );
     insta::assert_snapshot!(text, @r#"
     list: duplicate of l0, culprit 2, operations 1 2
-      c2 appended 1 to l0 at n2, acknowledged at 0.040 s (request q1); c3 read l0=[1 1] at n3 from 0.060 s to 0.070 s, and 1 twice, although it was appended once.
+      c2 appended 1 to l0 at n2, acknowledged at 0.040 s (request q1); c3 read l0=[1 1] at n3 from 0.060 s to 0.070 s, and 1 twice, although q1, sent 2 times, is one request and is done once.
     "#);
 }
 

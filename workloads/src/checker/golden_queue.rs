@@ -75,7 +75,7 @@ fn an_element_that_is_given_twice_is_a_duplicate() {
     );
     insta::assert_snapshot!(text, @r"
     queue: duplicate of q0, culprit 2, operations 0 1 2
-      c3 dequeued 1 from q0 at n3, acknowledged at 0.040 s; c4 dequeued 1 from q0 at n2, acknowledged at 0.060 s: 1 came out twice.
+      c3 dequeued 1 from q0 at n3 from 0.030 s to 0.040 s; c4 dequeued 1 from q0 at n2 from 0.050 s to 0.060 s: 1 came out twice.
     ");
 }
 
@@ -91,7 +91,7 @@ fn an_element_that_nobody_added_is_a_phantom() {
     );
     insta::assert_snapshot!(text, @r"
     queue: phantom of q0, culprit 1, operations 1
-      c3 dequeued 7 from q0 at n3, acknowledged at 0.040 s: nobody ever added 7.
+      c3 dequeued 7 from q0 at n3 from 0.030 s to 0.040 s: nobody ever added 7.
     ");
 }
 
@@ -124,7 +124,7 @@ fn an_element_that_comes_out_before_it_is_added_is_from_the_future() {
     );
     insta::assert_snapshot!(text, @r"
     queue: future-read of q0, culprit 0, operations 0 1
-      c3 dequeued 1 from q0 at n3, acknowledged at 0.020 s; only then c1 enqueued 1 to q0 at n1, acknowledged at 0.040 s.
+      c3 dequeued 1 from q0 at n3 from 0.010 s to 0.020 s; only then c1 enqueued 1 to q0 at n1, sent at 0.030 s and acknowledged at 0.040 s.
     ");
 }
 
@@ -142,7 +142,7 @@ fn who_was_added_first_is_taken_first() {
     );
     insta::assert_snapshot!(text, @r"
     queue: out-of-order of q0, culprit 2, operations 0 1 2 3
-      c1 enqueued 1 to q0 at n1, acknowledged at 0.020 s; then c2 enqueued 2 to q0 at n2, acknowledged at 0.040 s; but c3 dequeued 2 from q0 at n3, acknowledged at 0.060 s, and only then c4 dequeued 1 from q0 at n2, acknowledged at 0.080 s.
+      c1 enqueued 1 to q0 at n1, acknowledged at 0.020 s; then c2 enqueued 2 to q0 at n2, sent at 0.030 s and acknowledged at 0.040 s; but c3 dequeued 2 from q0 at n3 from 0.050 s to 0.060 s, and only then c4 dequeued 1 from q0 at n2 from 0.070 s to 0.080 s.
     ");
 }
 
@@ -158,7 +158,7 @@ fn what_is_left_stands_in_the_order_in_which_it_was_added() {
     );
     insta::assert_snapshot!(text, @r"
     queue: out-of-order of q0, culprit 2, operations 0 1 2
-      c1 enqueued 1 to q0 at n1, acknowledged at 0.020 s; then c2 enqueued 2 to q0 at n2, acknowledged at 0.040 s; but c9 read q0=[2 1] at n1 from 0.090 s to 0.095 s.
+      c1 enqueued 1 to q0 at n1, acknowledged at 0.020 s; then c2 enqueued 2 to q0 at n2, sent at 0.030 s and acknowledged at 0.040 s; but c9 read q0=[2 1] at n1 from 0.090 s to 0.095 s.
     ");
 }
 
@@ -175,7 +175,7 @@ fn a_queue_that_holds_something_all_the_time_is_not_empty() {
     );
     insta::assert_snapshot!(text, @r"
     queue: stale-read of q0, culprit 1, operations 0 1 2
-      c1 enqueued 1 to q0 at n1, acknowledged at 0.020 s; c3 dequeued 1 from q0 at n3, acknowledged at 0.060 s; but c2 found q0 empty at n2, acknowledged at 0.040 s.
+      c2 found q0 empty at n2 from 0.030 s to 0.040 s, but it never was in that time: 1 was there from 0.020 s, when c1's enqueue of it was acknowledged, to 0.050 s, when c3's dequeue of it began.
     ");
 }
 
@@ -194,6 +194,6 @@ fn a_queue_that_always_holds_one_or_the_other_is_not_empty() {
     );
     insta::assert_snapshot!(text, @r"
     queue: non-linearizable of q0, culprit 1, operations 0 1 2 3 4
-      c1 enqueued 1 to q0 at n1, acknowledged at 0.020 s; c3 dequeued 1 from q0 at n3, acknowledged at 0.070 s; c1 enqueued 2 to q0 at n1, acknowledged at 0.050 s; c4 dequeued 2 from q0 at n3, acknowledged at 0.089 s; but c2 found q0 empty at n2, acknowledged at 0.080 s.
+      c2 found q0 empty at n2 from 0.030 s to 0.080 s, but it never was in that time: 1 was there from 0.020 s, when c1's enqueue of it was acknowledged, to 0.060 s, when c3's dequeue of it began; 2 was there from 0.050 s, when c1's enqueue of it was acknowledged, to 0.085 s, when c4's dequeue of it began.
     ");
 }

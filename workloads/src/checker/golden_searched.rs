@@ -38,7 +38,7 @@ fn an_element_that_was_added_twice_does_not_come_out_three_times() {
     );
     insta::assert_snapshot!(text, @r"
     queue: non-linearizable of q0, culprit 4, operations 0 1 2 3 4
-      No order explains these operations: c5 dequeued 1 from q0 at n2, acknowledged at 0.084 s, but up to then q0 can only have held [].
+      No order explains these operations: c5 dequeued 1 from q0 at n2 from 0.082 s to 0.084 s, but up to then q0 can only have held [].
     ");
 }
 
@@ -75,7 +75,7 @@ fn a_session_that_sees_a_value_before_it_was_written_is_told_so() {
     );
     insta::assert_snapshot!(text, @r"
     sessions: future-read of p0.a, culprit 0, operations 0 1
-      c2 read p0.a=1 at n2 from 0.010 s to 0.020 s; only then c1 wrote p0.a=1 at n1, acknowledged at 0.040 s.
+      c2 read p0.a=1 at n2 from 0.010 s to 0.020 s; only then c1 wrote p0.a=1 at n1, sent at 0.030 s and acknowledged at 0.040 s.
       not for the brute force: what a session may expect is less than one order of all operations
     ");
 }
@@ -107,7 +107,7 @@ fn a_holder_that_is_named_before_it_asks_is_from_the_future() {
     );
     insta::assert_snapshot!(text, @r"
     lock: future-read of l0, culprit 0, operations 0 1
-      c2 was denied l0, which c1 held under token 3, at n2 from 0.010 s to 0.020 s; but c1 acquired l0 under token 3 at n1, acknowledged at 0.040 s.
+      c2 was denied l0, which c1 held under token 3, at n2 from 0.010 s to 0.020 s; only then c1 acquired l0 under token 3 at n1, sent at 0.030 s and acknowledged at 0.040 s.
     ");
 }
 
@@ -123,6 +123,6 @@ fn a_lock_that_is_renewed_after_it_was_given_back_is_resurrected() {
     );
     insta::assert_snapshot!(text, @r"
     lock: resurrected of l0, culprit 2, operations 0 1 2
-      c1 released l0 under token 3 at n1, acknowledged at 0.040 s; only then c1 renewed l0 under token 3 at n1, acknowledged at 0.060 s: c1 had given it back, and token 3 is never given again.
+      c1 released l0 under token 3 at n1, acknowledged at 0.040 s; only then c1 renewed l0 under token 3 at n1, sent at 0.050 s and acknowledged at 0.060 s: c1 had given it back, and token 3 is never given again.
     ");
 }

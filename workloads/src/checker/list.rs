@@ -489,13 +489,16 @@ fn later(latest: Option<Placed>, now: Placed) -> Option<Placed> {
 fn tell(history: &History, list: &List<'_>, candidate: &Candidate<Found>) -> Anomaly {
     let whole = |id: OperationId| story::operation(history.operation(id));
     let saw = |id: OperationId| story::saw(history.operation(id));
+    let later = |id: OperationId| story::later(history.operation(id));
     let by = |value: Value| list.added.get(&value).map(|added| added.by);
     let (operations, text) = match candidate.proof.proof {
         Proof::Twice { read, value, by } => {
             let added = by.map(|by| format!("{}; ", whole(by))).unwrap_or_default();
+            let once = by.and_then(|by| sent_again(history, by));
+            let once = once.unwrap_or_else(|| "it was appended once".to_string());
             (
                 [Some(read), by].into_iter().flatten().collect(),
-                format!("{added}{}, and {value} twice, although it was appended once.", saw(read)),
+                format!("{added}{}, and {value} twice, although {once}.", saw(read)),
             )
         }
         Proof::Unwritten { read, value, failed: None } => (
@@ -517,7 +520,7 @@ fn tell(history: &History, list: &List<'_>, candidate: &Candidate<Found>) -> Ano
         ),
         Proof::Early { read, by, value } => (
             vec![read, by],
-            format!("{}, and {value} among them, before {}.", saw(read), whole(by)),
+            format!("{}, and {value} among them; only then {}.", saw(read), later(by)),
         ),
         Proof::Behind { read, by, value, seen } => (
             vec![read, by, seen],
@@ -541,7 +544,7 @@ fn tell(history: &History, list: &List<'_>, candidate: &Candidate<Found>) -> Ano
             format!(
                 "{}; only then {}; but {}, with {} before {}.",
                 whole(second.0),
-                whole(first.0),
+                later(first.0),
                 saw(read),
                 first.1,
                 second.1
@@ -562,6 +565,16 @@ fn tell(history: &History, list: &List<'_>, candidate: &Candidate<Found>) -> Ano
         operations,
         swaps: Vec::new(),
         story: vec![text],
+    }
+}
+
+/// That a request was sent more than once, if so: it is to be done once all the same.
+fn sent_again(history: &History, by: OperationId) -> Option<String> {
+    let Op::Once { request, .. } = &history.operation(by).op else { return None };
+    let is_same = |it: &&Operation| matches!(&it.op, Op::Once { request: of, .. } if of == request);
+    match history.operations.iter().filter(is_same).count() {
+        0 | 1 => None,
+        times => Some(format!("{request}, sent {times} times, is one request and is done once")),
     }
 }
 

@@ -21,10 +21,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::findings::{Candidate, Findings, Rank};
 use super::linearizable::{Touch, close};
+use super::story::{self, Shown};
 use super::versions::{
     NEVER, Parent, Place, VersionId, Versions, begin, beyond_registers, by_key, end,
 };
-use super::{list, story, unjudged};
+use super::{list, unjudged};
 use crate::history::{History, Operation, OperationId};
 use crate::operation::{Key, Op, Outcome, Reply, Value};
 use crate::verdict::{Anomaly, AnomalyKind, Judgement, Verdict};
@@ -485,11 +486,16 @@ fn tell_element(history: &History, candidate: &Candidate<Loss>) -> Anomaly {
         Op::Write { value, .. } | Op::Append { value, .. } => value.to_string(),
         _ => "what it appended".to_string(),
     };
-    let story =
-        vec![format!("{}; at the end {}, without {value}.", story::changed(add), story::saw(list))];
+    let (add_told, key) = match &list.op {
+        Op::List { prefix, .. } => {
+            (story::added(add, prefix, Shown::End), Key::new(story::set(prefix)))
+        }
+        other => (story::changed(add), other.key().clone()),
+    };
+    let story = vec![format!("{add_told}; at the end {}, without {value}.", story::saw(list))];
     Anomaly {
         kind: candidate.kind,
-        key: list.op.key().clone(),
+        key,
         culprit: candidate.culprit,
         operations: vec![lost, last],
         swaps: Vec::new(),

@@ -25,6 +25,7 @@ pub mod agreement;
 pub mod bank;
 pub mod brute_force;
 pub mod counter;
+mod cut_off;
 pub mod elle;
 mod findings;
 pub mod frontier;
@@ -59,8 +60,8 @@ pub struct Checker {
     pub check: fn(&History) -> Judgement,
 }
 
-/// Judges a history with several checkers, in their order. An empty or cut-off history and a
-/// checker that panics give `unknown`.
+/// Judges a history with several checkers, in their order. An empty history and a checker that panics
+/// give `unknown`; so does a cut-off history, but for what [`cut_off`] says of it.
 pub fn run_all(checkers: &[Checker], history: &History) -> Vec<Judgement> {
     checkers.iter().map(|checker| run(checker, history)).collect()
 }
@@ -76,10 +77,7 @@ fn unjudged(name: &str, history: &History) -> Option<Judgement> {
     if !history.complete {
         return Some(Judgement::unknown(
             name,
-            format!(
-                "the history is cut off after {count} operations: its trailer is missing or \
-                 counts other than its events"
-            ),
+            format!("the history is cut off after {count} operations: its trailer is missing"),
         ));
     }
     let empty = "the history is empty: it holds no operation";
@@ -88,14 +86,18 @@ fn unjudged(name: &str, history: &History) -> Option<Judgement> {
 
 /// Judges what can be judged at all, and survives a checker that does not.
 fn guarded(name: &str, history: &History, check: impl Fn(&History) -> Judgement) -> Judgement {
-    if let Some(unknown) = unjudged(name, history) {
-        return unknown;
+    let check = |history: &History| {
+        catch_unwind(AssertUnwindSafe(|| check(history))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            let text = text.unwrap_or("no message");
+            Judgement::unknown(name, format!("the checker crashed: {text}"))
+        })
+    };
+    match history.complete {
+        false => cut_off::judge(name, history, check),
+        true => unjudged(name, history).unwrap_or_else(|| check(history)),
     }
-    catch_unwind(AssertUnwindSafe(|| check(history))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Judgement::unknown(name, format!("the checker crashed: {text}"))
-    })
 }
 
 #[cfg(test)]

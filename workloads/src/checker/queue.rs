@@ -487,6 +487,7 @@ pub fn is_counted(history: &History, anomaly: &Anomaly) -> bool {
 
 fn tell(history: &History, queue: &Queue, candidate: &Candidate<Proof>) -> Anomaly {
     let whole = |id: OperationId| story::operation(history.operation(id));
+    let later = |id: OperationId| story::later(history.operation(id));
     let culprit = candidate.culprit;
     let added = |value| queue.by_value.get(&value).map(|index| queue.added[*index].span.by);
     let enqueue = |id: OperationId| match history.operation(id).reply() {
@@ -501,7 +502,7 @@ fn tell(history: &History, queue: &Queue, candidate: &Candidate<Proof>) -> Anoma
             (vec![culprit, failed], format!("{}; {}.", whole(failed), whole(culprit)))
         }
         Proof::Early { by } => {
-            (vec![culprit, by], format!("{}; only then {}.", whole(culprit), whole(by)))
+            (vec![culprit, by], format!("{}; only then {}.", whole(culprit), later(by)))
         }
         Proof::Twice { value, first } => (
             [Some(first), Some(culprit), added(value)].into_iter().flatten().collect(),
@@ -510,11 +511,11 @@ fn tell(history: &History, queue: &Queue, candidate: &Candidate<Proof>) -> Anoma
         Proof::Overtaken { first, second, taken } => (
             vec![first, second, taken, culprit],
             match taken == culprit {
-                true => format!("{}; then {}; but {}.", whole(first), whole(second), whole(taken)),
+                true => format!("{}; then {}; but {}.", whole(first), later(second), whole(taken)),
                 false => format!(
                     "{}; then {}; but {}, and only then {}.",
                     whole(first),
-                    whole(second),
+                    later(second),
                     whole(culprit),
                     whole(taken)
                 ),
@@ -564,15 +565,46 @@ fn occupied(
 ) -> (Vec<OperationId>, String) {
     let found = queue.occupied(|_| earliest).into_iter().find(|(empty, _)| empty.by == culprit);
     let (_, chain) = found.expect("what was found is found again");
+    /// Elements that are told of a long chain.
+    const TOLD: usize = 4;
     let (mut operations, mut text) = (vec![culprit], Vec::new());
-    for added in chain.iter().map(|index| &queue.added[*index]) {
+    for (place, added) in chain.iter().map(|index| &queue.added[*index]).enumerate() {
         operations.push(added.span.by);
-        text.push(story::operation(history.operation(added.span.by)));
-        if let Some(taken) = added.taken {
-            operations.push(taken.by);
-            text.push(story::operation(history.operation(taken.by)));
+        operations.extend(added.taken.map(|taken| taken.by));
+        if place < TOLD {
+            text.push(there(history, queue, added, earliest));
         }
     }
+    if let more @ 1.. = chain.len().saturating_sub(TOLD) {
+        text.push(format!("and so on with {more} more"));
+    }
     let empty = story::operation(history.operation(culprit));
-    (operations, format!("{}; but {empty}.", text.join("; ")))
+    (operations, format!("{empty}, but it never was in that time: {}.", text.join("; ")))
+}
+
+/// From when to when an element was certainly there.
+fn there(history: &History, queue: &Queue, added: &Added, earliest: Place) -> String {
+    let enqueue = history.operation(added.span.by);
+    let value = match &enqueue.op {
+        Op::Enqueue { value, .. } => value.to_string(),
+        other => other.to_string(),
+    };
+    let end = enqueue.completed.unwrap_or(enqueue.invoked).at;
+    let (client, since) = (enqueue.client, story::at(end));
+    let until = match (added.taken, queue.unknown.first()) {
+        (Some(taken), _) => {
+            let taker = history.operation(taken.by);
+            let what = if taker.op.is_read() { "read of what is left" } else { "dequeue of it" };
+            let (client, begun) = (taker.client, story::at(taker.invoked.at));
+            format!("to {begun}, when {client}'s {what} began")
+        }
+        (None, Some(unknown)) if unknown.begin == earliest => {
+            let begun = story::at(history.operation(unknown.by).invoked.at);
+            format!("to {begun}, when the first dequeue began of which nobody knows what it took")
+        }
+        (None, _) => "on, as nobody ever took it".to_string(),
+    };
+    format!(
+        "{value} was there from {since}, when {client}'s enqueue of it was acknowledged, {until}"
+    )
 }

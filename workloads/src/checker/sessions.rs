@@ -72,8 +72,8 @@ pub fn check(history: &History) -> Judgement {
                 if let Some((_, write)) = seen.checked_sub(1).map(|last| &written.all[writer][last])
                     && history.operation(*write).invoked.seq > operation.ended().unwrap_or(SEQ_MAX)
                 {
-                    let proof = Some((*write, *write));
-                    push(&mut findings, AnomalyKind::FutureRead, operation.id, proof);
+                    let proof = Missed { by: *write, seen: *write, write: *write, older: None };
+                    push(&mut findings, AnomalyKind::FutureRead, operation.id, Some(proof));
                     continue;
                 }
                 let looked = (operation.client, *writer, operation.op.is_local());
@@ -86,8 +86,8 @@ pub fn check(history: &History) -> Judgement {
                         other if other.key() == key => AnomalyKind::MonotonicReads,
                         _ => AnomalyKind::MonotonicWrites,
                     };
-                    let write = written.all[writer][least - 1].1;
-                    push(&mut findings, kind, operation.id, Some((floor.1, write)));
+                    let proof = written.missed(*writer, *floor, least, seen);
+                    push(&mut findings, kind, operation.id, Some(proof));
                 }
                 if seen > floor.0 {
                     *floor = (seen, operation.id);
@@ -145,8 +145,8 @@ pub(super) fn check_one(history: &History, promise: AnomalyKind) -> Judgement {
                 if let Some((place, by)) = counts.map(|(_, floor)| *floor).max() {
                     let least = written.latest(key, place);
                     if seen < least {
-                        let write = written.all[&writer][least - 1].1;
-                        push(&mut findings, promise, operation.id, Some((by, write)));
+                        let proof = written.missed(writer, (place, by), least, seen);
+                        push(&mut findings, promise, operation.id, Some(proof));
                     }
                 }
                 let floor = floors.get(key).map_or(0, |floor| floor.0);
@@ -181,11 +181,23 @@ fn judged(
     judgement
 }
 
-/// What the session knew before, and the write it should have seen.
-type Proof = Option<(OperationId, OperationId)>;
+/// What a read should have seen; without it the value itself is wrong.
+type Proof = Option<Missed>;
+
+#[derive(Clone, Copy, Debug)]
+struct Missed {
+    /// What the session knew before: a write of its own, or a read.
+    by: OperationId,
+    /// The write that this was or saw.
+    seen: OperationId,
+    /// The last write by then of the key that was read.
+    write: OperationId,
+    /// The earlier one that was read in its place; `None` if nothing was there.
+    older: Option<OperationId>,
+}
 
 fn push(findings: &mut Findings<Proof>, kind: AnomalyKind, culprit: OperationId, proof: Proof) {
-    let span = proof.map_or(0, |(before, _)| u64::from(culprit.0.saturating_sub(before.0)));
+    let span = proof.map_or(0, |proof| u64::from(culprit.0.saturating_sub(proof.by.0)));
     let rank = Rank { operations: 3, span };
     findings.push(Candidate { kind, culprit, rank, proof });
 }
@@ -258,6 +270,20 @@ impl Written {
         (by == writer && of == key).then_some(place)
     }
 
+    /// What a read of the place `seen` missed, as the session had been at `floor`, and so had to be at
+    /// `least`.
+    fn missed(
+        &self,
+        writer: ClientId,
+        (floor, by): (usize, OperationId),
+        least: usize,
+        seen: usize,
+    ) -> Missed {
+        let at = |place: usize| self.all[&writer][place - 1].1;
+        let older = (seen > 0).then(|| at(seen));
+        Missed { by, seen: at(floor), write: at(least), older }
+    }
+
     /// The last write of a key among the first so many of its writer.
     fn latest(&self, key: &Key, floor: usize) -> usize {
         let Some(places) = self.by_key.get(key) else { return 0 };
@@ -270,27 +296,52 @@ fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
     let read = history.operation(candidate.culprit);
     let key = read.op.key().clone();
     let (mut operations, text) = match candidate.proof {
-        None => {
-            (vec![read.id], format!("{}, a value that nobody wrote to {key}.", story::saw(read)))
-        }
-        Some((before, write)) => {
-            let knew = history.operation(before);
-            let missed = history.operation(write);
+        None => (
+            vec![read.id],
+            vec![format!("{}, a value that nobody wrote to {key}.", story::saw(read))],
+        ),
+        Some(Missed { by, seen, write, older }) => {
+            let [by_it, seen_it, missed] = [by, seen, write].map(|id| history.operation(id));
+            let older_it = older.map(|id| history.operation(id));
+            let mut operations = vec![read.id, write];
+            operations.extend(older);
+            let saw = story::saw(read);
             let text = match candidate.kind {
                 AnomalyKind::FutureRead => {
-                    format!("{}; only then {}.", story::saw(read), story::operation(missed))
+                    vec![format!("{saw}; only then {}.", story::later(missed))]
                 }
-                AnomalyKind::ReadYourWrites if before == write => {
-                    format!("{}; then {}.", story::operation(knew), story::saw(read))
+                AnomalyKind::ReadYourWrites => {
+                    let older =
+                        older_it.map_or_else(String::new, |it| format!("{}; ", story::changed(it)));
+                    vec![format!("{older}{}; then {saw}.", story::changed(missed))]
                 }
-                _ => format!(
-                    "{}; then {}, older than this: {}.",
-                    story::operation(knew),
-                    story::saw(read),
-                    story::operation(missed)
-                ),
+                // It had seen another key.
+                _ if seen != write => {
+                    operations.extend([by, seen]);
+                    vec![
+                        format!("{}; then {}.", story::changed(missed), story::later(seen_it)),
+                        format!(
+                            "{}, the second of them; then {saw}, without the first.",
+                            story::operation(by_it)
+                        ),
+                    ]
+                }
+                _ => {
+                    operations.push(by);
+                    let before = story::operation(by_it);
+                    match older_it {
+                        Some(older) => vec![
+                            format!("{}; then {}.", story::changed(older), story::later(missed)),
+                            format!("{before}; then {saw}, the older of the two."),
+                        ],
+                        None => vec![
+                            format!("{}.", story::changed(missed)),
+                            format!("{before}; then {saw}, as before that write."),
+                        ],
+                    }
+                }
             };
-            (vec![read.id, before, write], text)
+            (operations, text)
         }
     };
     operations.sort_unstable();
@@ -301,6 +352,6 @@ fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
         culprit: candidate.culprit,
         operations,
         swaps: Vec::new(),
-        story: vec![text],
+        story: text,
     }
 }

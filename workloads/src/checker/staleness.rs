@@ -244,11 +244,18 @@ fn tell(versions: &Versions<'_>, candidate: &Candidate<Proof>) -> Anomaly {
                 Oddity::Unwritten { seen_by, failed } if seen_by == culprit.id => failed,
                 _ => None,
             });
-            let text = match writer.or(failed) {
-                Some(by) => {
-                    format!("{}; {}.", story::saw(culprit), story::changed(versions.operation(by)))
+            let saw = story::saw(culprit);
+            let text = match (writer, failed) {
+                (Some(by), _) => {
+                    format!("{saw}; only then {}.", story::later(versions.operation(by)))
                 }
-                None => format!("{}, which nobody sent.", story::saw(culprit)),
+                (None, Some(by)) => {
+                    format!(
+                        "{}; {saw}, which nobody else sent.",
+                        story::changed(versions.operation(by))
+                    )
+                }
+                (None, None) => format!("{saw}, which nobody sent."),
             };
             ([writer, failed].into_iter().flatten().chain([culprit.id]).collect(), vec![text])
         }

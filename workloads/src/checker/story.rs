@@ -4,7 +4,7 @@
 //! which operation is theirs.
 
 use crate::history::{Micros, Operation};
-use crate::operation::{Op, Outcome, Reply, Step, StepReply, Transaction, Value};
+use crate::operation::{Key, Op, Outcome, Reply, Step, StepReply, Transaction, Value};
 
 /// A moment of the run.
 pub(super) fn at(time: Micros) -> String {
@@ -41,7 +41,7 @@ pub(super) fn saw(operation: &Operation) -> String {
         (Op::List { .. }, Some(Reply::Listed(values))) => {
             let count = values.len();
             let noun = if count == 1 { "element" } else { "elements" };
-            format!("{client} listed {count} {noun} of {key}{place} {when}")
+            format!("{client} listed {}{place} {when}: {count} {noun}", set(key))
         }
         (Op::ReadList { .. } | Op::ReadQueue { .. }, Some(Reply::Listed(values))) => {
             format!("{client} read {key}={}{place} {when}", list(values))
@@ -60,10 +60,46 @@ pub(super) fn saw(operation: &Operation) -> String {
     }
 }
 
+/// A whole operation that came after another: with its beginning, which says that it did.
+pub(super) fn later(operation: &Operation) -> String {
+    match operation.op.is_read() {
+        true => saw(operation),
+        false => told(operation, Shown::Both),
+    }
+}
+
 /// What an operation that changes the store changed, and how that ended.
 pub(super) fn changed(operation: &Operation) -> String {
-    let client = operation.client;
-    let place = place(operation);
+    told(operation, Shown::End)
+}
+
+/// The set of the elements under a prefix: a set "s" keeps its elements under "s/".
+pub(super) fn set(prefix: &Key) -> &str {
+    match prefix.as_str().trim_end_matches('/') {
+        "" => "the set",
+        name => name,
+    }
+}
+
+/// What a write of an element added to its set, and how that ended.
+pub(super) fn added(operation: &Operation, prefix: &Key, times: Shown) -> String {
+    let Op::Write { value, .. } = &operation.op else { return told(operation, times) };
+    let set = set(prefix);
+    let (happened, sent) =
+        (format!("added {value} to {set}"), format!("sent an add of {value} to {set}"));
+    ended(operation, &happened, &sent, times)
+}
+
+/// Which times of an acknowledged change are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Its end, before something else began.
+    End,
+    /// Its beginning as well, after something else had ended.
+    Both,
+}
+
+fn told(operation: &Operation, times: Shown) -> String {
     let (happened, sent) = match &operation.op {
         Op::Write { key, value } => (format!("wrote {key}={value}"), format!("sent {key}={value}")),
         Op::CompareAndSet { key, expect, value } => {
@@ -105,7 +141,7 @@ pub(super) fn changed(operation: &Operation) -> String {
             (did, format!("sent \"{transaction}\""))
         }
         Op::Once { request, op } => {
-            let inner = changed(&Operation { op: (**op).clone(), ..operation.clone() });
+            let inner = told(&Operation { op: (**op).clone(), ..operation.clone() }, times);
             return format!("{inner} (request {request})");
         }
         Op::Acquire { lock, ttl_ms, .. } => {
@@ -147,6 +183,12 @@ pub(super) fn changed(operation: &Operation) -> String {
         | Op::ReadQueue { .. }
         | Op::ReadGuarded { .. } => return saw(operation),
     };
+    ended(operation, &happened, &sent, times)
+}
+
+/// What happened or was sent, with where, when and how it ended.
+fn ended(operation: &Operation, happened: &str, sent: &str, times: Shown) -> String {
+    let (client, place) = (operation.client, place(operation));
     let invoked = at(operation.invoked.at);
     match (&operation.outcome, operation.completed) {
         (Outcome::Ok(Reply::Compared { swapped: false, .. } | Reply::Missed { .. }), _) => {
@@ -155,8 +197,16 @@ pub(super) fn changed(operation: &Operation) -> String {
         (Outcome::Ok(_), Some(completed)) => {
             let at = at(completed.at);
             match operation.reply() {
-                Some(Reply::Denied { .. } | Reply::WasHeld(false) | Reply::StaleToken) => {
-                    format!("{client} {happened}{place} {}", while_open(operation))
+                Some(
+                    Reply::Denied { .. }
+                    | Reply::WasHeld(false)
+                    | Reply::StaleToken
+                    | Reply::Dequeued(_),
+                ) => format!("{client} {happened}{place} {}", while_open(operation)),
+                _ if times == Shown::Both => {
+                    format!(
+                        "{client} {happened}{place}, sent at {invoked} and acknowledged at {at}"
+                    )
                 }
                 _ => format!("{client} {happened}{place}, acknowledged at {at}"),
             }

@@ -58,7 +58,7 @@ fn a_decision_about_every_key_is_none_about_a_history_of_more_than_keys() {
     let listed = history("register", "c1 n1 10-20 write r=1\nc1 n1 30-40 list r 1");
     let appended = history("register", "c1 n1 10-20 write r=1\nc1 n1 30-40 append r=1");
     insta::assert_snapshot!([&cut, &listed, &appended].map(decided).join("\n"), @r#"
-    the history cut off: its trailer is missing or counts other events
+    the history cut off: its trailer is missing
     1 lists over registers, which no key decides
     registers with "append 1 to r" are undecided
     "#);

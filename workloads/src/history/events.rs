@@ -75,7 +75,10 @@ pub(super) fn read(input: impl BufRead, notation: Notation) -> Result<Events, Hi
     let mut pairing = Pairing::default();
     let mut is_empty = true;
     while let Some((place, form)) = forms.next()? {
-        is_empty = false;
+        // Of a file that begins with no event, nobody said that it is a history at all.
+        if std::mem::replace(&mut is_empty, false) && !is_event(&form) {
+            return Err(no_history(place, notation, &form));
+        }
         // Events that do not fit together are told by their indices, if those do not either.
         let taken = pairing.take(place, &form);
         taken
@@ -335,6 +338,24 @@ impl Pairing {
         self.told.push(Told { client, ..told });
         Ok(())
     }
+}
+
+/// Whether a form has anything of an event.
+fn is_event(form: &Edn) -> bool {
+    ["type", "process", "f"].iter().any(|name| form.get(name).is_some())
+}
+
+/// That a file is something else, with an event as its notation has it.
+fn no_history(place: Place, notation: Notation, form: &Edn) -> HistoryError {
+    let event = match notation {
+        Notation::Edn => "{:process 0, :type :invoke, :f :read, :value nil}",
+        Notation::Json => r#"{"process": 0, "type": "invoke", "f": "read", "value": null}"#,
+    };
+    place.wrong(format!(
+        "this is no history: expected an event such as {event}, got {}; help: docs/checker.md says which \
+         events are read",
+        shortened(form)
+    ))
 }
 
 fn field<'e>(place: Place, event: &'e Edn, name: &str) -> Result<&'e Edn, HistoryError> {

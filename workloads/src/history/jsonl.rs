@@ -115,8 +115,8 @@ pub fn write<W: Write>(history: &History, inner: W) -> io::Result<W> {
 
 /// Reads a history.
 ///
-/// A file without a trailer, with a half last line, or whose trailer counts other than its events
-/// gives a history with `complete: false`; its open operations are `Info("open")`.
+/// A file without a trailer, or with a half last line, gives a history with `complete: false`; its open
+/// operations are `Info("open")`.
 ///
 /// # Errors
 ///
@@ -265,8 +265,16 @@ impl Reading {
             if !alone || invoke.is_some() || ok.is_some() || fail.is_some() || info.is_some() {
                 return fault("end", "a trailer holds \"end\" alone".to_string());
             }
+            if end.events != self.events {
+                let what = format!(
+                    "the trailer counts {} events, but {} stand before it: lines are missing or doubled, \
+                     and no verdict about the rest would be sure",
+                    end.events, self.events
+                );
+                return fault("end", what);
+            }
             self.trailer = Some(self.line);
-            self.complete = end.events == self.events;
+            self.complete = true;
             return Ok(());
         }
         let (Some(seq), Some(at), Some(client)) = (seq, us, client) else {
@@ -339,7 +347,10 @@ impl Reading {
 
     fn complete(&mut self, stamp: Stamp, client: ClientId, outcome: Outcome) -> Result<(), Fault> {
         let Some(ClientState::Open(id, _)) = self.clients.get(&client) else {
-            let what = format!("client {client} completes an operation, but has none open");
+            let what = format!(
+                "client {client} completes an operation, but has none open; help: a line before this \
+                 one may be missing"
+            );
             return fault("client", what);
         };
         let operation = &mut self.operations[id.0 as usize];

@@ -128,8 +128,7 @@ pub struct History {
     pub header: Header,
     /// By order of invocation; `operations[i].id == i`.
     pub operations: Operations,
-    /// Whether the trailer was there and its count right. A checker must not pass a history that
-    /// is cut off.
+    /// Whether the trailer was there. A checker must not pass a history that is cut off.
     pub complete: bool,
 }
 
@@ -141,6 +140,18 @@ impl History {
     /// If the id is of another, longer history.
     pub fn operation(&self, id: OperationId) -> &Operation {
         &self.operations[id.0 as usize]
+    }
+
+    /// Whether no event is missing before its last one: our recorder numbers them one by one, from
+    /// zero. Of a history that is cut off, only such a beginning proves anything.
+    pub fn is_beginning(&self) -> bool {
+        let seqs = self.operations.iter().flat_map(|operation| {
+            [Some(operation.invoked), operation.completed].into_iter().flatten()
+        });
+        // No two share a number, so the largest says whether one is missing.
+        let (count, last) =
+            seqs.fold((0, None), |(count, last), stamp| (count + 1, last.max(Some(stamp.seq))));
+        last.is_none_or(|last| last + 1 == count)
     }
 }
 
@@ -313,6 +324,10 @@ fn sniff(start: &[u8]) -> Result<Format, HistoryError> {
             }
         }
         Some(b'[') if is_object(inside) => Ok(Format::JepsenJson),
+        // A "#" and a space begin the comment of many a format, but nothing in EDN.
+        Some(b'#') if text.get(1).is_none_or(u8::is_ascii_whitespace) => {
+            Err(HistoryError::UnknownFormat { found: line(text) })
+        }
         Some(b'{' | b'[' | b'(' | b';' | b'#') => Ok(Format::JepsenEdn),
         _ if text.starts_with(b"INFO") || jepsen_log::is_line(first_line(text)) => {
             Ok(Format::JepsenLog)

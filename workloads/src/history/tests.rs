@@ -76,12 +76,19 @@ fn the_writer_writes_the_documented_format() {
 #[test]
 fn a_file_cut_off_anywhere_after_its_header_is_never_an_error_and_never_a_pass() {
     let header = FILE.find('\n').unwrap() + 1;
+    let answer = r#""ok":{"read":null}}"#;
+    let answered = FILE.find(answer).unwrap() + answer.len();
     for length in header..FILE.len() - 1 {
         let history = jsonl::read(&FILE.as_bytes()[..length]).unwrap();
         // The trailer is whole without its line feed as well.
         assert!(!history.complete, "{length}");
+        // The read of nothing after two writes is a violation once it is answered.
         for judgement in judge(&history) {
-            assert_eq!(judgement.verdict, Verdict::Unknown, "{length}: {judgement:?}");
+            let expected = match judgement.checker == "linearizable" && length >= answered {
+                true => Verdict::Fail,
+                false => Verdict::Unknown,
+            };
+            assert_eq!(judgement.verdict, expected, "{length}: {judgement:?}");
             assert!(judgement.summary.contains("cut off"), "{}", judgement.summary);
         }
     }
@@ -92,8 +99,31 @@ fn a_file_cut_off_anywhere_after_its_header_is_never_an_error_and_never_a_pass()
 }
 
 #[test]
-fn a_trailer_that_counts_other_than_the_events_makes_the_history_incomplete() {
-    assert!(!read_text(&FILE.replace("\"events\":12", "\"events\":13")).unwrap().complete);
+fn a_trailer_that_counts_other_than_the_events_is_refused() {
+    let error = read_text(&FILE.replace("\"events\":12", "\"events\":13")).unwrap_err().to_string();
+    insta::assert_snapshot!(
+        error,
+        @"line 14, column 2: the trailer counts 13 events, but 12 stand before it: lines are missing or doubled, and no verdict about the rest would be sure"
+    );
+}
+
+#[test]
+fn a_file_of_another_kind_is_said_to_be_no_history_and_a_misspelt_key_is_named() {
+    let told = |text: &str| read(&mut text.as_bytes()).unwrap_err().to_string();
+    let errors = [
+        told("[{\"name\": \"a\"}, {\"name\": \"b\"}]"),
+        told("# the plan of a run\nsuite: smoke\n"),
+        told("{:name 1}"),
+        error(r#"{"seq":0,"us":1,"client":1,"invoke":{"read":{"kee":"r"}}}"#),
+        error(r#"{"seq":0,"us":1,"client":1,"invoke":{"write":{"value":1}}}"#),
+    ];
+    insta::assert_snapshot!(errors.join("\n"), @r##"
+    line 1, column 2: this is no history: expected an event such as {"process": 0, "type": "invoke", "f": "read", "value": null}, got {"name" "a"}; help: docs/checker.md says which events are read
+    line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got "# the plan of a run"
+    line 1, column 1: this is no history: expected an event such as {:process 0, :type :invoke, :f :read, :value nil}, got {:name 1}; help: docs/checker.md says which events are read
+    line 2, column 50: unknown field `kee`, expected `key` or `consistency`
+    line 2, column 56: missing field `key`
+    "##);
 }
 
 #[test]
@@ -149,7 +179,7 @@ fn contradictions_are_told_with_their_line() {
         read(&mut "<html>\n".as_bytes()).unwrap_err().to_string(),
     ];
     insta::assert_snapshot!(errors.join("\n"), @r#"
-    line 2, column 17: client c1 completes an operation, but has none open
+    line 2, column 17: client c1 completes an operation, but has none open; help: a line before this one may be missing
     line 3, column 17: client c1 invokes an operation while its operation of line 2 is open
     line 4, column 17: client c1 goes on although its operation ended "info" in line 3 and may still be open; help: go on under a new client number
     line 3, column 2: expected a "seq" above 5, the one before, got 5
@@ -333,17 +363,17 @@ fn files_of_other_tools_are_told_apart_and_judged_by_their_rules() {
       c0 1-Some(2) append 0 "x 0 y": ok
     > c1 4-Some(5) get 0: ""
       No order explains these operations: c1's "get 0: """ ended at line 5, and cannot have taken effect before.
-      In the state "x 0 y" it refuses c1 "get 0: """.
+      In the state "x 0 y", c1's "get 0: """ is impossible.
     knossos of a multi-register, 2 operations: impossible
       c3 1-Some(2) read x: 0, write y=1
     > c3 3-Some(4) read y: 0
       No order explains these operations: c3's "read y: 0" ended at line 4, and cannot have taken effect before.
-      In the state y=1 it refuses c3 "read y: 0".
+      In the state y=1, c3's "read y: 0" is impossible.
     knossos of a mutex, 3 operations: impossible
       c0 1-Some(2) acquire: ok
     > c1 3-Some(4) acquire: ok
       No order explains these operations: c1's "acquire: ok" ended at line 4, and cannot have taken effect before.
-      In the state held it refuses c1 "acquire: ok".
+      In the state held, c1's "acquire: ok" is impossible.
     "#);
 }
 
@@ -409,7 +439,7 @@ fn contradictions_of_events_are_told_with_line_and_column() {
     line 1, column 1: expected an event with :key, got :put
     line 1, column 1: expected a number as :process, got [1]
     the history is empty: expected at least one event; nothing was recorded
-    line 1, column 2: expected an event such as {:process 0, :type :invoke, :f :read, :value nil}, got 1
+    line 1, column 2: this is no history: expected an event such as {:process 0, :type :invoke, :f :read, :value nil}, got 1; help: docs/checker.md says which events are read
     line 1, column 2: expected a :txn of steps such as [[:read :x nil] [:write :y 1]], got :txn [:rd 1 2]
     line 2, column 1: the history is cut off: expected ']' for the bracket of line 1, column 1
     "#);

@@ -95,8 +95,8 @@ fn transactions_on_lists_are_judged_as_lists_and_by_their_dependencies() {
     jepsen-edn of a list-append, 3 operations: impossible
       g0: T1: c0 appended 1 to 5, appended 1 to 6, acknowledged at 0.003 s.
         T2: c1 appended 2 to 5, appended 2 to 6, acknowledged at 0.004 s.
-        T1 must come before T2, because T2 appended 2 to 5 right behind 1 of T1.
-        T2 must come before T1, because T1 appended 1 to 6 right behind 2 of T2: a contradiction.
+        T1 must come before T2, because c2 read 5 with 1 of T1 directly before 2 of T2.
+        T2 must come before T1, because c2 read 6 with 2 of T2 directly before 1 of T1: a contradiction.
     knossos of a list-append, 3 operations: impossible
       g2: T1: c0 read y=[], appended 1 to x, acknowledged at 0.001 s.
         T2: c1 read x=[], appended 1 to y, acknowledged at 0.002 s.
@@ -150,10 +150,10 @@ fn what_was_only_read_is_taken_for_what_the_answers_look_like() {
       wrong-total: c0 read a=7, read b=2 from 0.005 s to 0.006 s.
         Together that is 9, although the accounts were opened with 10 and transfers move no more than they take.
     jepsen-edn of a set, 2 operations: impossible
-      phantom: c1 listed 1 element of s/ from 0.003 s to 0.004 s, and 4 among them, which nobody ever added.
+      phantom: c1 listed s from 0.003 s to 0.004 s: 1 element, with 4, which nobody ever added.
     jepsen-edn of a set, 1 operations: impossible
       No order explains these operations: c0's "read: {1}" ended at line 2, and cannot have taken effect before.
-      In the state {} it refuses c0 "read: {1}".
+      In the state {}, c0's "read: {1}" is impossible.
     jepsen-edn of a register, 1 operations: possible
     "#);
 }
@@ -216,11 +216,11 @@ fn the_same_in_json_is_judged_the_same() {
         { "f" : "acquire", "process" : 1, "type" : "ok" , "value" : null }"#;
     insta::assert_snapshot!(all(&[array, lines, lock, "[{\"type\": \"ok\", \"f\": 1}]"]), @r#"
     jepsen-json of a list-append, 3 operations: impossible
-      out-of-order: c0 appended 1 to 1, appended 1 to 2, acknowledged at 0.002 s; only then c1 appended 2 to 1, appended 2 to 2, acknowledged at 0.004 s; but c2 read 1=[1 2], read 2=[2 1] from 0.005 s to 0.006 s, with 2 before 1.
+      out-of-order: c0 appended 1 to 1, appended 1 to 2, acknowledged at 0.002 s; only then c1 appended 2 to 1, appended 2 to 2, sent at 0.003 s and acknowledged at 0.004 s; but c2 read 1=[1 2], read 2=[2 1] from 0.005 s to 0.006 s, with 2 before 1.
       g0: T1: c0 appended 1 to 1, appended 1 to 2, acknowledged at 0.002 s.
         T2: c1 appended 2 to 1, appended 2 to 2, acknowledged at 0.004 s.
-        T1 must come before T2, because T2 appended 2 to 1 right behind 1 of T1.
-        T2 must come before T1, because T1 appended 1 to 2 right behind 2 of T2: a contradiction.
+        T1 must come before T2, because c2 read 1 with 1 of T1 directly before 2 of T2.
+        T2 must come before T1, because c2 read 2 with 2 of T2 directly before 1 of T1: a contradiction.
     jepsen-json of a register, 2 operations: impossible
       phantom: c0 read register=3 from 0.004 s to 0.005 s, a value that nobody ever sent.
     jepsen-json of a mutex, 1 operations: possible
@@ -244,11 +244,11 @@ fn registers_of_transactions_begin_as_their_tool_lets_them_begin() {
     insta::assert_snapshot!(all(&[&elle, &knossos, fork]), @r#"
     jepsen-edn of a multi-register, 3 operations: impossible
       No order explains these operations: c1's "read x: nil" ended at line 6, and cannot have taken effect before.
-      In the state x=1 it refuses c1 "read x: nil".
+      In the state x=1, c1's "read x: nil" is impossible.
     jepsen-edn of a multi-register, 3 operations: possible
     jepsen-edn of a multi-register, 2 operations: impossible
       No order explains these operations: c0's "read 1: nil, read 2: nil" ended at line 4, and cannot have taken effect before.
-      In the state 1=1 it refuses c0 "read 1: nil, read 2: nil".
+      In the state 1=1, c0's "read 1: nil, read 2: nil" is impossible.
     "#);
 }
 
@@ -274,14 +274,14 @@ fn sets_are_judged_by_what_was_read_of_them() {
     insta::assert_snapshot!(all(&[&right, &lost, &keyed, &again]), @r#"
     jepsen-edn of a set, 3 operations: possible
     jepsen-edn of a set, 3 operations: impossible
-      lost-write: c0 wrote s/1=1, acknowledged at 0.002 s; c2 listed 1 element of s/ from 0.003 s to 0.004 s, without 1, and no later list has it.
-      future-read: c2 listed 1 element of s/ from 0.003 s to 0.004 s, and 2 among them, before c0 wrote s/2=2, acknowledged at 0.006 s.
+      lost-write: c0 added 1 to s, acknowledged at 0.002 s; c2 listed s from 0.003 s to 0.004 s: 1 element, without 1, and no later list has it.
+      future-read: c2 listed s from 0.003 s to 0.004 s: 1 element, with 2; only then c0 added 2 to s, sent at 0.005 s and acknowledged at 0.006 s.
     jepsen-edn of a set, 4 operations: impossible
       No order explains these operations: c2's "read: {}" ended at line 8, and cannot have taken effect before.
-      In the state {1} it refuses c2 "read: {}".
+      In the state {1}, c2's "read: {}" is impossible.
     jepsen-edn of a set, 6 operations: impossible
       No order explains these operations: c1's "read: {1 1}" ended at line 12, and cannot have taken effect before.
-      In the state {1} it refuses c1 "read: {1 1}".
+      In the state {1}, c1's "read: {1 1}" is impossible.
     "#);
     assert!(told(&one_by_one(&[(0, "add", ":a", ":a")])).contains("whole numbers as the elements"));
 }
@@ -305,10 +305,10 @@ fn counters_add_up_in_some_order() {
     jepsen-edn of a counter, 3 operations: possible
     jepsen-edn of a counter, 3 operations: impossible
       No order explains these operations: c1's "read: 0" ended at line 6, and cannot have taken effect before.
-      In the state 3 it refuses c1 "read: 0".
+      In the state 3, c1's "read: 0" is impossible.
     jepsen-edn of a counter, 3 operations: impossible
       No order explains these operations: c0's "read: 1" ended at line 6, and cannot have taken effect before.
-      In the state 0 it refuses c0 "read: 1".
+      In the state 0, c0's "read: 1" is impossible.
     "#);
     let later = Reading { initial: Some("7".to_string()), ..Reading::default() };
     let nine = one_by_one(&[(0, "add", "2", "2"), (1, "read", "nil", "9")]);
@@ -398,16 +398,16 @@ fn queues_give_what_was_put_in_and_those_in_order_in_their_order() {
     jepsen-edn of a unordered-queue, 4 operations: possible
     jepsen-edn of a unordered-queue, 3 operations: impossible
       No order explains these operations: c1's "dequeue: 1" ended at line 6, and cannot have taken effect before.
-      In the state [] it refuses c1 "dequeue: 1".
+      In the state [], c1's "dequeue: 1" is impossible.
     jepsen-edn of a unordered-queue, 2 operations: impossible
       No order explains these operations: c1's "dequeue: nothing" ended at line 4, and cannot have taken effect before.
-      In the state [1] it refuses c1 "dequeue: nothing".
+      In the state [1], c1's "dequeue: nothing" is impossible.
     jepsen-edn of a unordered-queue, 3 operations: possible
     "#);
     insta::assert_snapshot!(modelled(&swapped, ModelName::FifoQueue), @r#"
     jepsen-edn of a fifo-queue, 4 operations: impossible
       No order explains these operations: c1's "dequeue: 2" ended at line 6, and cannot have taken effect before.
-      In the state [1 2] it refuses c1 "dequeue: 2".
+      In the state [1 2], c1's "dequeue: 2" is impossible.
     "#);
     assert!(modelled(open, ModelName::FifoQueue).ends_with("possible"));
     let both = open.to_string()
@@ -477,10 +477,10 @@ fn a_lock_that_two_hold_and_a_string_that_lost_a_part_are_told_by_what_they_can_
     insta::assert_snapshot!(all(&[&lock, strings]), @r#"
     jepsen-edn of a mutex, 3 operations: impossible
       No order explains these operations: c1's "acquire: ok" ended at line 4, and cannot have taken effect before.
-      In the state held it refuses c1 "acquire: ok".
+      In the state held, c1's "acquire: ok" is impossible.
     porcupine-kv of a key-value, 3 operations: impossible
       No order explains these operations: c2's "get k: "y"" ended at line 6, and cannot have taken effect before.
-      In the state "xy" it refuses c2 "get k: "y"".
+      In the state "xy", c2's "get k: "y"" is impossible.
     "#);
 }
 

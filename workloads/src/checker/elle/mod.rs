@@ -299,12 +299,26 @@ fn sentences(history: &History, lists: &[List<'_>], steps: &[(u32, Edge)]) -> Ve
         let key = &lists[edge.list as usize].key;
         let value = |value: Option<Value>| story::value(value);
         let why = match edge.kind {
-            WW => format!(
-                "{two} appended {} to {key} right behind {} of {one}",
-                value(edge.to_value),
-                value(edge.from_value)
-            ),
-            WR => format!("{two} read {key} with {} of {one} as its last", value(edge.to_value)),
+            WW => {
+                // Who wrote first is known from whoever read both.
+                let read = lists[edge.list as usize].longest();
+                let saw = read.map(|read| {
+                    match steps.iter().position(|(node, _)| OperationId(*node) == read.by) {
+                        Some(place) => name(place),
+                        None => history.operation(read.by).client.to_string(),
+                    }
+                });
+                format!(
+                    "{} read {key} with {} of {one} directly before {} of {two}",
+                    saw.unwrap_or_else(|| "somebody".to_string()),
+                    value(edge.from_value),
+                    value(edge.to_value)
+                )
+            }
+            WR => {
+                let last = value(edge.to_value);
+                format!("{two} read {key}, whose last element was {last} of {one}")
+            }
             LW => format!(
                 "{two} appended {} to {key}, which no read has, and the longest ends in {} of {one}",
                 value(edge.to_value),

@@ -165,7 +165,7 @@ pub fn witness_registers(
 /// Why a decision about each key would be none about the history.
 fn beyond(history: &History, lists: u64) -> Option<String> {
     if !history.complete {
-        return Some("the history cut off: its trailer is missing or counts other events".into());
+        return Some("the history cut off: its trailer is missing".into());
     }
     if lists > 0 {
         return Some(format!("{lists} lists over registers, which no key decides"));

@@ -18,7 +18,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::NAME;
 use crate::checker::findings::{Candidate, Findings, Rank};
 use crate::checker::plants::{Plant, is_planted};
-use crate::checker::story;
+use crate::checker::story::{self, Shown};
 use crate::checker::unjudged;
 use crate::checker::versions::{NEVER, Place, begin, end};
 use crate::history::{History, Operation, OperationId};
@@ -381,45 +381,61 @@ impl<'h> Set<'h> {
         let mut operations = proof.operations();
         operations.sort_unstable();
         operations.dedup();
-        let story = vec![self.story(proof)];
-        let key = self.prefix.clone();
+        let story = self.story(proof);
+        let key = Key::new(story::set(&self.prefix));
         Anomaly { kind, key, culprit, operations, swaps: Vec::new(), story }
     }
 
-    fn story(&self, proof: Proof) -> String {
+    fn story(&self, proof: Proof) -> Vec<String> {
         let saw = |id| story::saw(self.history.operation(id));
-        let changed = |id| story::changed(self.history.operation(id));
+        let told = |id, times| story::added(self.history.operation(id), &self.prefix, times);
+        let added = |id| told(id, Shown::End);
+        let later = |id| told(id, Shown::Both);
         let value = |id: OperationId| match &self.history.operation(id).op {
             Op::Write { value, .. } => value.to_string(),
             other => other.to_string(),
         };
-        match proof {
+        let sentence = match proof {
             Proof::Unwritten { list, value, failed: None } => {
-                format!("{}, and {value} among them, which nobody ever added.", saw(list))
+                format!("{}, with {value}, which nobody ever added.", saw(list))
             }
             Proof::Unwritten { list, value, failed: Some(failed) } => {
-                format!("{}; {}, and {value} among them.", changed(failed), saw(list))
+                format!("{}; {}, with {value}.", added(failed), saw(list))
             }
             Proof::Twice { add, list } => {
-                format!("{}; {}, and {} twice.", changed(add), saw(list), value(add))
+                format!("{}; {}, with {} twice.", added(add), saw(list), value(add))
             }
             Proof::Early { add, list } => {
-                format!("{}, and {} among them, before {}.", saw(list), value(add), changed(add))
+                format!("{}, with {}; only then {}.", saw(list), value(add), later(add))
+            }
+            // Who added it is a matter for the end: it may have been acknowledged later.
+            Proof::Missing { add, known, absent, again: Some(again) } if known != add => {
+                let value = value(add);
+                return vec![
+                    format!(
+                        "{}, with {value}; then {}, without {value}; then {}, with it again.",
+                        saw(known),
+                        saw(absent),
+                        saw(again)
+                    ),
+                    format!("{}; nothing is ever removed.", added(add)),
+                ];
             }
             Proof::Missing { add, known, absent, again } => {
-                let mut text = changed(add);
+                let (mut text, value) = (added(add), value(add));
                 if known != add {
-                    text += &format!("; {}, and {} among them", saw(known), value(add));
+                    text += &format!("; {}, with {value}", saw(known));
                 }
-                text += &format!("; {}, without {}", saw(absent), value(add));
+                text += &format!("; {}, without {value}", saw(absent));
                 match again {
-                    Some(again) => text += &format!("; {}, with it again.", saw(again)),
+                    Some(again) => text += &format!("; but {}, with it.", saw(again)),
                     None => text += ", and no later list has it.",
                 }
                 text
             }
             Proof::Fork { x, y, with_x, with_y } => format!(
-                "{}, {} among them but not {}; {}, {} among them but not {}.",
+                "{}, with {} but without {}; {}, with {} but without {}: neither can be the earlier one, since \
+                 nothing is ever removed.",
                 saw(with_x),
                 value(x),
                 value(y),
@@ -428,14 +444,15 @@ impl<'h> Set<'h> {
                 value(x)
             ),
             Proof::Skipped { first, second, list, .. } => format!(
-                "{}; only then {}; {}, {} among them but not {}.",
-                changed(first),
-                changed(second),
+                "{}; only then {}; {}, with {} but without {}.",
+                added(first),
+                later(second),
                 saw(list),
                 value(second),
                 value(first)
             ),
-        }
+        };
+        vec![sentence]
     }
 }
 

@@ -5,7 +5,7 @@ use super::Found;
 use super::proof::{Proof, Touch, close, sees};
 use crate::checker::findings::Candidate;
 use crate::checker::story;
-use crate::checker::versions::{ABSENT, Oddity, VersionId, Versions};
+use crate::checker::versions::{ABSENT, Oddity, Parent, VersionId, Versions};
 use crate::history::OperationId;
 use crate::operation::Op;
 use crate::verdict::{Anomaly, AnomalyKind};
@@ -25,7 +25,7 @@ pub(super) fn tell(versions: &Versions<'_>, candidate: &Candidate<Found>) -> Ano
         Proof::Cycle { touch, witness } => {
             let touches: Vec<Touch> = witness.into_iter().chain([touch]).collect();
             let (operations, swaps) = close(versions, &touches);
-            (operations, swaps, cycle(versions, touch))
+            (operations, swaps, cycle(versions, touch, witness))
         }
         Proof::Within { ended, began } => {
             let (operations, swaps) = close(versions, &[ended, began]);
@@ -39,7 +39,7 @@ pub(super) fn tell(versions: &Versions<'_>, candidate: &Candidate<Found>) -> Ano
             let story = if kind == AnomalyKind::StaleRead && sent {
                 stale(versions, old_seen, again, new_began, new_seen)
             } else {
-                flip_flop(versions, old_seen, again, new_began, new_seen)
+                flip_flop(versions, kind, old_seen, again, [new_began, new_seen])
             };
             (operations, swaps, story)
         }
@@ -99,13 +99,35 @@ fn two_from_one(versions: &Versions<'_>, first: Touch, second: Touch) -> Vec<Str
     )]
 }
 
-fn cycle(versions: &Versions<'_>, touch: Touch) -> Vec<String> {
-    let length = versions.ancestry(touch.version).len();
-    vec![format!(
-        "{}; each of {length} compare-and-sets got the value it expected from the next, in a \
-         circle: none of them can have been the first.",
-        story::changed(versions.operation(touch.operation)),
-    )]
+fn cycle(versions: &Versions<'_>, touch: Touch, witness: Option<Touch>) -> Vec<String> {
+    /// Compare-and-sets that are told of a long circle.
+    const TOLD: usize = 3;
+    let mut circle = versions.ancestry(touch.version);
+    // In the order in which they would have followed one another.
+    circle.reverse();
+    let length = circle.len();
+    let swaps = circle.iter().filter_map(|version| versions.versions[*version].writer);
+    let mut told: Vec<String> =
+        swaps.take(TOLD).map(|swap| story::changed(versions.operation(swap))).collect();
+    if let more @ 1.. = length.saturating_sub(TOLD) {
+        told.push(format!("and so on with {more} more"));
+    }
+    let swaps = told.join("; ");
+    let mut sentences = vec![match length {
+        1 => format!("{swaps}: it expects what only it wrote."),
+        2 => {
+            format!("{swaps}: each expects what only the other wrote, so neither can be the first.")
+        }
+        _ => format!(
+            "{swaps}: each expects what only the one before it wrote, in a circle of {length}, so \
+             none can be the first."
+        ),
+    }];
+    if let Some(witness) = witness {
+        let witness = story::operation(versions.operation(witness.operation));
+        sentences.push(format!("But {witness}, so one of them took effect."));
+    }
+    sentences
 }
 
 fn within(versions: &Versions<'_>, kind: AnomalyKind, ended: Touch, began: Touch) -> Vec<String> {
@@ -114,18 +136,41 @@ fn within(versions: &Versions<'_>, kind: AnomalyKind, ended: Touch, began: Touch
     let (later, earlier) = (value_of(versions, ended.version), value_of(versions, began.version));
     vec![match kind {
         AnomalyKind::StaleRead => format!(
-            "{ended_story}; {began_story}, although {later} came from {earlier} by \
-             compare-and-set and so {earlier} was overwritten."
+            "{ended_story}; {began_story}, although {} and so {earlier} was overwritten.",
+            came_from(versions, ended.version, began.version)
         ),
         AnomalyKind::FutureRead => format!(
             "{ended_story}, although {later} was only sent at {}: {began_story}.",
             story::at(versions.operation(began.operation).invoked.at)
         ),
         _ => format!(
-            "{ended_story}, before {began_story}, although {later} came from {earlier} by \
-             compare-and-set."
+            "{ended_story}; only then {}, although {}.",
+            story::later(versions.operation(began.operation)),
+            came_from(versions, ended.version, began.version)
         ),
     }]
+}
+
+/// "3 came from 1 by compare-and-set", with what came in between.
+fn came_from(versions: &Versions<'_>, later: VersionId, earlier: VersionId) -> String {
+    /// Values in between that are told of a long chain.
+    const TOLD: usize = 3;
+    let chain = versions.ancestry(later).into_iter().skip(1);
+    let mut between: Vec<String> =
+        chain.take_while(|it| *it != earlier).map(|it| value_of(versions, it)).collect();
+    between.reverse();
+    let (later, earlier) = (value_of(versions, later), value_of(versions, earlier));
+    match between.len() {
+        0 => format!("{later} came from {earlier} by compare-and-set"),
+        1..=TOLD => {
+            let first = between.remove(0);
+            let rest: Vec<String> =
+                between.iter().chain([&later]).map(|value| format!("then by {value}")).collect();
+            let rest = rest.join(", ");
+            format!("{earlier} had been replaced by {first}, {rest}, by compare-and-sets,")
+        }
+        count => format!("{later} came from {earlier} by {} compare-and-sets", count + 1),
+    }
 }
 
 fn stale(
@@ -141,7 +186,7 @@ fn stale(
         first.push_str("; ");
         first.push_str(&story::operation(versions.operation(new_seen.operation)));
     }
-    let because = because(versions, old_seen, again.version, &new);
+    let because = because(versions, old_seen, again, &new);
     let mut sentences = vec![format!(
         "{first}; {}, although {because}.",
         story::operation(versions.operation(again.operation)),
@@ -156,61 +201,69 @@ fn stale(
     sentences
 }
 
-/// Why the old value was certainly overwritten when it was seen again.
-fn because(
-    versions: &Versions<'_>,
-    old_seen: Option<Touch>,
-    again: VersionId,
-    new: &str,
-) -> String {
-    let old = value_of(versions, again);
-    match old_seen {
-        None if again == ABSENT => {
-            format!("{} was absent only before {new} was written", versions.key)
-        }
-        None => format!(
-            "{old} goes back by compare-and-sets to the initial absence, which {new} overwrote"
+/// Why the old value was certainly overwritten when it was seen again, or swapped for another.
+fn because(versions: &Versions<'_>, old_seen: Option<Touch>, again: Touch, new: &str) -> String {
+    let is_swap = versions.written_by(again.operation) == Some(again.version);
+    let old = match versions.versions[again.version].parent {
+        Parent::From(expected) if is_swap => expected,
+        _ => again.version,
+    };
+    let told = value_of(versions, old);
+    let Some(seen) = old_seen else {
+        return match old == ABSENT {
+            true => format!("{} was absent only before {new} was written", versions.key),
+            false => format!(
+                "{told} came from the initial absence by compare-and-sets alone, so {new} came later \
+                 and overwrote it"
+            ),
+        };
+    };
+    let is_before = old != seen.version && versions.ancestry(old).contains(&seen.version);
+    let seen_told = value_of(versions, seen.version);
+    match (seen.version == old, is_before) {
+        (true, _) => format!("{told} was in place before {new} was sent and so was overwritten"),
+        (false, true) => format!(
+            "{seen_told} was in place before {new} was sent, and {told} came from {seen_told} by \
+             compare-and-sets alone, so {new} overwrote it"
         ),
-        Some(seen) if seen.version == again => {
-            format!("{old} was in place before {new} was sent and so was overwritten")
-        }
-        Some(seen) => {
-            let seen = value_of(versions, seen.version);
-            format!(
-                "{old} goes back by compare-and-sets to {seen}, which was in place before {new} \
-                 was sent and so was overwritten"
-            )
-        }
+        (false, false) => format!(
+            "{seen_told}, which came from {told} by compare-and-sets alone, was in place before {new} \
+             was sent, so {told} was overwritten"
+        ),
     }
 }
 
 fn flip_flop(
     versions: &Versions<'_>,
+    kind: AnomalyKind,
     old_seen: Option<Touch>,
     again: Touch,
-    new_began: Touch,
-    new_seen: Touch,
+    [new_began, new_seen]: [Touch; 2],
 ) -> Vec<String> {
     let tell = |touch: Touch| story::operation(versions.operation(touch.operation));
-    let once = "although each value was written once.";
+    let old = value_of(versions, again.version);
+    let so = match kind {
+        AnomalyKind::FlipFlop => {
+            "each value was written once, and they go on to alternate: more than one wrong read is needed"
+                .to_string()
+        }
+        _ => format!("each value was written once, so {old} cannot come back"),
+    };
     let Some(old_seen) = old_seen else {
-        return vec![format!("{}, after {}, {once}", tell(again), tell(new_seen))];
+        return vec![format!("{}; then {}: {so}.", tell(new_seen), tell(again))];
     };
     if new_began.operation == new_seen.operation {
         return vec![format!(
-            "{}; then {}; then {}, {once}",
+            "{}; then {}; then {}: {so}.",
             tell(old_seen),
             tell(new_seen),
             tell(again)
         )];
     }
-    vec![format!(
-        "{}; after that {}. But {}; after that {}, {once}",
-        tell(old_seen),
-        tell(new_began),
-        tell(new_seen),
-        tell(again)
-    )]
+    vec![
+        format!("{}; after that {}.", tell(old_seen), tell(new_began)),
+        format!("But {}; after that {}: {so}.", tell(new_seen), tell(again)),
+    ]
 }
 
 fn writer(versions: &Versions<'_>, touch: Touch) -> Option<OperationId> {

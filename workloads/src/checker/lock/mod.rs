@@ -222,12 +222,18 @@ fn push(
 fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
     let culprit = found.culprit;
     let whole = |id: OperationId| story::operation(history.operation(id));
+    let after = |id: OperationId| story::later(history.operation(id));
     let (mut operations, text) = match found.proof {
         Proof::Overlap(one, other) => (
             [one.operations(), other.operations()].concat(),
             vec![
                 format!("{}.", one.tell(history)),
-                format!("{}: both at the same time.", other.tell(history)),
+                format!(
+                    "{}: {} and {} held it at the same time.",
+                    other.tell(history),
+                    one.holder,
+                    other.holder
+                ),
             ],
         ),
         Proof::Gone(hold) => (
@@ -248,7 +254,7 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
             vec![format!(
                 "{}; only then {}, and token {} is smaller than {}.",
                 whole(earlier.first),
-                whole(later.first),
+                after(later.first),
                 later.token,
                 earlier.token
             )],
@@ -256,7 +262,7 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
         Proof::Unasked { holder, token, asked } => (
             asked.into_iter().collect(),
             match asked {
-                Some(asked) => vec![format!("{}; but {}.", whole(culprit), whole(asked))],
+                Some(asked) => vec![format!("{}; only then {}.", whole(culprit), after(asked))],
                 None => vec![format!(
                     "{}; {holder} never asked for it in a way that could have given it token {token}.",
                     whole(culprit)
@@ -269,31 +275,24 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
                 "{}; only then {}: {holder} had given it back, and token {token} is never given \
                  again.",
                 whole(released),
-                whole(culprit)
+                after(culprit)
             )],
         ),
         Proof::Accepted { newer, written } => (
             vec![newer, written],
             match newer == written {
-                true => vec![format!("{}; only then {}.", whole(newer), whole(culprit))],
+                true => vec![format!("{}; only then {}.", whole(newer), after(culprit))],
                 false => vec![format!(
                     "{}, and {}; only then {}.",
                     whole(written),
                     whole(newer),
-                    whole(culprit)
+                    after(culprit)
                 )],
             },
         ),
-        Proof::Overwrote { newer, written, older } => (
-            vec![newer, written, older],
-            vec![
-                format!("{}; {}.", whole(older), whole(written)),
-                match newer == written {
-                    true => format!("Only after the second {}.", whole(culprit)),
-                    false => format!("{}, and only then {}.", whole(newer), whole(culprit)),
-                },
-            ],
-        ),
+        Proof::Overwrote { newer, written, older } => {
+            (vec![newer, written, older], overwrote(history, [older, written, newer, culprit]))
+        }
         Proof::Refused => (
             Vec::new(),
             vec![format!("{}; nobody had sent a greater token by then.", whole(culprit))],
@@ -311,8 +310,8 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
                 AnomalyKind::TokenOrder => vec![
                     format!("{}.", whole(culprit)),
                     format!(
-                        "{waits}; but {smaller} is smaller than {token}, so {other}'s time under it was \
-                         to be over before."
+                        "{waits}; but {smaller} is smaller than {token}, so {other}'s time under \
+                         {smaller} was to be over before {holder} was given {token}."
                     ),
                 ],
                 AnomalyKind::LockLost => vec![
@@ -323,7 +322,13 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
                     ),
                 ],
                 _ => {
-                    vec![format!("{waits}."), format!("{}: both at the same time.", whole(culprit))]
+                    vec![
+                        format!("{waits}."),
+                        format!(
+                            "{}: {other} and {holder} held it at the same time.",
+                            whole(culprit)
+                        ),
+                    ]
                 }
             };
             (acquire.into_iter().chain(wait.operations()).collect(), text)
@@ -335,8 +340,8 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
         Proof::TooFewRequests { holder, token } => (
             about(history, culprit, Some(holder)),
             vec![format!(
-                "{}; but every request of {holder} that could have given it token {token} was needed \
-                 for another token.",
+                "{}; but each token takes a request of its own, and every request of {holder} that could \
+                 have led to {token} is needed for one of its smaller tokens.",
                 whole(culprit)
             )],
         ),
@@ -360,6 +365,34 @@ fn tell(history: &History, found: &Candidate<Proof>) -> Anomaly {
         swaps: Vec::new(),
         story: text,
     }
+}
+
+/// How a write under an older token came after one under a newer: `newer` shows that the newer was in
+/// place, and the read saw the value of the older.
+fn overwrote(history: &History, [older, written, newer, read]: [OperationId; 4]) -> Vec<String> {
+    let operation = |id: OperationId| history.operation(id);
+    let token = |id: OperationId| match &operation(id).op {
+        Op::WriteGuarded { token, .. } => format!("token {}", token),
+        other => other.to_string(),
+    };
+    let mut clauses = vec![older, written];
+    clauses.sort_by_key(|id| operation(*id).invoked.seq);
+    if newer != written {
+        clauses.push(newer);
+    }
+    let told: Vec<String> = clauses.iter().map(|id| story::operation(operation(*id))).collect();
+    // A refusal shows some greater token, and not whose.
+    let was_refused = operation(newer).reply() == Some(&Reply::StaleToken);
+    let greater =
+        if was_refused { "a greater one".to_string() } else { format!("{}'s", token(written)) };
+    vec![
+        format!("{}.", told.join("; ")),
+        format!(
+            "{}: {}'s write came after {greater}, and should have been refused.",
+            story::operation(operation(read)),
+            token(older)
+        ),
+    ]
 }
 
 /// The operations on the lock of another one that are about a token no greater than its own or may be, of

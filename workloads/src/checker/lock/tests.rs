@@ -303,7 +303,7 @@ fn two_clients_that_certainly_hold_one_lock_at_the_same_time_are_two_holders() {
     insta::assert_snapshot!(text, @r"
     lock: two-holders of l0, culprit 1, operations 0 1
       c1 acquired l0 under token 3 at n1, acknowledged at 0.020 s; c1 holds it until 0.110 s at least, 100 ms from 0.010 s, when it asked for it.
-      c2 acquired l0 under token 7 at n2, acknowledged at 0.060 s; c2 holds it until 0.150 s at least, 100 ms from 0.050 s, when it asked for it: both at the same time.
+      c2 acquired l0 under token 7 at n2, acknowledged at 0.060 s; c2 holds it until 0.150 s at least, 100 ms from 0.050 s, when it asked for it: c1 and c2 held it at the same time.
     ");
 }
 
@@ -320,7 +320,7 @@ fn a_renewal_prolongs_the_time_that_is_certain() {
     insta::assert_snapshot!(text, @r"
     lock: two-holders of l0, culprit 2, operations 0 1 2
       c1 acquired l0 under token 3 at n1, acknowledged at 0.020 s; c1 holds it until 0.190 s at least, 100 ms from 0.090 s, when it asked for a renewal.
-      c2 acquired l0 under token 7 at n2, acknowledged at 0.160 s; c2 holds it until 0.250 s at least, 100 ms from 0.150 s, when it asked for it: both at the same time.
+      c2 acquired l0 under token 7 at n2, acknowledged at 0.160 s; c2 holds it until 0.250 s at least, 100 ms from 0.150 s, when it asked for it: c1 and c2 held it at the same time.
     ");
 }
 
@@ -337,7 +337,7 @@ fn a_holder_that_somebody_names_is_a_holder_although_it_was_never_answered() {
     insta::assert_snapshot!(text, @r"
     lock: two-holders of l0, culprit 2, operations 0 1 2
       c2 was denied l0, which c1 held under token 3, at n2 from 0.030 s to 0.040 s; c1 holds it until 0.110 s at least, 100 ms from 0.010 s, when it asked for it.
-      c3 acquired l0 under token 7 at n3, acknowledged at 0.060 s; c3 holds it until 0.150 s at least, 100 ms from 0.050 s, when it asked for it: both at the same time.
+      c3 acquired l0 under token 7 at n3, acknowledged at 0.060 s; c3 holds it until 0.150 s at least, 100 ms from 0.050 s, when it asked for it: c1 and c3 held it at the same time.
     ");
 }
 
@@ -369,7 +369,7 @@ fn a_later_grant_has_a_greater_token() {
     );
     insta::assert_snapshot!(text, @r"
     lock: token-order of l0, culprit 2, operations 0 1 2
-      c1 acquired l0 under token 7 at n1, acknowledged at 0.020 s; only then c2 acquired l0 under token 3 at n2, acknowledged at 0.060 s, and token 3 is smaller than 7.
+      c1 acquired l0 under token 7 at n1, acknowledged at 0.020 s; only then c2 acquired l0 under token 3 at n2, sent at 0.050 s and acknowledged at 0.060 s, and token 3 is smaller than 7.
     ");
 }
 
@@ -403,7 +403,7 @@ fn a_holder_that_never_asked_is_a_phantom() {
       c2 was denied l0, which c9 held under token 2, at n2 from 0.030 s to 0.040 s; c9 never asked for it in a way that could have given it token 2.
     lock: two-holders of l0, culprit 1, operations 0 1
       c1 acquired l0 under token 3 at n1, acknowledged at 0.020 s; c1 holds it until 0.110 s at least, 100 ms from 0.010 s, when it asked for it.
-      c2 was denied l0, which c9 held under token 2, at n2 from 0.030 s to 0.040 s: both at the same time.
+      c2 was denied l0, which c9 held under token 2, at n2 from 0.030 s to 0.040 s: c1 and c9 held it at the same time.
     ");
 }
 
@@ -436,7 +436,7 @@ fn a_smaller_token_is_over_before_a_greater_one_is_granted() {
     insta::assert_snapshot!(text, @r"
     lock: token-order of l0, culprit 1, operations 0 1 2
       c1 acquired l0 under token 7 at n1, acknowledged at 0.020 s.
-      Only then c3 was denied l0, which c2 held under token 3, at n3 from 0.030 s to 0.040 s; but 3 is smaller than 7, so c2's time under it was to be over before.
+      Only then c3 was denied l0, which c2 held under token 3, at n3 from 0.030 s to 0.040 s; but 3 is smaller than 7, so c2's time under 3 was to be over before c1 was given 7.
     ");
 }
 
@@ -470,7 +470,7 @@ fn a_longer_time_to_live_of_a_second_request_is_kept() {
     insta::assert_snapshot!(text, @r"
     lock: two-holders of l0, culprit 2, operations 1 2
       c1 acquired l0 under token 8 at n1, acknowledged at 0.050 s; c1 holds it until 0.540 s at least, 500 ms from 0.040 s, when it asked for it.
-      c2 acquired l0 under token 9 at n2, acknowledged at 0.110 s: both at the same time.
+      c2 acquired l0 under token 9 at n2, acknowledged at 0.110 s: c1 and c2 held it at the same time.
     ");
 }
 
@@ -486,7 +486,7 @@ fn a_request_without_an_answer_is_what_one_tenure_begins_with() {
     );
     insta::assert_snapshot!(text, @r"
     lock: phantom of l0, culprit 2, operations 0 1 2
-      c3 was denied l0, which c1 held under token 4, at n3 from 0.050 s to 0.060 s; but every request of c1 that could have given it token 4 was needed for another token.
+      c3 was denied l0, which c1 held under token 4, at n3 from 0.050 s to 0.060 s; but each token takes a request of its own, and every request of c1 that could have led to 4 is needed for one of its smaller tokens.
     ");
 }
 
@@ -552,7 +552,7 @@ fn a_write_under_an_older_token_after_one_under_a_newer_is_stale() {
     );
     insta::assert_snapshot!(text, @r"
     lock: stale-token of g0, culprit 3, operations 2 3
-      c2 wrote g0=2 under token 7 at n2, acknowledged at 0.140 s; only then c1 wrote g0=3 under token 3 at n1, acknowledged at 0.160 s.
+      c2 wrote g0=2 under token 7 at n2, acknowledged at 0.140 s; only then c1 wrote g0=3 under token 3 at n1, sent at 0.150 s and acknowledged at 0.160 s.
     ");
 }
 
@@ -570,8 +570,8 @@ fn a_read_tells_when_a_write_of_an_older_token_came_second() {
     );
     insta::assert_snapshot!(text, @r"
     lock: stale-token of g0, culprit 4, operations 2 3 4
-      c1 wrote g0=3 under token 3 at n1, acknowledged at 0.160 s; c2 wrote g0=2 under token 7 at n2, acknowledged at 0.140 s.
-      Only after the second c3 read g0=3 at n3 from 0.170 s to 0.180 s.
+      c2 wrote g0=2 under token 7 at n2, acknowledged at 0.140 s; c1 wrote g0=3 under token 3 at n1, acknowledged at 0.160 s.
+      c3 read g0=3 at n3 from 0.170 s to 0.180 s: token 3's write came after token 7's, and should have been refused.
     ");
 }
 

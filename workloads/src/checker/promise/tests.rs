@@ -98,9 +98,9 @@ fn a_read_of_what_nobody_wrote_or_not_yet_breaks_k_atomicity() {
     phantom of r1, operations 4
       c2 read r1=7 at n1 from 0.090 s to 0.099 s, which nobody sent.
     future-read of r1, operations 0 1
-      c1 read r1=1 at n1 from 0.010 s to 0.020 s; c2 wrote r1=1 at n1, acknowledged at 0.040 s.
+      c1 read r1=1 at n1 from 0.010 s to 0.020 s; only then c2 wrote r1=1 at n1, sent at 0.030 s and acknowledged at 0.040 s.
     aborted-read of r1, operations 2 3
-      c2 read r1=2 at n1 from 0.070 s to 0.080 s; c2 sent r1=2 at n1 at 0.050 s, which certainly failed (no-leader).
+      c2 sent r1=2 at n1 at 0.050 s, which certainly failed (no-leader); c2 read r1=2 at n1 from 0.070 s to 0.080 s, which nobody else sent.
     ms-behind-max 0, reads 1, stale-reads 0, writes-behind-max 0
     "#);
 }
@@ -141,7 +141,7 @@ fn a_list_with_the_later_element_alone_breaks_consistent_prefix() {
         .map(|it| format!("{}: {}", it.kind, it.story.join(" ")))
         .collect();
     insta::assert_snapshot!(story.join("\n"), @r#"
-    stale-read: c1 wrote s/1=1 at n1, acknowledged at 0.020 s; only then c1 wrote s/2=2 at n1, acknowledged at 0.040 s; c2 listed 1 element of s/ at n2 from 0.070 s to 0.080 s, 2 among them but not 1.
+    stale-read: c1 added 1 to s at n1, acknowledged at 0.020 s; only then c1 added 2 to s at n1, sent at 0.030 s and acknowledged at 0.040 s; c2 listed s at n2 from 0.070 s to 0.080 s: 1 element, with 2 but without 1.
     "#);
 }
 
@@ -165,8 +165,9 @@ fn each_promise_of_sessions_is_judged_alone() {
         ";
     insta::assert_snapshot!(told("monotonic-reads", back), @r#"
     fail: 1 monotonic-reads
-    monotonic-reads of a, operations 1 2 3
-      c2 read a=2 at n1 from 0.050 s to 0.060 s; then c2 read a=1 at n2 from 0.070 s to 0.080 s, older than this: c1 wrote a=2 at n1, acknowledged at 0.040 s.
+    monotonic-reads of a, operations 0 1 2 3
+      c1 wrote a=1 at n1, acknowledged at 0.020 s; then c1 wrote a=2 at n1, sent at 0.030 s and acknowledged at 0.040 s.
+      c2 read a=2 at n1 from 0.050 s to 0.060 s; then c2 read a=1 at n2 from 0.070 s to 0.080 s, the older of the two.
     reads 2, writes 2
     "#);
     let gap = "
@@ -177,8 +178,9 @@ fn each_promise_of_sessions_is_judged_alone() {
         ";
     insta::assert_snapshot!(told("monotonic-writes", gap), @r#"
     fail: 1 monotonic-writes
-    monotonic-writes of a, operations 0 2 3
-      c2 read b=2 at n1 from 0.050 s to 0.060 s; then c2 found a absent at n2 from 0.070 s to 0.080 s, older than this: c1 wrote a=1 at n1, acknowledged at 0.020 s.
+    monotonic-writes of a, operations 0 1 2 3
+      c1 wrote a=1 at n1, acknowledged at 0.020 s; then c1 wrote b=2 at n1, sent at 0.030 s and acknowledged at 0.040 s.
+      c2 read b=2 at n1 from 0.050 s to 0.060 s, the second of them; then c2 found a absent at n2 from 0.070 s to 0.080 s, without the first.
     reads 2, writes 2
     "#);
     let broken = |promise, lines| judged(promise, lines).verdict == Verdict::Fail;
