@@ -21,7 +21,7 @@ pub fn check(history: &History) -> Judgement {
 }
 
 /// The same of a bank that lets nobody overdraw an account, as Jepsen's does unless it is told
-/// `:negative-balances? true` (`jepsen.tests.bank`).
+/// `:negative-balances? true`, and in which no account holds `nil` (`jepsen.tests.bank`).
 pub fn check_solvent(history: &History) -> Judgement {
     judge(history, true)
 }
@@ -42,13 +42,14 @@ fn judge(history: &History, is_solvent: bool) -> Judgement {
         if read.absent == accounts {
             continue;
         }
-        let kind = if read.sum != total {
+        let kind = if read.sum != total || is_solvent && read.absent > 0 {
             Some(AnomalyKind::WrongTotal)
         } else {
             (is_solvent && read.lowest < 0).then_some(AnomalyKind::Overdraft)
         };
         if let Some(kind) = kind {
-            let proof = Proof { opening, total, sum: read.sum, lowest: read.lowest };
+            let Read { sum, lowest, absent, .. } = read;
+            let proof = Proof { opening, total, sum, lowest, absent };
             let culprit = operation.id;
             let rank = Rank { operations: 2, span: u64::from(operation.id.0) };
             findings.push(Candidate { kind, culprit, rank, proof });
@@ -74,6 +75,7 @@ struct Proof {
     total: i128,
     sum: i128,
     lowest: i64,
+    absent: usize,
 }
 
 /// A transaction that writes accounts that must all be absent: the sum and how many there are.
@@ -117,7 +119,7 @@ fn read(operation: &Operation) -> Option<Read> {
 }
 
 fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
-    let Proof { opening, total, sum, lowest } = candidate.proof;
+    let Proof { opening, total, sum, lowest, absent } = candidate.proof;
     let read = history.operation(candidate.culprit);
     let story = vec![
         format!("{}.", story::operation(read)),
@@ -125,6 +127,10 @@ fn tell(history: &History, candidate: &Candidate<Proof>) -> Anomaly {
             AnomalyKind::Overdraft => format!(
                 "An account holds {lowest}, and this bank lets nobody overdraw: a transfer took what \
                  was not there."
+            ),
+            _ if sum == total => format!(
+                "Accounts without a balance: {absent}. None is ever closed, so a sum without them says \
+                 nothing."
             ),
             _ => format!(
                 "Together that is {sum}, although the accounts were opened with {total} and \

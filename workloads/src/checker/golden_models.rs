@@ -334,6 +334,46 @@ fn a_transaction_that_sees_its_own_later_append_has_seen_the_future() {
 }
 
 #[test]
+fn what_one_transaction_appended_stands_in_the_order_of_its_steps() {
+    let text = told(
+        "append",
+        "
+        c1 n1 10-100 txn a:x=1 a:y=5 a:x=2
+        c2 n2 11-101 txn a:x=3 l:x=2,1,3
+        ",
+    );
+    insta::assert_snapshot!(text, @r#"
+    transactions: out-of-order of x, culprit 0, operations 0 1
+      c1 appended 1 to x, appended 5 to y, appended 2 to x at n1, acknowledged at 0.100 s; c2 appended 3 to x, read x=[2 1 3] at n2, acknowledged at 0.101 s, with 2 before 1, which the same transaction appended first.
+    "#);
+}
+
+#[test]
+fn a_transaction_of_unknown_outcome_that_somebody_saw_was_done_as_a_whole() {
+    let text = told(
+        "append",
+        "
+        c1 n1 10-? txn a:x=1 a:y=1
+        c2 n2 20-30 txn l:x=1 l:y= a:y=2
+        ",
+    );
+    insta::assert_snapshot!(text, @r#"
+    transactions: g-single of y, culprit 1, operations 0 1
+      T1: c2 read x=[1], read y=[], appended 2 to y at n2, acknowledged at 0.030 s.
+      T2: c1 sent "append 1 to x, append 1 to y" at n1 at 0.010 s, whose outcome it never knew.
+      T1 must come before T2, because T1 read y without 1, which T2 appended.
+      T2 must come before T1, because T1 read x with 1 of T2 as its last: a contradiction.
+    "#);
+    passes(
+        "append",
+        "
+        c1 n1 10-? txn a:x=1 a:y=1
+        c2 n2 20-30 txn l:x= l:y= a:y=2
+        ",
+    );
+}
+
+#[test]
 fn a_serializable_history_of_the_literature_has_no_cycle() {
     // Figure 3 of Adya, Liskov and O'Neil, as Elle's tests have it.
     passes(

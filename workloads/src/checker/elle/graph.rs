@@ -17,7 +17,7 @@
 
 use rustc_hash::FxHashSet;
 
-use crate::checker::list::{Access, List, accesses};
+use crate::checker::list::{Access, Added, List, accesses};
 use crate::checker::versions::{NEVER, begin, end};
 use crate::history::{History, OperationId};
 use crate::operation::{Outcome, Value};
@@ -63,8 +63,9 @@ pub(super) struct Graph {
 impl Graph {
     pub(super) fn of(history: &History, lists: &[List<'_>]) -> Graph {
         let mut graph = Graph { edges: vec![Vec::new(); history.operations.len()] };
+        let happened = happened(lists);
         for (index, list) in lists.iter().enumerate() {
-            graph.add_list(index as u32, list);
+            graph.add_list(index as u32, list, &happened);
         }
         graph.add_real_time(history);
         graph
@@ -78,7 +79,7 @@ impl Graph {
 
     /// A list without one order says nothing of what came before what; that it has none is said by
     /// the checker of lists.
-    fn add_list(&mut self, index: u32, list: &List<'_>) {
+    fn add_list(&mut self, index: u32, list: &List<'_>, happened: &FxHashSet<OperationId>) {
         if !list.is_ordered() {
             return;
         }
@@ -92,11 +93,10 @@ impl Graph {
             }
         }
         let seen: FxHashSet<Value> = longest.iter().copied().collect();
-        // One whose outcome is unknown and that nobody saw need not have happened.
-        let unseen = list
-            .added
-            .iter()
-            .filter(|(value, added)| added.is_acknowledged() && !seen.contains(value));
+        // One whose outcome is unknown and of which nobody saw anything need not have happened.
+        let is_done = |added: &Added| added.is_acknowledged() || happened.contains(&added.by);
+        let unseen =
+            list.added.iter().filter(|(value, added)| is_done(added) && !seen.contains(value));
         let mut unseen: Vec<(Value, OperationId)> =
             unseen.map(|(value, added)| (*value, added.by)).collect();
         unseen.sort_unstable();
@@ -159,6 +159,22 @@ impl Graph {
             }
         }
     }
+}
+
+/// Operations of unknown outcome of which somebody saw an element, so that all of their steps were done.
+fn happened(lists: &[List<'_>]) -> FxHashSet<OperationId> {
+    let mut happened = FxHashSet::default();
+    for list in lists {
+        let is_unknown = |added: &&Added| !added.failed && !added.is_acknowledged();
+        if !list.added.values().any(|added| is_unknown(&added)) {
+            continue;
+        }
+        let seen = list.reads.iter().flat_map(|read| read.values);
+        happened.extend(
+            seen.filter_map(|value| list.added.get(value)).filter(is_unknown).map(|added| added.by),
+        );
+    }
+    happened
 }
 
 /// Whether an operation takes part: it read or appended, and did not fail.

@@ -15,7 +15,8 @@
 //! | `...-realtime` | and the order of time: one ended before the other began |
 //!
 //! Single reads are looked at as well: `g1a` of what failed, `g1b` of what was not finished, and within
-//! one transaction `internal` and `future-read`, of its own later steps.
+//! one transaction `internal`, `future-read` of its own later steps, and `out-of-order` if what it
+//! appended to one list stands there in another order.
 //!
 //! Sound: whatever is found is a contradiction. Not complete: what nobody read leaves no trace. What
 //! concerns one list alone (`list`) is decided beside this, completely. Called through `workload`.
@@ -25,7 +26,7 @@ mod graph;
 
 use std::collections::BTreeMap;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::findings::{Candidate, Findings, Rank};
 use super::list::{Access, List, accesses, lists};
@@ -92,6 +93,8 @@ enum Proof {
     Intermediate { list: usize, value: Value, then: Value, by: OperationId },
     /// A read that contradicts what its own transaction saw or did before.
     Internal { list: usize, between: [Option<OperationId>; 2] },
+    /// Two elements of one transaction, against the order of its steps.
+    Swapped { list: usize, values: [Value; 2], by: OperationId, read: OperationId },
     /// A read of what its own transaction appended only after it.
     Ahead { list: usize, value: Value },
 }
@@ -115,6 +118,7 @@ fn single_reads(history: &History, lists: &[List<'_>], findings: &mut Findings<P
             }
         }
     }
+    own_orders(lists, &next, |by, proof| push(AnomalyKind::OutOfOrder, by, 2, proof));
     for operation in history.operations.iter().filter(|operation| !operation.op.is_local()) {
         let mut expected: FxHashMap<&str, Expected<'_>> = FxHashMap::default();
         let accesses = accesses(operation);
@@ -163,6 +167,32 @@ fn single_reads(history: &History, lists: &[List<'_>], findings: &mut Findings<P
             {
                 let proof = Proof::Intermediate { list, value, then: *then, by };
                 push(AnomalyKind::G1b, operation.id, 2, proof);
+            }
+        }
+    }
+}
+
+/// Elements of one transaction that stand in another order than that of its steps. What it appended to a
+/// list of which the reads have one order is seen in the longest read.
+fn own_orders(
+    lists: &[List<'_>],
+    next: &FxHashMap<(usize, Value), Value>,
+    mut push: impl FnMut(OperationId, Proof),
+) {
+    for (index, list) in lists.iter().enumerate() {
+        let Some(read) = list.longest() else { continue };
+        let then = |value: &Value| next.get(&(index, *value)).copied();
+        if !read.values.iter().any(|value| then(value).is_some()) || !list.is_ordered() {
+            continue;
+        }
+        let mut before: FxHashSet<Value> = FxHashSet::default();
+        for value in read.values {
+            before.insert(*value);
+            let by = list.added[value].by;
+            // Who reads its own elements knows better what it should have seen.
+            if let Some(then) = then(value).filter(|then| before.contains(then) && by != read.by) {
+                let values = [*value, then];
+                push(by, Proof::Swapped { list: index, values, by, read: read.by });
             }
         }
     }
@@ -223,6 +253,14 @@ fn tell(
                 whole(reader)
             );
             (lists[list].key.clone(), vec![by, reader], vec![text])
+        }
+        Proof::Swapped { list, values: [first, second], by, read } => {
+            let text = format!(
+                "{}; {}, with {second} before {first}, which the same transaction appended first.",
+                whole(by),
+                whole(read)
+            );
+            (lists[list].key.clone(), vec![by, read], vec![text])
         }
         Proof::Ahead { list, value } => {
             let key = lists[list].key.clone();
