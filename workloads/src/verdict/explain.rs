@@ -71,7 +71,7 @@ Cause     two leaders at once, or an answer given before the command was replica
 Compare-and-sets make a chain of versions, and an operation that saw or made a later
 version ended before one on an earlier version began.
 
-Example   x goes from 3 to 7 to 9 by swaps; c1 reads 9; then c2 begins to swap 3 for 7, ok.
+Example   x goes 3, 7, 9 by swaps; c1 reads 9; then c2 begins to swap 3 for 7, ok.
 Cause     answers from an old state: a stale read among compare-and-sets."
             }
             AnomalyKind::CyclicCas => {
