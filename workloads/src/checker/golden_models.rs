@@ -362,7 +362,7 @@ fn a_transaction_of_unknown_outcome_that_somebody_saw_was_done_as_a_whole() {
       T1: c2 read x=[1], read y=[], appended 2 to y at n2, acknowledged at 0.030 s.
       T2: c1 sent "append 1 to x, append 1 to y" at n1 at 0.010 s, whose outcome it never knew.
       T1 must come before T2, because T1 read y without 1, which T2 appended.
-      T2 must come before T1, because T1 read x with 1 of T2 as its last: a contradiction.
+      T2 must come before T1, because T1 read x, whose last element was 1 of T2: a contradiction.
     "#);
     passes(
         "append",
