@@ -306,7 +306,22 @@ impl Pairing {
                 told.ended = told.ended.map(|ended| ended + began);
             }
         }
+        self.number_renamed_after_all_others();
         self.told
+    }
+
+    /// While a file is read nobody knows which numbers are still to come, so who gets another name is
+    /// numbered from the top; a reader of the verdict wants `c7`, not `c4294967294`.
+    fn number_renamed_after_all_others(&mut self) {
+        let top = u32::MAX - self.renamed;
+        let named = self.taken.iter().filter(|client| client.0 < top);
+        let first = named.max().map_or(0, |client| client.0 + 1);
+        if top - first < self.renamed {
+            return;
+        }
+        for told in self.told.iter_mut().filter(|told| told.client.0 >= top) {
+            told.client = ClientId(first + (u32::MAX - 1 - told.client.0));
+        }
     }
 
     /// The number of the next operation.

@@ -349,9 +349,9 @@ fn files_of_other_tools_are_told_apart_and_judged_by_their_rules() {
     });
     insta::assert_snapshot!(told.join("\n"), @r#"
     knossos of a register, 6 operations: possible
-      c1 0-Some(1) write register=0 Ok(Written)
+      c2 0-Some(1) write register=0 Ok(Written)
       c0 4-Some(7) write register=1 Ok(Written)
-      c4294967294 5-Some(8) cas register 1->2 Fail(Reason("fail"))
+      c1 5-Some(8) cas register 1->2 Fail(Reason("fail"))
       c0 9-Some(10) read register Ok(Read(Some(Value(1))))
       c0 11-Some(12) read register Info(Reason("nil"))
       c0 13-None write register=2 Info(Reason("info"))

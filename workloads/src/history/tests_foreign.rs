@@ -508,3 +508,18 @@ fn logs_of_later_runs_and_of_other_things_than_one_register_are_read() {
     line 1, column 1: this is no history: expected a header such as {"history":1,"workload":"register","nodes":3}, a line of jepsen.util, or EDN, got a JSON object of another kind, without "process" and "type"; help: docs/checker.md says which events are read, and each is a few lines to write from any log: "{\"ClientId\":1,\"Input\":{\"Type\":\"put\",\"Key"
     "#);
 }
+
+#[test]
+fn a_process_that_goes_on_after_an_unknown_outcome_is_numbered_after_all_others() {
+    insta::assert_snapshot!(told("\
+        {:process 0, :type :invoke, :f :write, :value 1}
+        {:process 0, :type :info, :f :write, :value 1}
+        {:process 0, :type :invoke, :f :read, :value nil}
+        {:process 3, :type :invoke, :f :write, :value 5}
+        {:process 3, :type :ok, :f :write, :value 5}
+        {:process 0, :type :ok, :f :read, :value 7}
+    "), @r"
+    jepsen-edn of a register, 3 operations: impossible
+      phantom: c4 read register=7 from 0.003 s to 0.006 s, a value that nobody ever sent.
+    ");
+}
