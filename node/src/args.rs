@@ -10,6 +10,7 @@ use clap::Args;
 use reqwest::Url;
 
 use crate::config::{Election, Settings, describe, prediction};
+use crate::disk::{self, EXIT_DISK_FAILED};
 use crate::lock_service::Kind;
 use crate::log::Identity;
 use crate::peer::Peer;
@@ -148,7 +149,7 @@ impl FromStr for PeerArg {
 
 /// Runs a node until it is told to stop, or prints the description. Blocks; builds its own
 /// runtime. Exit codes: 0 after SIGTERM or SIGINT, 2 when the configuration is refused, 1 when the
-/// node cannot start or go on, [`crate::log::EXIT_LOG_FAILED`] when its log could not be written.
+/// node cannot start or go on, [`EXIT_DISK_FAILED`] when its disk failed while it ran.
 pub fn run(args: NodeArgs) -> ExitCode {
     if args.describe {
         print(&format!("{:#}", describe()));
@@ -184,6 +185,9 @@ pub fn run(args: NodeArgs) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("stopped: {error:#}");
+            if error.is::<disk::Failed>() {
+                return ExitCode::from(EXIT_DISK_FAILED);
+            }
             ExitCode::FAILURE
         }
     }

@@ -22,3 +22,4 @@ mod snapshot_file;
 pub mod state;
 
 pub use args::{NodeArgs, run};
+pub use disk::EXIT_DISK_FAILED;

@@ -30,7 +30,7 @@ use crate::api::{self, Job, Shared};
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::config::{self, Settings};
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::fnv::fnv1a;
 use crate::lock_service::{Kind, LockService};
 use crate::log::{self, Identity, Options, Record, Writer};
@@ -280,7 +280,7 @@ impl Node {
                 }
                 saved = self.saved.recv() => {
                     let saved = saved.context("the thread that saves snapshots has ended")?;
-                    let (number, bytes) = saved.context("cannot save a snapshot")?;
+                    let (number, bytes) = saved.context(disk::Failed("save a snapshot"))?;
                     inputs.push(Input::Saved { number, bytes });
                 }
                 () = timer => {}
@@ -383,7 +383,8 @@ impl Node {
                     self.unflushed += 1;
                 }
                 Effect::Archive { entries, committed, upstream } => {
-                    self.archive.keep(&entries, committed, upstream)?;
+                    let kept = self.archive.keep(&entries, committed, upstream);
+                    kept.context(disk::Failed("keep what is cut"))?;
                 }
                 Effect::Save { number, snapshot, received, at_once } => {
                     self.snapshots.save(number, snapshot, received, at_once)?;

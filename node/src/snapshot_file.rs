@@ -27,7 +27,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::log::Identity;
 use crate::protocol::{Saved, Snapshot};
 
@@ -52,7 +52,7 @@ struct Job {
     snapshot: Arc<Snapshot>,
     received: bool,
     /// Somebody who waits.
-    done: Option<Sender<()>>,
+    done: Option<Sender<io::Result<()>>>,
 }
 
 impl SnapshotFile {
@@ -83,14 +83,21 @@ impl SnapshotFile {
                     thread::sleep(AGAIN_AFTER);
                     result = write(&disk, &path, identity, received, &image);
                 }
-                let failed = result.is_err();
-                // When the core is gone the process is ending.
-                let _ = written.send(result.map(|()| (number, image.len() as u64)));
-                if failed {
-                    return;
-                }
-                if let Some(done) = done {
-                    let _ = done.send(());
+                // Who waits, or else the core, hears of a failure and ends the node with it. When
+                // the core is gone the process is ending.
+                match (result, done) {
+                    (Ok(()), done) => {
+                        let _ = written.send(Ok((number, image.len() as u64)));
+                        let _ = done.map(|done| done.send(Ok(())));
+                    }
+                    (Err(error), Some(done)) => {
+                        let _ = done.send(Err(error));
+                        return;
+                    }
+                    (Err(error), None) => {
+                        let _ = written.send(Err(error));
+                        return;
+                    }
                 }
             }
         };
@@ -110,7 +117,8 @@ impl SnapshotFile {
         let job = Job { number, snapshot, received, done: at_once.then_some(done) };
         self.sender.send(job).ok().context("the thread that saves snapshots has ended")?;
         if at_once {
-            wait.recv().context("cannot save a snapshot that the log depends on")?;
+            let saved = wait.recv().context("the thread that saves snapshots has ended")?;
+            saved.context(disk::Failed("save a snapshot that the log depends on"))?;
         }
         Ok(())
     }

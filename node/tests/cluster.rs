@@ -277,6 +277,30 @@ fn a_paused_leader_of_the_raft_profile_acknowledges_nothing_it_cannot_confirm() 
     assert_eq!(cluster.get(old, "key"), Some("2".into()));
 }
 
+#[test]
+fn a_node_that_cannot_save_a_snapshot_ends_as_one_whose_log_fails_and_starts_again() {
+    let mut cluster = Cluster::start(&["--profile", "raft", "--set", "snapshot-entries=20"]);
+    let leader = cluster.leader_other_than(0);
+    cluster.wait_until_equal();
+    let follower = 1 + leader % NODES;
+    let in_the_way = cluster.dir.path().join(format!("n{follower}/snapshot.tmp"));
+    fs::create_dir(&in_the_way).expect("a folder where the file should be written");
+    let mut child = cluster.nodes[follower as usize - 1].take().expect("it runs");
+    let mut written = 0;
+    let ended = cluster.wait_for("the node to end", || {
+        written += 1;
+        cluster.put(leader, &format!("k{written}"), "1");
+        child.try_wait().expect("it is ours")
+    });
+    assert_eq!(ended.code(), Some(splitbrain_node::EXIT_DISK_FAILED.into()), "{ended}");
+    let log = cluster.logs();
+    assert!(log.contains("stopped: cannot save a snapshot; help: free space or replace"), "{log}");
+    fs::remove_dir(&in_the_way).expect("it is empty");
+    cluster.start_node(follower);
+    cluster.wait_until_equal();
+    assert_eq!(cluster.get(follower, "k1"), Some("1".into()));
+}
+
 /// Increments under one idempotency key through two leaders; what the counter then is.
 fn incremented_again_after_a_failover(idempotency: &str) -> Value {
     let switch = format!("idempotency={idempotency}");

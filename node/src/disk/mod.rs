@@ -40,6 +40,17 @@ mod undo;
 
 use faulty::Faulty;
 
+/// The exit code of a node whose disk failed it while it ran: `EX_IOERR` of `sysexits.h`. The log,
+/// the snapshot and the archive are written by threads of their own, and whichever meets the
+/// failure first ends the node with it.
+pub const EXIT_DISK_FAILED: u8 = 74;
+
+/// What a node that ends with [`EXIT_DISK_FAILED`] could not do; its source is what the system
+/// said.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {0}; help: free space or replace the disk, then start the node again")]
+pub(crate) struct Failed(pub(crate) &'static str);
+
 /// Where files are changed. Cheap to clone; empty for a disk that is left alone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Disk(Option<Arc<Faulty>>);

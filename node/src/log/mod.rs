@@ -109,7 +109,7 @@ mod tests;
 mod writer;
 
 pub use error::LogError;
-pub use writer::{EXIT_LOG_FAILED, Token, Writer};
+pub use writer::{Token, Writer};
 
 use first::First;
 use frame::{FRAME_HEADER, Place, RECORD_HEADER};

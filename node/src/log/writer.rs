@@ -9,9 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 
 use super::{BATCH_BYTES, Log, Record};
-
-/// The exit code of a node whose log could not be written: `EX_IOERR` of `sysexits.h`.
-pub const EXIT_LOG_FAILED: i32 = 74;
+use crate::disk::EXIT_DISK_FAILED;
 
 /// At most this many submissions share one sync, so that a flood of empty ones is answered too.
 const BATCH_TOKENS: usize = 4096;
@@ -38,7 +36,7 @@ impl Writer {
     /// the submission's records and all before them are on disk; while it runs nothing is written.
     ///
     /// When the log cannot be written, a message goes to stderr and the process ends at once with
-    /// [`EXIT_LOG_FAILED`]: what is on disk is unknown, and only a restart can find out.
+    /// [`EXIT_DISK_FAILED`]: what is on disk is unknown, and only a restart can find out.
     ///
     /// # Panics
     ///
@@ -177,7 +175,7 @@ fn end_process(error: io::Error) {
         "the write-ahead log failed: {error}\nhelp: the node stops, because after a failed write \
          the content of the disk is unknown; free space or replace the disk, then start it again"
     );
-    std::process::exit(EXIT_LOG_FAILED);
+    std::process::exit(EXIT_DISK_FAILED.into());
 }
 
 #[cfg(test)]
@@ -376,7 +374,7 @@ mod tests {
         let limit = "trap '' XFSZ; ulimit -f 64;";
         let output = child(name, dir.path(), limit).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(EXIT_LOG_FAILED), "{stderr}");
+        assert_eq!(output.status.code(), Some(EXIT_DISK_FAILED.into()), "{stderr}");
         assert!(stderr.contains("the write-ahead log failed: cannot write segment"), "{stderr}");
         assert!(stderr.contains("help: "), "{stderr}");
         let reported = tokens(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned));
