@@ -13,6 +13,8 @@ use splitbrain_reports::units;
 use splitbrain_workloads::history::{History, Micros};
 use splitbrain_workloads::verdict::{AnomalyKind, Judgement, Verdict};
 
+use crate::nemesis::{Fault as _, Promote};
+
 /// A run's result and the one line that explains it.
 pub type Decision = (RunResult, String);
 
@@ -73,7 +75,7 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
             }
             (Verdict::Pass, None) => {
                 let why = format!("no {kind} was found although every fault took effect");
-                (RunResult::NotMet, why + &elsewhere(facts.faults))
+                (RunResult::NotMet, why + &promotions(facts.faults))
             }
         };
     }
@@ -89,10 +91,11 @@ fn fail(facts: &Facts<'_>, kind: AnomalyKind) -> Decision {
     }
 }
 
-/// Faults that took effect on another node than they were to, which may be why nothing was found.
-fn elsewhere(faults: &[FaultRecord]) -> String {
+/// What promotions came to: that another node leads than was asked for takes effect too, and may be why
+/// nothing was found.
+fn promotions(faults: &[FaultRecord]) -> String {
     let told = faults.iter().filter_map(|fault| match &fault.effect {
-        Effect::Seen(what) if fault.kind == "promote" && what.contains(" instead") => {
+        Effect::Seen(what) if fault.kind == Promote::KIND => {
             Some(format!("; fault {} ({}): {what}", fault.id.0, fault.kind))
         }
         _ => None,
@@ -493,7 +496,7 @@ mod tests {
         assert_eq!(decided(canary(passed())), RunResult::NotMet);
         let mut promoted = fault(Effect::Seen("n3 leads epoch 3 instead of n2".to_string()));
         promoted.kind = "promote".to_string();
-        let told = elsewhere(&[fault(Effect::Seen("n1 is gone".to_string())), promoted]);
+        let told = promotions(&[fault(Effect::Seen("n1 is gone".to_string())), promoted]);
         assert_eq!(told, "; fault 1 (promote): n3 leads epoch 3 instead of n2");
         let unproven = Case { effect: unseen(), ..canary(passed()) };
         assert_eq!(decided(unproven), RunResult::Undecided);

@@ -16,7 +16,9 @@ use crate::run::examine::read_history;
 use crate::run::stale::{self, Writer};
 
 pub(super) fn main(args: &ReportArgs) -> Ended {
-    let (directory, summary) = match SuiteDirectory::open(&args.path) {
+    let suite = SuiteDirectory::open(&args.path);
+    let is_whole = suite.is_some();
+    let (directory, summary) = match suite {
         Some(directory) => {
             let summary = read(&directory)?;
             (directory, summary)
@@ -28,7 +30,6 @@ pub(super) fn main(args: &ReportArgs) -> Ended {
             let here = SuiteRecord { directory: here(&directory, &summary), ..summary };
             let style = style::stdout(args.drawing);
             // One run that is printed has ended, whatever became of its suite.
-            let is_whole = SuiteDirectory::open(&args.path).is_some();
             let writer = stale::writer(directory.path()).filter(|_| is_whole);
             print(&match writer {
                 Some(Writer { process, alive }) => {

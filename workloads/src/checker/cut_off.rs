@@ -17,10 +17,18 @@ use crate::verdict::{AnomalyKind, Judgement, Verdict};
 /// What a later event may explain.
 const OF_THE_END: [AnomalyKind; 2] = [AnomalyKind::LostWrite, AnomalyKind::Divergence];
 
+/// A history that is cut off as if that were its end, once for all checkers; `None` if it is not cut
+/// off, or if nothing can be said of it.
+pub(super) fn as_whole(history: &History) -> Option<History> {
+    let some = !history.complete && history.is_beginning() && !history.operations.is_empty();
+    some.then(|| History { complete: true, ..history.clone() })
+}
+
 /// Judges a history that is cut off: fails it, or says nothing.
 pub(super) fn judge(
     name: &str,
     history: &History,
+    as_whole: Option<&History>,
     check: impl FnOnce(&History) -> Judgement,
 ) -> Judgement {
     let unknown = |why: &str| {
@@ -32,10 +40,8 @@ pub(super) fn judge(
     if !history.is_beginning() {
         return unknown("; events before its end are missing too, so nothing in it can be judged");
     }
-    if history.operations.is_empty() {
-        return unknown("");
-    }
-    let mut judgement = check(&History { complete: true, ..history.clone() });
+    let Some(beginning) = as_whole else { return unknown("") };
+    let mut judgement = check(beginning);
     judgement.anomalies.retain(|anomaly| !OF_THE_END.contains(&anomaly.kind));
     judgement.found.retain(|kind, _| !OF_THE_END.contains(kind));
     judgement.last.retain(|kind, _| !OF_THE_END.contains(kind));

@@ -63,11 +63,14 @@ pub struct Checker {
 /// Judges a history with several checkers, in their order. An empty history and a checker that panics
 /// give `unknown`; so does a cut-off history, but for what [`cut_off`] says of it.
 pub fn run_all(checkers: &[Checker], history: &History) -> Vec<Judgement> {
-    checkers.iter().map(|checker| run(checker, history)).collect()
+    let beginning = cut_off::as_whole(history);
+    let beginning = beginning.as_ref();
+    checkers.iter().map(|it| guarded(it.name, history, beginning, it.check)).collect()
 }
 
+/// Judges a history that has its end with one checker.
 fn run(checker: &Checker, history: &History) -> Judgement {
-    guarded(checker.name, history, checker.check)
+    guarded(checker.name, history, None, checker.check)
 }
 
 /// Why a history cannot be judged at all, if so. Every checker asks first, so that one that is called
@@ -84,8 +87,14 @@ fn unjudged(name: &str, history: &History) -> Option<Judgement> {
     (count == 0).then(|| Judgement::unknown(name, empty))
 }
 
-/// Judges what can be judged at all, and survives a checker that does not.
-fn guarded(name: &str, history: &History, check: impl Fn(&History) -> Judgement) -> Judgement {
+/// Judges what can be judged at all, and survives a checker that does not. `beginning` is what
+/// [`cut_off::as_whole`] made of the history.
+fn guarded(
+    name: &str,
+    history: &History,
+    beginning: Option<&History>,
+    check: impl Fn(&History) -> Judgement,
+) -> Judgement {
     let check = |history: &History| {
         catch_unwind(AssertUnwindSafe(|| check(history))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
@@ -95,7 +104,7 @@ fn guarded(name: &str, history: &History, check: impl Fn(&History) -> Judgement)
         })
     };
     match history.complete {
-        false => cut_off::judge(name, history, check),
+        false => cut_off::judge(name, history, beginning, check),
         true => unjudged(name, history).unwrap_or_else(|| check(history)),
     }
 }

@@ -18,7 +18,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{guarded, linearizable, sessions, staleness, unjudged};
+use super::{cut_off, guarded, linearizable, sessions, staleness, unjudged};
 use crate::history::{History, Micros, Operation, OperationId, Operations};
 use crate::operation::{Consistency, Op};
 use crate::verdict::{AnomalyKind, Judgement, Verdict};
@@ -70,7 +70,8 @@ impl Promise {
     /// Judges a history of registers or of a set by this promise alone. An empty or cut-off history
     /// gives `unknown`, as does one that the promise says nothing about.
     pub fn judge(self, history: &History) -> Judgement {
-        guarded(self.name(), history, |history| match self {
+        let beginning = cut_off::as_whole(history);
+        guarded(self.name(), history, beginning.as_ref(), |history| match self {
             Promise::ConsistentPrefix => lagging(self, history, None),
             Promise::BoundedStaleness(bound) => lagging(self, history, Some(bound)),
             Promise::KAtomicity(versions) => staleness::check(history, versions),

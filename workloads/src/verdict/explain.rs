@@ -3,6 +3,19 @@
 
 use super::AnomalyKind;
 
+/// What the circles have in common that only the order of time closes.
+macro_rules! only_by_time {
+    ($example:literal) => {
+        concat!(
+            "\
+The circle closes only because one transaction had ended before another began, so the
+transactions have an order, and it is not that of time. Serializability allows that,
+strict serializability does not.\n\n",
+            $example
+        )
+    };
+}
+
 impl AnomalyKind {
     /// A few lines of at most 90 columns each: what happened, an example, the usual cause.
     pub fn explain(self) -> &'static str {
@@ -205,37 +218,23 @@ Forbidden by serializability (Adya 1999).
 Example   T1 reads x and writes y while T2 reads y and writes x; neither saw the other."
             }
             AnomalyKind::G0RealTime => {
-                "\
-The circle closes only because one transaction had ended before another began, so the
-transactions have an order, and it is not that of time. Serializability allows that,
-strict serializability does not.
-
-Example   T1 writes x=1 and ends; then T2 begins and writes x=2; in the end x is 1."
+                only_by_time!(
+                    "Example   T1 writes x=1 and ends; then T2 begins and writes x=2; in the end x is 1."
+                )
             }
             AnomalyKind::G1cRealTime => {
-                "\
-The circle closes only because one transaction had ended before another began, so the
-transactions have an order, and it is not that of time. Serializability allows that,
-strict serializability does not.
-
-Example   T1 reads x=7 and ends; then T2 begins, and it is T2 that writes x=7."
+                only_by_time!(
+                    "Example   T1 reads x=7 and ends; then T2 begins, and it is T2 that writes x=7."
+                )
             }
             AnomalyKind::GSingleRealTime => {
-                "\
-The circle closes only because one transaction had ended before another began, so the
-transactions have an order, and it is not that of time. Serializability allows that,
-strict serializability does not.
-
-Example   T1 writes x=1 and ends; then T2 begins and reads x as it was before T1."
+                only_by_time!(
+                    "Example   T1 writes x=1 and ends; then T2 begins and reads x as it was before T1."
+                )
             }
             AnomalyKind::G2RealTime => {
-                "\
-The circle closes only because one transaction had ended before another began, so the
-transactions have an order, and it is not that of time. Serializability allows that,
-strict serializability does not.
-
-Example   T3 runs beside T1, and beside T2, which began when T1 had ended; T2 misses what
-          T3 wrote, and T3 misses what T1 wrote."
+                only_by_time!("Example   T3 runs beside T1, and beside T2, which began when T1 had ended; T2 misses what
+          T3 wrote, and T3 misses what T1 wrote.")
             }
             AnomalyKind::Internal => {
                 "\
