@@ -167,18 +167,19 @@ impl Cluster {
         Ok(self.network.close_clients().await?)
     }
 
-    /// Kills what runs and takes the links down.
+    /// Kills what runs, writes down how each process ended, and takes the links down.
     pub async fn stop(&self) {
-        let running: Vec<Arc<Process>> = {
+        let mut processes: Vec<Arc<Process>> = {
             let running = self.running.lock().expect("no holder of this lock panics");
             running.values().cloned().collect()
         };
-        let companion = self.companion.lock().expect("no holder of this lock panics").clone();
         // After the nodes, so that none of them complains of its absence.
-        for process in running.into_iter().chain(companion) {
+        processes.extend(self.companion.lock().expect("no holder of this lock panics").clone());
+        for process in &processes {
             // One that has ended already cannot be killed, which is what we want.
             process.kill().await.ok();
         }
+        self.ends_are_written(&processes).await;
         self.watcher.abort();
         self.network.shutdown().await;
     }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use splitbrain_reports::record::{Event, ProcessChange};
 use tokio::sync::broadcast::error::RecvError;
@@ -14,6 +15,9 @@ use crate::cluster::process::{Cause, Exit, Owner, Process, Processes};
 use crate::run::journal::Journal;
 use crate::run::last_words::last_words;
 use crate::run::tolerance::Tolerance;
+
+/// How long the last ends may take to be written down: they have happened already.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
 
 impl Cluster {
     /// The nodes, and the companion, that ended without our doing, so far.
@@ -34,6 +38,17 @@ impl Cluster {
             // The watcher lives as long as the cluster; without it nobody can say.
             None => std::future::pending().await,
         }
+    }
+
+    /// Waits until the watcher has written down the end of each of these processes. What could not be
+    /// killed, or was reported too fast for the watcher, is not waited for long.
+    pub(super) async fn ends_are_written(&self, processes: &[Arc<Process>]) {
+        let mut ends = self.ends.clone();
+        let all = ends.wait_for(|ends: &Vec<Exit>| {
+            let is_written = |pid| ends.iter().any(|exit| exit.pid == pid);
+            processes.iter().all(|process| is_written(process.pid()))
+        });
+        tokio::time::timeout(WRITTEN_WITHIN, all).await.ok();
     }
 
     /// The error of a process that ended though nobody asked it to.
