@@ -67,11 +67,13 @@ fn event_of(text: &str) -> Option<usize> {
 /// Whether the lines at the beginning of a log are of one register: its values are numbers, and no function
 /// of another model is called.
 pub(super) fn is_register(start: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(start);
+    // It may end within a letter; what is no text at all is said with its place by whoever reads it.
+    let is_text = std::str::from_utf8(start).map_or_else(|error| error.valid_up_to(), str::len);
+    let text = std::str::from_utf8(&start[..is_text]).unwrap_or_default();
     let events = text.lines().filter_map(|line| Some(&line[event_of(line.trim_end())?..]));
     events.filter(|event| !event.starts_with(NEMESIS)).all(|event| {
-        let words: Vec<&str> = event.split_whitespace().collect();
-        match words.get(2..).unwrap_or_default() {
+        let mut room = [""; WORDS_MAX];
+        match words(event, &mut room).get(2..).unwrap_or_default() {
             // The key of one of many registers stands before the value.
             [":read" | ":write", value, ..] => !value.starts_with('['),
             [":cas", values @ ..] => !values.iter().skip(1).any(|value| value.starts_with('[')),
@@ -79,6 +81,20 @@ pub(super) fn is_register(start: &[u8]) -> bool {
             _ => false,
         }
     })
+}
+
+/// So many words of a line are looked at: more than an event of a register can have, so that what has
+/// too many is seen. An error may say any number of them behind.
+const WORDS_MAX: usize = 8;
+
+/// The first words of a line, without room on the heap: a log is little but lines.
+fn words<'r, 'l>(line: &'l str, room: &'r mut [&'l str; WORDS_MAX]) -> &'r [&'l str] {
+    let mut count = 0;
+    for (place, word) in room.iter_mut().zip(line.split_ascii_whitespace()) {
+        *place = word;
+        count += 1;
+    }
+    &room[..count]
 }
 
 /// The events of a log, one a line and each at its own, as EDN: for logs of other things than one register.
@@ -175,8 +191,8 @@ impl Log {
         if rest.starts_with(NEMESIS) {
             return Ok(());
         }
-        let words: Vec<&str> = rest.split_whitespace().collect();
-        let [process, kind, function, arguments @ ..] = words.as_slice() else {
+        let mut room = [""; WORDS_MAX];
+        let [process, kind, function, arguments @ ..] = words(rest, &mut room) else {
             let what =
                 format!("expected a process, a type, an operation and a value, got \"{rest}\"");
             return fault(rest, what);
