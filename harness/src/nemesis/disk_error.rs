@@ -1,7 +1,5 @@
 //! The `disk-error` fault: writes or syncs of a node fail.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -12,9 +10,6 @@ use splitbrain_workloads::seed::Stream;
 use super::disk_watch::DiskWatch;
 use super::{Action, Fault, Hands, Instrument, Problem, Selector, Skip, View};
 use crate::target::disk::{DiskOrders, Fails};
-
-/// How long a process that was told of a failure may take to end before it is said to have gone on.
-const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// Parameters of a `disk-error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,22 +102,6 @@ impl Failing {
         };
         self.watch.grown(hands, counter).collect()
     }
-
-    /// Waits, bounded, for the end of those that were told of a failure: it is on its way.
-    async fn await_ends(&self, hands: &dyn Hands) {
-        let deadline = tokio::time::Instant::now() + END_WITHIN;
-        let told: Vec<NodeId> = self
-            .failed(hands)
-            .iter()
-            .filter(|(_, calls)| *calls > 0)
-            .map(|(node, _)| *node)
-            .collect();
-        while told.iter().any(|node| hands.exit(*node).is_none())
-            && tokio::time::Instant::now() < deadline
-        {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
 }
 
 #[async_trait]
@@ -139,7 +118,9 @@ impl Action for Failing {
 
     async fn undo(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
         self.order(hands, None).await?;
-        self.await_ends(hands).await;
+        let failed = self.failed(hands).into_iter().filter(|(_, calls)| *calls > 0);
+        let told: Vec<NodeId> = failed.map(|(node, _)| node).collect();
+        self.watch.await_ends(hands, &told).await;
         self.watch.note_ends(hands);
         try_join_all(self.victims.iter().map(|node| hands.revive(*node))).await?;
         Ok(())

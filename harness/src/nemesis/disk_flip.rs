@@ -123,8 +123,8 @@ struct Flipping {
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
 
 impl Flipping {
-    /// Waits, bounded, until the node answers or has ended: only then is it known whether it can
-    /// be left as it is.
+    /// Waits, bounded, until the node answers or has ended: only then is it known what it made of its
+    /// data, and whether it can be left as it is.
     async fn await_start(&self, hands: &dyn Hands) {
         let [node] = self.victims;
         let deadline = tokio::time::Instant::now() + STARTS_WITHIN;
@@ -164,9 +164,7 @@ impl Action for Flipping {
 
     async fn undo(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
         let [node] = self.victims;
-        if self.stays {
-            self.await_start(hands).await;
-        }
+        self.await_start(hands).await;
         self.watch.note_ends(hands);
         if self.stays && !self.watch.ended(node) {
             return hands.revive(node).await;

@@ -132,6 +132,7 @@ impl Action for Filling {
 
     async fn undo(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
         self.order(hands, None).await?;
+        self.watch.await_ends(hands, &self.doomed(hands)).await;
         self.watch.note_ends(hands);
         try_join_all(self.victims.iter().map(|node| hands.revive(*node))).await?;
         Ok(())
@@ -154,6 +155,19 @@ impl Action for Filling {
 }
 
 impl Filling {
+    /// Those who may be about to end of what was refused to them. One whose disk merely cannot grow goes
+    /// on while it has room.
+    fn doomed(&self, hands: &dyn Hands) -> Vec<NodeId> {
+        match (self.layered, self.refuses) {
+            (false, _) => self.limited.clone(),
+            (true, Refuses::Growth) => Vec::new(),
+            (true, Refuses::Writes) => {
+                let refused = self.watch.grown(hands, |now| now.refused);
+                refused.filter(|(_, calls)| *calls > 0).map(|(node, _)| node).collect()
+            }
+        }
+    }
+
     fn effect_of_limits(&self) -> Effect {
         for node in &self.victims {
             if !self.limited.contains(node) {

@@ -1,10 +1,15 @@
 //! The evidence of faults of disks: the counters of the nodes' file layers, held against those of
 //! before, and how a process ended that did not bear it.
 
+use std::time::Duration;
+
 use splitbrain_workloads::operation::NodeId;
 
 use super::Hands;
 use crate::target::disk::DiskReport;
+
+/// How long a process that was told of a failure may take to end before it is said to have gone on.
+const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// What the layers of some nodes had counted at a moment.
 #[derive(Debug, Default)]
@@ -19,6 +24,17 @@ impl DiskWatch {
     pub(super) fn look(hands: &dyn Hands, nodes: &[NodeId]) -> DiskWatch {
         let report = |node: &NodeId| (*node, hands.disk_report(*node).unwrap_or_default());
         DiskWatch { before: nodes.iter().map(report).collect(), ended: Vec::new() }
+    }
+
+    /// Waits, bounded, for the end of some of the nodes: they ran into something that should end them,
+    /// and it is on its way.
+    pub(super) async fn await_ends(&self, hands: &dyn Hands, nodes: &[NodeId]) {
+        let deadline = tokio::time::Instant::now() + END_WITHIN;
+        while nodes.iter().any(|node| hands.exit(*node).is_none())
+            && tokio::time::Instant::now() < deadline
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// Remembers which of the nodes have no process any more, and how it ended.

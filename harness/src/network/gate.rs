@@ -224,12 +224,11 @@ impl Gate {
             return None;
         }
         let written = write();
-        let state = self.state.fetch_sub(1, Ordering::SeqCst);
-        if let Ok(bytes) = written {
-            self.passed.fetch_add(bytes as u64, Ordering::Relaxed);
-            if state & IN_FORCE != 0 {
-                self.passed_while_cut.fetch_add(bytes as u64, Ordering::Relaxed);
-            }
+        let bytes = written.as_ref().map_or(0, |bytes| *bytes as u64);
+        // Before it is outside: who waits for that finds all of it counted.
+        self.passed.fetch_add(bytes, Ordering::Relaxed);
+        if self.state.fetch_sub(1, Ordering::SeqCst) & IN_FORCE != 0 {
+            self.passed_while_cut.fetch_add(bytes, Ordering::Relaxed);
         }
         Some(written)
     }

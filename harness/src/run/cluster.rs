@@ -38,6 +38,10 @@ use crate::target::{Beside, Endpoints, PeerStyle, Target, Wiring};
 /// How long one question to a node may take.
 const ASK_BOUND: Duration = Duration::from_millis(500);
 
+/// How often a node is asked for its time, which is all the evidence there is of a fault of its clock. One
+/// that is kept from running for a moment answers the next time.
+const CLOCK_TRIES: usize = 4;
+
 /// A running cluster.
 pub struct Cluster {
     target: Arc<dyn Target>,

@@ -221,8 +221,9 @@ impl Run<'_> {
         let sampler = Sampler::start(self.target.clone(), cluster.wiring(), self.journal.clone());
         let result = self.with_leader(&cluster, &sampler, traces).await;
         sampler.stop().await;
-        traces.ends = cluster.unasked_ends();
         cluster.stop().await;
+        // Only now all ends are known; those that are our doing are not among them.
+        traces.ends = cluster.unasked_ends();
         result
     }
 

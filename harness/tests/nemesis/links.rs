@@ -15,38 +15,38 @@ use super::sleepers::{Sleepers, inject, sink};
 const OF_LINKS: [(&str, &str, &str); 7] = [
     (
         "partition: { isolate: n1, scope: peers+clients, flap: { cut: 60ms, healed: 40ms }, \
-         at: 1s, for: 500ms }",
+         at: 100ms, for: 500ms }",
         " times, held ",
         "bytes passed on client->n1",
     ),
     (
-        "partition: { isolate: n1, scope: clients, direction: inbound, dials: refuse, at: 1s, \
-         for: 300ms }",
+        "partition: { isolate: n1, scope: clients, direction: inbound, dials: refuse, at: 100ms, \
+         for: 500ms }",
         "nothing passed",
         "bytes passed on client->n1",
     ),
     (
-        "delay: { node: n1, by: 20ms, spread: 5ms, scope: clients, at: 1s, for: 500ms }",
+        "delay: { node: n1, by: 20ms, spread: 5ms, scope: clients, at: 100ms, for: 500ms }",
         "ms on average",
         "bytes passed, none of them late",
     ),
     (
-        "bandwidth: { node: n1, limit: 1kB, scope: clients, at: 1s, for: 500ms }",
+        "bandwidth: { node: n1, limit: 1kB, scope: clients, at: 100ms, for: 500ms }",
         "waited for a busy link",
         "bytes passed, none of them late",
     ),
     (
-        "reset: { node: n1, scope: clients, again: 50ms, at: 1s, for: 300ms }",
+        "reset: { node: n1, scope: clients, again: 50ms, at: 100ms, for: 500ms }",
         "connections reset",
         "no connection was reset",
     ),
     (
-        "half-open: { node: n1, scope: clients, at: 1s, for: 300ms }",
+        "half-open: { node: n1, scope: clients, at: 100ms, for: 500ms }",
         "1 connections left half open, ",
         "no connection was left half open",
     ),
     (
-        "partition: { links: [client->n1], at: 1s, for: 300ms }",
+        "partition: { links: [client->n1], at: 100ms, for: 500ms }",
         "nothing passed",
         "bytes passed on client->n1",
     ),
@@ -78,7 +78,8 @@ async fn every_fault_of_links_turned_into_a_no_op_has_no_effect() {
     sleepers.processes.shutdown().await.unwrap();
 }
 
-const SLOW_CLOSE: &str = "slow-close: { node: n1, by: 30ms, scope: clients, at: 1s, for: 600ms }";
+const SLOW_CLOSE: &str =
+    "slow-close: { node: n1, by: 30ms, scope: clients, at: 100ms, for: 600ms }";
 
 /// A client that ends each of its connections after a word.
 async fn hang_up(sleepers: &Arc<Sleepers>) -> [tokio::task::JoinHandle<()>; 2] {
@@ -131,7 +132,7 @@ async fn slow_links_without_traffic_have_no_effect() {
     for node in NodeId::first(3) {
         sleepers.network.add_node(node, silent, silent);
     }
-    let record = inject(&sleepers, "delay: { node: all, by: 5ms, at: 1s, for: 100ms }").await;
+    let record = inject(&sleepers, "delay: { node: all, by: 5ms, at: 100ms, for: 500ms }").await;
     let why = "no byte came over any of the links".to_string();
     assert_eq!(record.effect, Effect::None(why));
     sleepers.processes.shutdown().await.unwrap();
@@ -159,7 +160,7 @@ async fn talk(sleepers: &Arc<Sleepers>) -> tokio::task::JoinHandle<()> {
     })
 }
 
-const CUT: &str = "partition: { isolate: n1, scope: peers+clients, at: 1s, for: 500ms }";
+const CUT: &str = "partition: { isolate: n1, scope: peers+clients, at: 100ms, for: 500ms }";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_is_seen_by_what_it_held() {

@@ -33,7 +33,7 @@ const FORMS: [&str; 21] = [
 ];
 
 fn partition(form: &str) -> String {
-    format!("partition: {{ {form}, at: 100ms, for: 300ms }}")
+    format!("partition: {{ {form}, at: 100ms, for: 500ms }}")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,17 +8,16 @@ use splitbrain_reports::record::Effect;
 use splitbrain_workloads::operation::NodeId;
 
 use super::sleepers::{
-    Sleepers, inject_all, inject_under, inject_while, injected, injected_plan, picture_led_by,
-    planned, status,
+    Sleepers, inject, inject_all, inject_while, injected, picture_led_by, planned, status,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_goes_not_beyond_its_last_moment() {
     let sleepers = Sleepers::start(true).await;
     let fault = "pause: { node: n2, at: 1s, for: 5s, before: 1200ms }";
-    let record = inject_under(&sleepers, fault, Duration::from_secs(4)).await;
+    let record = inject(&sleepers, fault).await;
     let lasted = record.heal_requested.unwrap().0 - record.in_force.unwrap().0;
-    assert!(lasted < 2_000_000, "healed after {lasted} us, with the load or by itself");
+    assert!(lasted < 3_000_000, "healed after {lasted} us, by itself and not at the moment");
     sleepers.processes.shutdown().await.unwrap();
 }
 
@@ -48,7 +47,7 @@ async fn a_fault_that_follows_heals_the_old_leader_and_hits_the_new_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_that_keeps_a_majority_is_skipped_where_none_would_be_left() {
     let sleepers = Sleepers::start(true).await;
-    let faults = "pause: { node: n1, at: 1s, for: 5s }, \
+    let faults = "pause: { node: n1, at: 1s, for: 3s }, \
                   kill: { node: n2, keep: majority, at: 1500ms, before: 2s, for: 100ms }";
     let records = inject_all(&sleepers, faults).await;
     assert!(matches!(&records[0].effect, Effect::Seen(_)), "{records:?}");
@@ -63,8 +62,9 @@ async fn a_fault_on_a_node_that_is_under_another_one_waits_for_its_heal() {
     let faults = "pause: { node: n1, at: 1s, for: 400ms }, \
                   kill: { node: n1, at: 1200ms, for: 100ms }, \
                   kill: { node: n2, keep: majority, at: 1250ms, for: 100ms }";
-    let nothing = |_| async {};
-    let (records, events) = injected(&sleepers, faults, Duration::from_millis(1500), nothing).await;
+    // In the order of the plan, however late a busy machine wakes their timers.
+    let plan = PlannedRun { in_order: true, ..planned(faults) };
+    let (records, events) = injected(&sleepers, plan, |_| async {}).await;
     let healed = records[0].healed.unwrap();
     for waited in &records[1..] {
         assert!(matches!(&waited.effect, Effect::Seen(_)), "{waited:?}");
@@ -86,8 +86,7 @@ async fn faults_of_one_moment_begin_in_the_order_of_the_plan() {
     let began: Vec<_> = records.iter().map(|record| record.requested.unwrap()).collect();
     assert!(began.is_sorted(), "{began:?}");
     let plan = PlannedRun { in_order: true, ..planned(&faults.join(", ")) };
-    let nothing = |_| async {};
-    let (records, _) = injected_plan(&sleepers, plan, Duration::from_secs(4), nothing).await;
+    let (records, _) = injected(&sleepers, plan, |_| async {}).await;
     let began: Vec<_> = records.iter().map(|record| record.requested.unwrap()).collect();
     assert!(began.is_sorted(), "{began:?}");
     sleepers.processes.shutdown().await.unwrap();
@@ -111,8 +110,12 @@ async fn where_nobody_leads_a_fault_with_a_stand_in_is_on_time_and_hits_it() {
 async fn a_fault_that_follows_turned_into_a_no_op_has_no_effect_wherever_it_was_aimed() {
     let sleepers = Sleepers::start(false).await;
     let fault = "pause: { node: leader, follow: leader, at: 1s, for: 1s }";
+    let events = sleepers.folder.path().join("events.jsonl");
     let (record, notes) = inject_while(&sleepers, fault, |roles| async move {
-        tokio::time::sleep(Duration::from_millis(1200)).await;
+        // No process tells that it was hit: none is.
+        while !std::fs::read_to_string(&events).is_ok_and(|text| text.contains("\"in-force\"")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         roles.send_replace(picture_led_by(NodeId(2), 2));
     })
     .await;

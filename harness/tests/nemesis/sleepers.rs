@@ -40,7 +40,7 @@ pub(crate) struct Sleepers {
     pub(crate) processes: Processes,
     pub(crate) network: Network,
     running: Mutex<BTreeMap<NodeId, Process>>,
-    folder: tempfile::TempDir,
+    pub(crate) folder: tempfile::TempDir,
     /// What nodes run that do not run the usual program.
     installed: Mutex<BTreeMap<NodeId, PathBuf>>,
     /// What the nodes say: who leads, and in which epoch.
@@ -365,33 +365,17 @@ pub(crate) fn status(node: NodeId, leader: NodeId, epoch: u64) -> NodeStatus {
     NodeStatus { role, epoch, leader: Some(leader), applied: 0, committed: 0, voters, learners }
 }
 
-/// Carries out one fault and says what is recorded of it.
+/// Injects the faults of a plan, lets each come to its own end, and gives the record of the first.
 pub(crate) async fn inject(sleepers: &Arc<Sleepers>, faults: &str) -> FaultRecord {
-    // The fault begins at its time and is healed after its own; only then is the load over.
-    inject_under(sleepers, faults, Duration::from_millis(700)).await
-}
-
-/// The same under a load that goes on for a while after the last fault has begun.
-pub(crate) async fn inject_under(
-    sleepers: &Arc<Sleepers>,
-    faults: &str,
-    load: Duration,
-) -> FaultRecord {
-    let nothing = |_| async {};
-    let (mut records, events) = injected(sleepers, faults, load, nothing).await;
+    let (mut records, events) = injected(sleepers, planned(faults), |_| async {}).await;
     let record = records.remove(0);
-    let told = match &record.effect {
-        Effect::Seen(evidence) => format!("{} took effect: {evidence}", record.kind),
-        Effect::None(why) | Effect::Skipped(why) => format!("{} had no effect: {why}", record.kind),
-    };
-    assert!(events.contains(&told), "{told} is not among the events: {events}");
+    assert!(events.contains(&told(&record)), "{} is not among the events: {events}", told(&record));
     record
 }
 
 /// The same for several faults.
 pub(crate) async fn inject_all(sleepers: &Arc<Sleepers>, faults: &str) -> Vec<FaultRecord> {
-    let nothing = |_| async {};
-    injected(sleepers, faults, Duration::from_millis(1200), nothing).await.0
+    injected(sleepers, planned(faults), |_| async {}).await.0
 }
 
 /// The same, while something else goes on; with the events.
@@ -400,24 +384,25 @@ pub(crate) async fn inject_while<F: Future<Output = ()> + Send + 'static>(
     faults: &str,
     meanwhile: impl FnOnce(watch::Sender<Picture>) -> F,
 ) -> (FaultRecord, String) {
-    let (mut records, events) =
-        injected(sleepers, faults, Duration::from_millis(1200), meanwhile).await;
+    let (mut records, events) = injected(sleepers, planned(faults), meanwhile).await;
     (records.remove(0), events)
 }
 
-pub(crate) async fn injected<F: Future<Output = ()> + Send + 'static>(
-    sleepers: &Arc<Sleepers>,
-    faults: &str,
-    load: Duration,
-    meanwhile: impl FnOnce(watch::Sender<Picture>) -> F,
-) -> (Vec<FaultRecord>, String) {
-    injected_plan(sleepers, planned(faults), load, meanwhile).await
+/// What the events say of a fault that is over.
+fn told(record: &FaultRecord) -> String {
+    match &record.effect {
+        Effect::Seen(evidence) => format!("{} took effect: {evidence}", record.kind),
+        Effect::None(why) | Effect::Skipped(why) => format!("{} had no effect: {why}", record.kind),
+    }
 }
 
-pub(crate) async fn injected_plan<F: Future<Output = ()> + Send + 'static>(
+/// Each fault of these plans ends by itself within some seconds; the load goes on for so much longer
+/// than the last of them begins, lest it ends one that a busy machine is late with.
+const LOAD_MAX: Duration = Duration::from_secs(20);
+
+pub(crate) async fn injected<F: Future<Output = ()> + Send + 'static>(
     sleepers: &Arc<Sleepers>,
     plan: PlannedRun,
-    load: Duration,
     meanwhile: impl FnOnce(watch::Sender<Picture>) -> F,
 ) -> (Vec<FaultRecord>, String) {
     let clock = Clock::start();
@@ -426,19 +411,26 @@ pub(crate) async fn injected_plan<F: Future<Output = ()> + Send + 'static>(
     let recorder = Recorder::create(&folder.join("history.jsonl"), &header, clock).unwrap();
     let recorder = Arc::new(recorder);
     let silent = Box::new(|_: &_, _| {});
-    let journal =
-        Journal::create(&folder.join("events.jsonl"), clock, recorder.clone(), silent).unwrap();
+    let events = folder.join("events.jsonl");
+    let journal = Journal::create(&events, clock, recorder.clone(), silent).unwrap();
+    let events = || std::fs::read_to_string(&events).unwrap();
     let (roles, picture) = watch::channel(picture_led_by(NodeId(1), 1));
     let injector =
         Injector { hands: sleepers.clone(), picture, recorder, journal: Arc::new(journal), clock };
     let last = plan.faults.iter().map(|fault| fault.start.earliest().duration()).max().unwrap();
     let injection = injector.start(&plan);
     let meanwhile = tokio::spawn(meanwhile(roles.clone()));
-    tokio::time::sleep(last + load).await;
+    let ended = |events: String| {
+        events.matches(" took effect: ").count() + events.matches(" had no effect: ").count()
+    };
+    let deadline = tokio::time::Instant::now() + last + LOAD_MAX;
+    while ended(events()) < plan.faults.len() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let records = injection.finish(Duration::from_secs(10)).await.unwrap();
     meanwhile.await.unwrap();
     drop(roles);
-    (records, std::fs::read_to_string(folder.join("events.jsonl")).unwrap())
+    (records, events())
 }
 
 /// A listener that takes what comes, as the acceptor of a link.

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn, getsockname, sendmsg};
+use nix::sys::socket::{
+    ControlMessage, MsgFlags, Shutdown, SockaddrIn, getsockname, sendmsg, shutdown,
+};
 use splitbrain::network::link::Link;
 use splitbrain::network::{Dials, Shape};
 
@@ -19,7 +21,6 @@ use crate::rig::*;
 use splitbrain_workloads::operation::NodeId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_pass_unchanged_both_ways_in_whatever_chunks_and_cuts() {
@@ -56,8 +57,9 @@ async fn bytes_pass_unchanged_both_ways_in_whatever_chunks_and_cuts() {
         assert!(seen_there == there, "seed {seed}: other bytes at the acceptor");
         assert!(seen_back == back, "seed {seed}: other bytes at the dialler");
     }
+    // Bytes are counted once the receiver's kernel has them, and so may the receiver by then.
+    rig.until(Link::peers(N1, N2), |seen| seen.passed == 8 * 3_000_000).await;
     let evidence = rig.evidence(Link::peers(N1, N2));
-    assert_eq!(evidence.passed, 8 * 3_000_000);
     assert_eq!(evidence.passed_while_cut, 0);
     assert_eq!(evidence.dials_passed, 8);
 }
@@ -214,6 +216,8 @@ async fn a_dial_while_either_way_is_cut_waits_for_the_heal() {
     let mut dialler = rig.dial(at).await;
     dialler.write_all(b"hello").await.unwrap();
     rig.until(there, |seen| seen.dials_held == held + 1).await;
+    // Not by dropping it alone: a process that another test is about to start may hold a copy.
+    dialler.shutdown().await.unwrap();
     drop(dialler);
     rig.network.heal(&[there], Dials::Hold).unwrap();
     rig.nobody_connects(N2).await;
@@ -282,8 +286,7 @@ async fn a_receiver_that_does_not_read_does_not_delay_a_cut() {
         }
     })
     .await;
-    let cut = timeout(Duration::from_secs(1), rig.network.cut(&[link], Dials::Hold)).await;
-    cut.expect("in force within a second").unwrap();
+    within(rig.network.cut(&[link], Dials::Hold)).await.unwrap();
     rig.network.heal(&[link], Dials::Hold).unwrap();
     let mut seen = vec![0; flood.len()];
     within(acceptor.read_exact(&mut seen)).await.unwrap();
@@ -361,7 +364,10 @@ async fn a_refused_request_is_known_not_to_have_been_sent() {
     assert_eq!((sent.forwarded, sent.was_refused()), (7, false));
 
     // The node is down: the client is told at once, and knows.
-    drop(rig.listeners.remove(0));
+    let listener = rig.listeners.remove(0);
+    // Not by dropping it alone: a process that another test is about to start may hold a copy.
+    shutdown(listener.as_raw_fd(), Shutdown::Read).unwrap();
+    drop(listener);
     let mark = lane.mark();
     let mut client = rig.dial(lane.addr()).await;
     let _ = client.write_all(b"request").await;
@@ -504,7 +510,7 @@ async fn of_a_half_open_connection_one_end_is_reset_and_the_other_hears_nothing_
 async fn the_end_of_a_connection_is_late_and_its_bytes_are_not() {
     let rig = Rig::new().await;
     let link = Link::peers(N1, N2);
-    let late = Duration::from_millis(300);
+    let late = Duration::from_secs(1);
     let slow = Shape { close: late, ..Shape::default() };
     for resets in [false, true] {
         let (mut dialled, mut accepted) = rig.connect(N1, N2).await;

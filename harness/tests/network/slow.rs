@@ -6,8 +6,12 @@ use splitbrain::network::link::Link;
 use splitbrain::network::{Dials, Shape};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use crate::rig::{N1, N2, N3, Rig, expect, expect_nothing, noise, rest, within, write_in_chunks};
+use crate::rig::{N1, N2, N3, QUIET, Rig, expect, noise, rest, within, write_in_chunks};
+
+/// Tries of which one in ten counts.
+const ROUND: usize = 101;
 
 /// How late a byte is over a link that is slow by so much. One in ten of many tries is not later:
 /// what the machine adds when it is busy with other tests does not count.
@@ -16,7 +20,7 @@ async fn lateness(rig: &Rig, delay: Duration) -> Duration {
     let shape = Shape { delay, ..Shape::default() };
     rig.network.shape(&[Link::peers(N1, N2)], shape).unwrap();
     let mut late = Vec::new();
-    for _ in 0..101 {
+    for _ in 0..ROUND {
         let began = Instant::now();
         dialler.write_all(b"x").await.unwrap();
         expect(&mut acceptor, b"x").await;
@@ -31,17 +35,25 @@ async fn lateness(rig: &Rig, delay: Duration) -> Duration {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_short_delay_is_not_rounded_up_to_the_next_millisecond() {
     let rig = Rig::new().await;
+    let mut sent = 0;
     for micros in [300, 1000, 2500, 20_000] {
         let delay = Duration::from_micros(micros);
-        let late = lateness(&rig, delay).await;
-        // On an idle machine a tenth of a millisecond; the runtime's timer would add one.
+        // On an idle machine a tenth of a millisecond; the runtime's timer would add one, always.
         let slack = Duration::from_micros(900);
-        assert!(late < delay + slack, "{delay:?} asked, {late:?} seen");
+        let mut best = Duration::MAX;
+        for _ in 0..5 {
+            best = best.min(lateness(&rig, delay).await);
+            sent += ROUND as u64;
+            if best < delay + slack {
+                break;
+            }
+        }
+        assert!(best < delay + slack, "{delay:?} asked, {best:?} seen at best");
     }
     // A chunk is counted once the receiver's kernel has it, and so may the receiver by then.
-    rig.until(Link::peers(N1, N2), |seen| seen.slowed.chunks == 404).await;
+    rig.until(Link::peers(N1, N2), |seen| seen.slowed.chunks == sent).await;
     let seen = rig.evidence(Link::peers(N1, N2)).slowed;
-    assert_eq!((seen.bytes, seen.early), (404, 0));
+    assert_eq!((seen.bytes, seen.early), (sent, 0));
     assert!(seen.late >= seen.asked);
 }
 
@@ -61,12 +73,11 @@ async fn a_delay_does_not_add_up_over_chunks_and_bytes_stay_in_order() {
         dialler
     });
     // Healed while bytes are queued: they keep their order all the same.
-    tokio::time::sleep(Duration::from_millis(60)).await;
+    rig.until(link[0], |seen| seen.slowed.chunks > 10).await;
     rig.network.unshape(&link, shape).unwrap();
     assert_eq!(rest(&mut acceptor).await, bytes);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     drop(writer.await.unwrap());
-    assert!(rig.evidence(link[0]).slowed.chunks > 10);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -96,12 +107,15 @@ async fn a_cut_holds_what_a_delay_had_queued() {
     let rig = Rig::new().await;
     let (mut dialler, mut acceptor) = rig.connect(N1, N2).await;
     let link = [Link::peers(N1, N2)];
-    let shape = Shape { delay: Duration::from_millis(50), ..Shape::default() };
+    // Longer than this test may be kept from running between the first word and the cut.
+    let delay = Duration::from_secs(1);
+    let shape = Shape { delay, ..Shape::default() };
     rig.network.shape(&link, shape).unwrap();
     dialler.write_all(b"one ").await.unwrap();
     rig.network.cut(&link, Dials::Hold).await.unwrap();
     dialler.write_all(b"two").await.unwrap();
-    expect_nothing(&mut acceptor).await;
+    let read = timeout(delay + QUIET, acceptor.read_u8()).await;
+    assert!(read.is_err(), "{read:?} came through a cut");
     rig.network.heal(&link, Dials::Hold).unwrap();
     expect(&mut acceptor, b"one two").await;
     assert_eq!(rig.evidence(link[0]).passed_while_cut, 0);

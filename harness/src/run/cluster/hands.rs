@@ -12,7 +12,7 @@ use splitbrain_reports::record::{ProcessChange, Role};
 use splitbrain_workloads::operation::NodeId;
 
 use super::launching::{ANSWER_BOUND, ASK_INTERVAL, absolute};
-use super::{ASK_BOUND, Cluster};
+use super::{ASK_BOUND, CLOCK_TRIES, Cluster};
 use crate::cluster::ExitStatus;
 use crate::cluster::census::Entry;
 use crate::cluster::limits;
@@ -109,9 +109,13 @@ impl Hands for Cluster {
     }
 
     async fn clock(&self, node: NodeId) -> Option<ClockReading> {
-        let asked = Instant::now();
-        let node = self.target.clock(&self.wiring, node, ASK_BOUND).await?;
-        Some(ClockReading::between(asked, node))
+        for _ in 0..CLOCK_TRIES {
+            let asked = Instant::now();
+            if let Some(told) = self.target.clock(&self.wiring, node, ASK_BOUND).await {
+                return Some(ClockReading::between(asked, told));
+            }
+        }
+        None
     }
 
     async fn write_byte(&self, node: NodeId, place: &StoredByte, byte: u8) -> anyhow::Result<()> {
