@@ -280,12 +280,15 @@ impl Node {
                 }
                 saved = self.saved.recv() => {
                     let saved = saved.context("the thread that saves snapshots has ended")?;
-                    let (number, bytes) = saved.context(disk::Failed("save a snapshot"))?;
-                    inputs.push(Input::Saved { number, bytes });
+                    inputs.push(what_was_saved(saved)?);
                 }
                 () = timer => {}
             }
             gather(&mut self.inputs, &mut inputs);
+            // There may always be something else to do, and a failure ends the node at once.
+            while let Ok(saved) = self.saved.try_recv() {
+                inputs.push(what_was_saved(saved)?);
+            }
             while flushed.len() < BATCH
                 && let Ok(token) = self.flushed.try_recv()
             {
@@ -387,7 +390,14 @@ impl Node {
                     kept.context(disk::Failed("keep what is cut"))?;
                 }
                 Effect::Save { number, snapshot, received, at_once } => {
-                    self.snapshots.save(number, snapshot, received, at_once)?;
+                    let taken = self.snapshots.save(number, snapshot, received, at_once);
+                    if taken.is_err() {
+                        // What ended the thread says more than that it has ended.
+                        while let Ok(earlier) = self.saved.try_recv() {
+                            what_was_saved(earlier)?;
+                        }
+                    }
+                    taken?;
                 }
                 Effect::Purge { upto } => {
                     if let Some(records) = self.written.upto(upto) {
@@ -415,6 +425,12 @@ fn gather(receiver: &mut mpsc::Receiver<Input>, inputs: &mut Vec<Input>) {
     {
         inputs.push(input);
     }
+}
+
+/// A snapshot is on disk, or the disk has failed.
+fn what_was_saved(saved: Written) -> Result<Input> {
+    let (number, bytes) = saved.context(disk::Failed("save a snapshot"))?;
+    Ok(Input::Saved { number, bytes })
 }
 
 /// Which entries stand in how many records from the first on: what may be purged with which

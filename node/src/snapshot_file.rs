@@ -39,6 +39,8 @@ const HEADER_BYTES: usize = 32;
 /// How long a node waits before it tries again to save a snapshot on a full disk.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+const ENDED: &str = "the thread that saves snapshots has ended";
+
 /// What became of a snapshot that was to be saved: its number, and how many bytes it takes.
 pub(crate) type Written = io::Result<(u64, u64)>;
 
@@ -105,7 +107,8 @@ impl SnapshotFile {
         Ok((SnapshotFile { sender }, saved))
     }
 
-    /// Saves a snapshot, after those before it; if `at_once` it is on disk when this returns.
+    /// Saves a snapshot, after those before it; if `at_once` it is on disk when this returns. The
+    /// thread ends early only when the disk has failed it; what the system said is in `written`.
     pub(crate) fn save(
         &self,
         number: u64,
@@ -115,9 +118,9 @@ impl SnapshotFile {
     ) -> Result<()> {
         let (done, wait) = mpsc::channel();
         let job = Job { number, snapshot, received, done: at_once.then_some(done) };
-        self.sender.send(job).ok().context("the thread that saves snapshots has ended")?;
+        self.sender.send(job).ok().context(ENDED).context(disk::Failed("save a snapshot"))?;
         if at_once {
-            let saved = wait.recv().context("the thread that saves snapshots has ended")?;
+            let saved = wait.recv().context(ENDED).context(disk::Failed("save a snapshot"))?;
             saved.context(disk::Failed("save a snapshot that the log depends on"))?;
         }
         Ok(())
@@ -219,6 +222,22 @@ mod tests {
         assert_eq!(saved.snapshot.state.idempotency_keys(), 5);
         let numbers = [written.try_recv(), written.try_recv()].map(|one| one.ok()?.ok());
         assert_eq!(numbers.map(|one| one.map(|(number, _)| number)), [Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn when_one_could_not_be_saved_the_disk_has_failed_those_after_it_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (sender, mut written) = tokio::sync::mpsc::unbounded_channel();
+        let (file, _) =
+            SnapshotFile::open(&Disk::default(), dir.path(), US, sender).expect("it opens");
+        fs::create_dir(dir.path().join("snapshot.tmp")).expect("a folder where the file should be");
+        file.save(1, snapshot(3), false, false).expect("it is taken");
+        // The first of them may still be taken, or meet a thread that has ended.
+        for number in [2, 3] {
+            let error = file.save(number, snapshot(5), true, true).expect_err("nothing is saved");
+            assert!(error.is::<disk::Failed>(), "{error:#}");
+        }
+        written.try_recv().expect("it is told before the thread ends").expect_err("the reason");
     }
 
     #[test]

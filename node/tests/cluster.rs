@@ -4,6 +4,9 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -24,10 +27,14 @@ struct Cluster {
     nodes: Vec<Option<Child>>,
 }
 
-/// Every cluster has an address of its own, so tests and builds on one machine do not meet.
+/// Every cluster has an address of its own, so tests and builds on one machine do not meet: this
+/// process begins somewhere, and goes on from there.
 fn address_of_its_own() -> String {
-    let nanos = std::time::UNIX_EPOCH.elapsed().expect("a clock").subsec_nanos();
-    let [a, b, c, _] = (nanos ^ std::process::id().rotate_left(13)).to_be_bytes();
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| {
+        let nanos = std::time::UNIX_EPOCH.elapsed().expect("a clock").subsec_nanos();
+        (nanos ^ std::process::id().rotate_left(13)).into()
+    });
+    let [_, a, b, c] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     format!("127.{}.{}.{}", 1 + a % 254, b, 1 + c % 254)
 }
 
@@ -130,6 +137,25 @@ impl Cluster {
         (status == 200).then(|| body["value"].clone())
     }
 
+    /// Writes until it is acknowledged: on a busy machine a leader may lose patience with followers
+    /// that answer in time, and with them a write.
+    fn write(&self, node: u16, key: &str, value: &str) {
+        self.wait_for("a write to be acknowledged", || self.put(node, key, value).then_some(()));
+    }
+
+    /// Reads until there is an answer.
+    fn read(&self, node: u16, key: &str) -> Value {
+        self.wait_for("a read", || self.get(node, key))
+    }
+
+    /// Asks until the answer says more than that it did not work this time.
+    fn answer(&self, node: u16, request: &str, headers: &str, body: &str) -> (u16, Value) {
+        self.wait_for(request, || {
+            let answer = self.ask_with(node, request, headers, body);
+            answer.filter(|(status, body)| *status < 500 && body["error"] != "not-leader")
+        })
+    }
+
     fn status(&self, node: u16) -> Option<Value> {
         self.ask(node, "GET /status", "").map(|(_, body)| body)
     }
@@ -157,6 +183,13 @@ impl Cluster {
                 && statuses[0]["applied"] == statuses[0]["last_entry"]["index"];
             settled.then(|| statuses[0].clone())
         })
+    }
+
+    /// The same. Returns whom they follow.
+    fn leader_of_equals(&self) -> u16 {
+        let status = self.wait_until_equal();
+        let name = status["leader"].as_str().and_then(|name| name.strip_prefix('n'));
+        name.and_then(|number| number.parse().ok()).expect("the name of a node")
     }
 
     fn wait_for<T>(&self, what: &str, mut found: impl FnMut() -> Option<T>) -> T {
@@ -193,22 +226,19 @@ impl Drop for Cluster {
 
 fn acknowledged_writes_survive_the_leader(profile: &str) {
     let mut cluster = Cluster::start(&["--profile", profile]);
-    let leader = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
+    let leader = cluster.leader_of_equals();
     for node in 1..=NODES {
-        assert!(cluster.put(node, &format!("before/{node}"), "1"), "{}", cluster.logs());
+        cluster.write(node, &format!("before/{node}"), "1");
     }
     cluster.wait_until_equal();
     cluster.kill_node(leader);
     let successor = cluster.leader_other_than(leader);
-    cluster.wait_for("a write to be acknowledged", || {
-        cluster.put(successor, "after", "2").then_some(())
-    });
+    cluster.write(successor, "after", "2");
     cluster.start_node(leader);
     cluster.wait_until_equal();
     for node in 1..=NODES {
-        assert_eq!(cluster.get(node, &format!("before/{node}")), Some("1".into()));
-        assert_eq!(cluster.get(node, "after"), Some("2".into()));
+        assert_eq!(cluster.read(node, &format!("before/{node}")), "1");
+        assert_eq!(cluster.read(node, "after"), "2");
     }
     for node in 1..=NODES {
         cluster.kill_node(node);
@@ -217,7 +247,7 @@ fn acknowledged_writes_survive_the_leader(profile: &str) {
         cluster.start_node(node);
     }
     cluster.wait_until_equal();
-    assert_eq!(cluster.get(1, "after"), Some("2".into()), "{}", cluster.logs());
+    assert_eq!(cluster.read(1, "after"), "2", "{}", cluster.logs());
 }
 
 #[test]
@@ -232,29 +262,35 @@ fn async_replicated_writes_survive_the_death_of_the_leader_and_of_all() {
 
 #[test]
 fn a_paused_leader_of_the_async_profile_goes_on_acknowledging_and_its_writes_are_lost() {
-    let cluster = Cluster::start(&["--profile", "async", "--set", "demote=after 2s"]);
-    let old = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
+    let cluster = Cluster::start(&["--profile", "async", "--set", "demote=after 4s"]);
+    let old = cluster.leader_of_equals();
     cluster.signal(old, Signal::SIGSTOP);
     let new = cluster.leader_other_than(old);
-    assert!(cluster.put(new, "new", "1"), "{}", cluster.logs());
+    cluster.write(new, "new", "1");
     cluster.signal(old, Signal::SIGCONT);
-    assert!(cluster.put(old, "doomed", "1"), "{}", cluster.logs());
-    assert_eq!(cluster.get(old, "doomed"), Some("1".into()), "{}", cluster.logs());
+    let mut asked = 0;
+    let acknowledged = cluster.wait_for("the old leader to acknowledge", || {
+        asked += 1;
+        let (status, body) = cluster.ask(old, "PUT /kv/doomed", r#"{"value":"1"}"#)?;
+        (status == 200).then_some(body)
+    });
+    assert_eq!(acknowledged["node"], format!("n{old}"), "{}", cluster.logs());
+    assert_eq!(cluster.read(old, "doomed"), "1", "{}", cluster.logs());
     cluster.wait_for("the old leader to give way", || {
         (cluster.status(old)?["role"] == "follower").then_some(())
     });
     cluster.wait_until_equal();
     for node in 1..=NODES {
-        assert_eq!(cluster.get(node, "doomed"), Some(Value::Null), "{}", cluster.logs());
-        assert_eq!(cluster.get(node, "new"), Some("1".into()));
+        assert_eq!(cluster.read(node, "doomed"), Value::Null, "{}", cluster.logs());
+        assert_eq!(cluster.read(node, "new"), "1");
     }
-    let truncated = cluster.status(old).map(|status| status["truncated"].clone());
-    assert_eq!(truncated, Some(1.into()));
+    let truncated = cluster.wait_for("a status", || cluster.status(old)?["truncated"].as_u64());
+    assert!((1..=asked).contains(&truncated), "{truncated} of {asked}\n{}", cluster.logs());
     let archive = cluster.dir.path().join(format!("n{old}/lost+found"));
     let file = fs::read_dir(archive).expect("the archive").next().expect("a file").expect("it");
-    let line: Value =
-        serde_json::from_str(&fs::read_to_string(file.path()).expect("it is text")).expect("JSON");
+    let text = fs::read_to_string(file.path()).expect("it is text");
+    assert_eq!(text.lines().count() as u64, truncated, "{text}");
+    let line: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
     assert_eq!(line["command"]["put"]["key"], "doomed");
     assert_eq!(line["committed"], true);
 }
@@ -262,34 +298,36 @@ fn a_paused_leader_of_the_async_profile_goes_on_acknowledging_and_its_writes_are
 #[test]
 fn a_paused_leader_of_the_raft_profile_acknowledges_nothing_it_cannot_confirm() {
     let cluster = Cluster::start(&["--profile", "raft"]);
-    let old = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
-    assert!(cluster.put(old, "key", "1"), "{}", cluster.logs());
+    let old = cluster.leader_of_equals();
+    cluster.write(old, "key", "1");
     cluster.signal(old, Signal::SIGSTOP);
     let new = cluster.leader_other_than(old);
-    cluster.wait_for("a write to be acknowledged", || cluster.put(new, "key", "2").then_some(()));
+    cluster.write(new, "key", "2");
     cluster.signal(old, Signal::SIGCONT);
     // Whatever it answers first, forwarded or refused, the old value is not it.
     if let Some(value) = cluster.get(old, "key") {
         assert_eq!(value, "2", "{}", cluster.logs());
     }
     cluster.wait_until_equal();
-    assert_eq!(cluster.get(old, "key"), Some("2".into()));
+    assert_eq!(cluster.read(old, "key"), "2");
 }
 
 #[test]
 fn a_node_that_cannot_save_a_snapshot_ends_as_one_whose_log_fails_and_starts_again() {
     let mut cluster = Cluster::start(&["--profile", "raft", "--set", "snapshot-entries=20"]);
-    let leader = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
+    let leader = cluster.leader_of_equals();
     let follower = 1 + leader % NODES;
     let in_the_way = cluster.dir.path().join(format!("n{follower}/snapshot.tmp"));
     fs::create_dir(&in_the_way).expect("a folder where the file should be written");
+    let mut acknowledged = "k0".to_string();
+    cluster.write(leader, &acknowledged, "1");
     let mut child = cluster.nodes[follower as usize - 1].take().expect("it runs");
-    let mut written = 0;
+    let mut keys = (1..).map(|count| format!("k{count}"));
     let ended = cluster.wait_for("the node to end", || {
-        written += 1;
-        cluster.put(leader, &format!("k{written}"), "1");
+        let key = keys.next().expect("there is always another");
+        if cluster.put(leader, &key, "1") {
+            acknowledged = key;
+        }
         child.try_wait().expect("it is ours")
     });
     assert_eq!(ended.code(), Some(splitbrain_node::EXIT_DISK_FAILED.into()), "{ended}");
@@ -298,86 +336,89 @@ fn a_node_that_cannot_save_a_snapshot_ends_as_one_whose_log_fails_and_starts_aga
     fs::remove_dir(&in_the_way).expect("it is empty");
     cluster.start_node(follower);
     cluster.wait_until_equal();
-    assert_eq!(cluster.get(follower, "k1"), Some("1".into()));
+    assert_eq!(cluster.read(follower, &acknowledged), "1");
+}
+
+/// The entry that did what an answer speaks of, which may have been asked for again.
+fn done_by(answer: &Value) -> &Value {
+    answer.get("repeated").unwrap_or(&answer["index"])
 }
 
 /// Increments under one idempotency key through two leaders; what the counter then is.
-fn incremented_again_after_a_failover(idempotency: &str) -> Value {
+fn incremented_again_after_a_failover(idempotency: &str) -> u64 {
     let switch = format!("idempotency={idempotency}");
     let mut cluster = Cluster::start(&["--profile", "raft", "--set", &switch]);
     let increment = |cluster: &Cluster, node, body| {
-        cluster.ask_with(node, "POST /increment/n", "idempotency-key: k1\r\n", body)
+        cluster.answer(node, "POST /increment/n", "idempotency-key: k1\r\n", body)
     };
-    let old = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
-    let (status, first) = increment(&cluster, old, r#"{"by":1}"#).expect("an answer");
-    assert_eq!((status, &first["value"]), (200, &"1".into()), "{}", cluster.logs());
-    assert_eq!(first["repeated"], Value::Null);
+    let old = cluster.leader_of_equals();
+    let (status, first) = increment(&cluster, old, r#"{"by":1}"#);
+    assert_eq!(status, 200, "{first}");
     cluster.kill_node(old);
     let new = cluster.leader_other_than(old);
-    let again = cluster.wait_for("an answer", || {
-        let (status, body) = increment(&cluster, new, r#"{"by":1}"#)?;
-        (status == 200).then_some(body)
-    });
+    let (status, again) = increment(&cluster, new, r#"{"by":1}"#);
+    assert_eq!(status, 200, "{again}");
     if idempotency == "on" {
-        assert_eq!(again["repeated"], first["index"]);
-        let (status, refused) = increment(&cluster, new, r#"{"by":2}"#).expect("an answer");
+        assert_eq!((&first["value"], &again["value"]), (&"1".into(), &"1".into()));
+        assert_eq!(again["repeated"], *done_by(&first));
+        let (status, refused) = increment(&cluster, new, r#"{"by":2}"#);
         assert_eq!((status, &refused["error"]), (422, &"key-reused".into()));
         assert_eq!(refused["definite"], true);
     }
-    assert_eq!(cluster.get(new, "n"), Some(again["value"].clone()));
-    again["value"].clone()
+    let counter = cluster.read(new, "n");
+    counter.as_str().and_then(|counter| counter.parse().ok()).expect("a number")
 }
 
 #[test]
 fn a_write_that_is_sent_again_after_a_failover_is_recognized() {
-    assert_eq!(incremented_again_after_a_failover("on"), "1");
+    assert_eq!(incremented_again_after_a_failover("on"), 1);
 }
 
 #[test]
 fn without_idempotency_a_write_that_is_sent_again_after_a_failover_is_done_again() {
-    assert_eq!(incremented_again_after_a_failover("off"), "2");
+    // More than twice if an answer was lost: then it was sent once more.
+    assert!(incremented_again_after_a_failover("off") > 1);
 }
 
 #[test]
 fn an_operator_promotes_a_follower_and_every_acknowledgement_says_what_it_stands_for() {
     let semi_sync = ["--set", "replication=semi-sync", "--set", "fallback=after 300ms"];
-    let manual = ["--profile", "raft", "--set", "election=manual", "--set", "election-timeout=1s"];
+    // A leader without followers goes on for twice that, which is far more than an answer takes.
+    let manual = ["--profile", "raft", "--set", "election=manual", "--set", "election-timeout=3s"];
     let mut cluster = Cluster::start(&[&manual[..], &semi_sync[..]].concat());
     let acknowledgement = |cluster: &Cluster, node| {
         let (_, body) = cluster.ask(node, "PUT /kv/key", r#"{"value":"1"}"#)?;
-        body["acknowledgement"].as_str().map(ToString::to_string)
+        Some(body["acknowledgement"].as_str()?.to_string())
     };
-    let first = cluster.leader_other_than(0);
-    assert_eq!(first, 1, "the first node of a new cluster begins");
-    cluster.wait_until_equal();
-    assert_eq!(acknowledgement(&cluster, 1).as_deref(), Some("semi-sync"));
+    assert_eq!(cluster.leader_of_equals(), 1, "the first node of a new cluster begins");
+    // It may honestly go alone when processes stand still, and waits again when followers have
+    // caught up.
+    cluster.wait_for("an acknowledgement that stands for a follower, too", || {
+        (acknowledgement(&cluster, 1)? == "semi-sync").then_some(())
+    });
 
-    let (status, body) = cluster.ask(2, "POST /promote", "").expect("an answer");
+    let (status, body) = cluster.answer(2, "POST /promote", "", "");
     assert_eq!(status, 200, "{body}");
     assert_eq!(cluster.leader_other_than(1), 2, "{}", cluster.logs());
     cluster.wait_until_equal();
-    assert_eq!(cluster.get(3, "key"), Some("1".into()));
+    assert_eq!(cluster.read(3, "key"), "1");
 
     // Without followers it goes on alone, and says so until it notices that it should not lead.
     cluster.kill_node(1);
     cluster.kill_node(3);
-    let alone = acknowledgement(&cluster, 2);
-    assert_eq!(alone.as_deref(), Some("async-fallback"), "{}", cluster.logs());
+    let alone = cluster.wait_for("an acknowledgement", || acknowledgement(&cluster, 2));
+    assert_eq!(alone, "async-fallback", "{}", cluster.logs());
 }
 
 #[test]
 fn a_node_that_was_away_too_long_for_the_log_catches_up_by_snapshot_while_writes_go_on() {
     let mut cluster = Cluster::start(&["--set", "snapshot-entries=50"]);
-    let leader = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
+    let leader = cluster.leader_of_equals();
     let retried = |cluster: &Cluster| {
         let key = "idempotency-key: early\r\n";
-        cluster.wait_for("an answer", || {
-            let (status, body) =
-                cluster.ask_with(leader, "POST /increment/n", key, r#"{"by":1}"#)?;
-            (status == 200).then_some(body)
-        })
+        let (status, body) = cluster.answer(leader, "POST /increment/n", key, r#"{"by":1}"#);
+        assert_eq!(status, 200, "{body}");
+        body
     };
     let first = retried(&cluster);
     let away = leader % NODES + 1;
@@ -387,7 +428,7 @@ fn a_node_that_was_away_too_long_for_the_log_catches_up_by_snapshot_while_writes
     let mut key = 0;
     let mut write = |cluster: &Cluster| {
         key += 1;
-        assert!(cluster.put(leader, &format!("k{}", key % 20), &value), "{}", cluster.logs());
+        cluster.write(leader, &format!("k{}", key % 20), &value);
     };
     (0..700).for_each(|_| write(&cluster));
     cluster.wait_for("the leader to let go of its oldest segment", || {
@@ -400,7 +441,7 @@ fn a_node_that_was_away_too_long_for_the_log_catches_up_by_snapshot_while_writes
         (cluster.status(away)?["released"].as_u64()? > 0).then_some(())
     });
     cluster.wait_until_equal();
-    assert_eq!(retried(&cluster)["repeated"], first["index"]);
+    assert_eq!(retried(&cluster)["repeated"], *done_by(&first));
     // Everybody starts again from snapshot and log.
     for node in 1..=NODES {
         cluster.kill_node(node);
@@ -410,16 +451,15 @@ fn a_node_that_was_away_too_long_for_the_log_catches_up_by_snapshot_while_writes
     }
     let status = cluster.wait_until_equal();
     assert!(status["released"].as_u64() > Some(600), "{status}");
-    assert_eq!(cluster.get(away, "k7"), Some(value.into()));
-    assert_eq!(cluster.get(away, "n"), Some("1".into()));
-    assert_eq!(retried(&cluster)["repeated"], first["index"], "{}", cluster.logs());
+    assert_eq!(cluster.read(away, "k7"), value);
+    assert_eq!(cluster.read(away, "n"), "1");
+    assert_eq!(retried(&cluster)["repeated"], *done_by(&first), "{}", cluster.logs());
 }
 
 #[test]
 fn a_follower_that_fell_behind_catches_up_from_the_log_while_writes_go_on() {
     let cluster = Cluster::start(&[]);
-    let leader = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
+    let leader = cluster.leader_of_equals();
     let (behind, other) = (leader % NODES + 1, (leader + 1) % NODES + 1);
     let applied = |node| cluster.status(node)?["applied"].as_u64();
     cluster.signal(behind, Signal::SIGSTOP);
@@ -427,33 +467,32 @@ fn a_follower_that_fell_behind_catches_up_from_the_log_while_writes_go_on() {
     let mut writes = 0;
     let mut write = || {
         writes += 1;
-        cluster.wait_for("a write", || cluster.put(other, "k", &value).then_some(()));
+        cluster.write(other, "k", &value);
     };
     // More than a leader sends ahead of answers.
     (0..300).for_each(|_| write());
     cluster.signal(behind, Signal::SIGCONT);
-    let aim = applied(other).expect("it answers");
+    let aim = cluster.wait_for("a status", || applied(other));
     cluster.wait_for("the follower to have what was written before it went on", || {
         write();
         (applied(behind)? >= aim).then_some(())
     });
     let status = cluster.wait_until_equal();
     assert!(status["applied"].as_u64() >= Some(writes), "{status}");
-    let behind = cluster.status(behind).expect("it answers");
+    let behind = cluster.wait_for("a status", || cluster.status(behind));
     assert_eq!((&behind["released"], &behind["truncated"]), (&0.into(), &0.into()));
 }
 
 #[test]
 fn a_follower_without_its_disk_learns_everything_from_the_same_leader_and_then_counts_again() {
     let mut cluster = Cluster::start(&[]);
-    let leader = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
-    assert!(cluster.put(leader, "before", "1"), "{}", cluster.logs());
+    let leader = cluster.leader_of_equals();
+    cluster.write(leader, "before", "1");
     let (wiped, other) = (leader % NODES + 1, (leader + 1) % NODES + 1);
     cluster.wait_until_equal();
     cluster.kill_node(wiped);
     fs::remove_dir_all(cluster.dir.path().join(format!("n{wiped}"))).expect("it is removed");
-    assert!(cluster.put(leader, "meanwhile", "2"), "{}", cluster.logs());
+    cluster.write(leader, "meanwhile", "2");
     cluster.start_node(wiped);
     cluster.wait_for("the node to be admitted", || {
         (cluster.status(wiped)?["voter"] == true).then_some(())
@@ -461,11 +500,9 @@ fn a_follower_without_its_disk_learns_everything_from_the_same_leader_and_then_c
     cluster.wait_until_equal();
     // It counts: with the other one gone, nothing could be acknowledged without it.
     cluster.kill_node(other);
-    cluster.wait_for("a write with the new disk's confirmation", || {
-        cluster.put(wiped, "after", "3").then_some(())
-    });
+    cluster.write(wiped, "after", "3");
     for (key, value) in [("before", "1"), ("meanwhile", "2"), ("after", "3")] {
-        assert_eq!(cluster.get(wiped, key), Some(value.into()), "{}", cluster.logs());
+        assert_eq!(cluster.read(wiped, key), value, "{}", cluster.logs());
     }
 }
 
@@ -473,7 +510,9 @@ fn a_follower_without_its_disk_learns_everything_from_the_same_leader_and_then_c
 fn change_members(cluster: &Cluster, node: u16, request: &str, body: &str) {
     cluster.wait_for(request, || {
         let (status, answer) = cluster.ask(node, request, body)?;
-        let begun = answer["error"] == "change-in-progress" || answer["definite"] == false;
+        // The leader that it was passed on to may have stepped down meanwhile.
+        let passing = ["change-in-progress", "not-leader"].map(|error| answer["error"] == error);
+        let begun = passing.contains(&true) || answer["definite"] == false;
         let done = status == 200 || answer["message"].as_str().is_some_and(is_so_already);
         assert!(done || begun || status >= 500, "{request}: {answer}");
         done.then_some(())
@@ -496,36 +535,36 @@ fn wait_for_voters(cluster: &Cluster, node: u16, voters: &[&str]) {
 #[test]
 fn a_node_joins_while_writes_go_on_and_takes_the_place_of_the_leader() {
     let mut cluster = Cluster::start(&["--set", "snapshot-entries=50"]);
-    let leader = cluster.leader_other_than(0);
-    cluster.wait_until_equal();
+    let leader = cluster.leader_of_equals();
     let follower = leader % NODES + 1;
     cluster.join_node(4);
     let peer = format!("{{\"node\":\"n4\",\"peer\":\"{}:22004\"}}", cluster.address);
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    let written = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let mut written = Vec::new();
-            for count in 0.. {
-                if stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    return written;
-                }
-                if cluster.put(follower, &format!("during/{count}"), "1") {
-                    written.push(count);
-                }
-            }
-            written
-        });
+    let (tell, told) = mpsc::channel();
+    let mut written = Vec::new();
+    std::thread::scope(|scope| {
+        // It ends when nobody listens any more, also if that is because something here failed.
+        let told = told;
+        let put = |count| cluster.put(follower, &format!("during/{count}"), "1").then_some(count);
+        scope.spawn(move || (0..).all(|count| tell.send(put(count)).is_ok()));
+        let mut go_on = || {
+            written.extend(told.try_iter().flatten());
+            let before = written.len();
+            cluster.wait_for("another write to be acknowledged", || {
+                written.extend(told.try_iter().flatten());
+                (written.len() > before).then_some(())
+            });
+        };
+        go_on();
         change_members(&cluster, follower, "POST /members", &peer);
         wait_for_voters(&cluster, 4, &["n1", "n2", "n3", "n4"]);
+        go_on();
         change_members(&cluster, follower, &format!("DELETE /members/n{leader}"), "");
         let others = ["n1", "n2", "n3", "n4"].into_iter();
         let others: Vec<&str> = others.filter(|node| *node != format!("n{leader}")).collect();
         wait_for_voters(&cluster, 4, &others);
         wait_for_voters(&cluster, follower, &others);
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        writer.join().expect("the writer ends")
+        go_on();
     });
-    assert!(written.len() > 20, "only {} writes meanwhile", written.len());
     cluster.wait_for("the removed leader to know", || {
         let status = cluster.status(leader)?;
         (status["removed"] == true && status["role"] != "leader").then_some(())
@@ -539,45 +578,6 @@ fn a_node_joins_while_writes_go_on_and_takes_the_place_of_the_leader() {
     for count in [written[0], written[written.len() - 1]] {
         let key = format!("during/{count}");
         cluster.wait_for("what was acknowledged", || cluster.get(4, &key).filter(|v| *v == "1"));
-    }
-}
-
-#[test]
-fn nonsense_is_refused_at_start_with_the_reason_and_exit_code_2() {
-    let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
-        .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "127.0.0.1:1"])
-        .args(["--set", "majority=off"])
-        .output()
-        .expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("election=raft with majority=off: "), "{stderr}");
-}
-
-#[test]
-fn an_address_beyond_this_machine_is_refused() {
-    let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
-        .args(["--id", "n1", "--data-dir", "unused", "--client-listen", "0.0.0.0:1"])
-        .output()
-        .expect("it runs");
-    assert_eq!(output.status.code(), Some(2));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("expected a loopback address"), "{stderr}");
-}
-
-#[test]
-fn the_description_lists_every_profile_with_every_switch() {
-    let output = Command::new(env!("CARGO_BIN_EXE_splitbrain-node"))
-        .arg("--describe")
-        .output()
-        .expect("it runs");
-    assert!(output.status.success());
-    let description: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let switches = description["switches"].as_array().expect("a list").len();
-    assert_eq!(description["profiles"][0]["name"], "raft");
-    assert_eq!(description["profiles"][1]["name"], "async");
-    for profile in description["profiles"].as_array().expect("a list") {
-        assert_eq!(profile["settings"].as_object().expect("an object").len(), switches);
     }
 }
 
@@ -607,11 +607,12 @@ fn a_write_is_read_back_at_every_node_by_the_gtid_in_its_answer() {
 #[test]
 fn a_redirect_names_the_leader_and_leads_there() {
     let cluster = Cluster::start(&["--set", "routing=redirect"]);
-    let leader = cluster.leader_other_than(0);
-    let follower = 1 + leader % NODES;
-    let redirected = cluster.wait_for("a redirect", || {
+    let (follower, redirected) = cluster.wait_for("a redirect", || {
+        let leader = cluster.leader_other_than(0);
+        let follower = 1 + leader % NODES;
         let (status, body) = cluster.ask(follower, "PUT /kv/a", r#"{"value":"1"}"#)?;
-        (status == 307 && body["leader"] == format!("n{leader}")).then_some(body)
+        let there = status == 307 && body["leader"] == format!("n{leader}");
+        there.then_some((follower, body))
     });
     assert_eq!(redirected["definite"], true);
     let url = format!("http://{}:{}/kv/a%20b", cluster.address, 21000 + follower);
@@ -621,7 +622,8 @@ fn a_redirect_names_the_leader_and_leads_there() {
         let body: Value = serde_json::from_slice(&output.stdout).ok()?;
         (body["role"] == "leader").then_some(())
     });
-    assert_eq!(cluster.get(leader, "a%20b"), Some("2".into()));
+    let read = || (1..=NODES).find_map(|node| cluster.get(node, "a%20b"));
+    assert_eq!(cluster.wait_for("a read at the leader", read), "2");
 }
 
 #[test]
@@ -638,12 +640,12 @@ fn a_lock_outlives_its_leader_then_runs_out_and_its_token_is_refused_once_the_ne
     let write = |cluster: &Cluster, node: u16, token: &Value, value: &str| {
         let (header, body) =
             (format!("fencing-token: {token}\r\n"), format!("{{\"value\":\"{value}\"}}"));
-        cluster.ask_with(node, "PUT /resource/r", &header, &body).map(|(status, _)| status)
+        cluster.answer(node, "PUT /resource/r", &header, &body).0
     };
     let long = cluster.wait_for("a grant", || acquire(&cluster, leader, "long", "a"));
     let first = cluster.wait_for("a grant", || acquire(&cluster, leader, "short", "a"));
     assert_eq!(first["acquired"], true, "{first}");
-    assert_eq!(write(&cluster, leader, &first["token"], "by a"), Some(200));
+    assert_eq!(write(&cluster, leader, &first["token"], "by a"), 200);
     cluster.kill_node(leader);
     let successor = cluster.leader_other_than(leader);
     let refused = cluster.wait_for("an answer", || acquire(&cluster, successor, "long", "b"));
@@ -653,10 +655,10 @@ fn a_lock_outlives_its_leader_then_runs_out_and_its_token_is_refused_once_the_ne
         acquire(&cluster, successor, "short", "b").filter(|answer| answer["acquired"] == true)
     });
     assert!(second["token"].as_u64() > first["token"].as_u64(), "{first} {second}");
-    let late = cluster.wait_for("an answer", || write(&cluster, successor, &first["token"], "x"));
+    let late = write(&cluster, successor, &first["token"], "x");
     assert_eq!(late, 200, "nothing greater was seen yet");
-    assert_eq!(write(&cluster, successor, &second["token"], "by b"), Some(200));
-    assert_eq!(write(&cluster, successor, &first["token"], "late"), Some(409));
+    assert_eq!(write(&cluster, successor, &second["token"], "by b"), 200);
+    assert_eq!(write(&cluster, successor, &first["token"], "late"), 409);
 }
 
 /// Three nodes that elect by a lock, and look at its service at these addresses.
@@ -672,15 +674,20 @@ fn cluster_by_lock(service: &[String]) -> Cluster {
 /// A leader is paused until another one leads and has written. When it goes on it may answer
 /// whatever it likes but the old value.
 fn a_leader_that_slept_through_its_lease_serves_nothing_old(cluster: &Cluster) {
-    let leader = cluster.leader_other_than(0);
-    cluster.wait_for("a write", || cluster.put(leader, "x", "1").then_some(()));
-    let epoch = cluster.status(leader).expect("it leads")["epoch"].as_u64();
+    // A key for each try: what became of an earlier one is not known.
+    let mut keys = (1..).map(|count| format!("x{count}"));
+    let (leader, epoch, key) =
+        cluster.wait_for("a leader that has written and still leads", || {
+            let (leader, key) = (cluster.leader_other_than(0), keys.next()?);
+            let written = cluster.put(leader, &key, "1");
+            let status = cluster.status(leader).filter(|status| status["role"] == "leader")?;
+            written.then(|| (leader, status["epoch"].as_u64(), key))
+        });
     cluster.signal(leader, Signal::SIGSTOP);
     let successor = cluster.leader_other_than(leader);
-    cluster.wait_for("a write", || cluster.put(successor, "x", "2").then_some(()));
+    cluster.write(successor, &key, "2");
     cluster.signal(leader, Signal::SIGCONT);
-    let seen = cluster.wait_for("a read", || cluster.get(leader, "x"));
-    assert_eq!(seen, "2", "{}", cluster.logs());
+    assert_eq!(cluster.read(leader, &key), "2", "{}", cluster.logs());
     assert!(cluster.wait_until_equal()["epoch"].as_u64() > epoch);
 }
 
@@ -742,17 +749,12 @@ fn a_leader_by_lock_in_etcd_serves_nothing_old_after_its_lease() {
 fn what_real_nodes_were_fed_makes_a_fresh_core_do_the_same_byte_for_byte() {
     let mut cluster = Cluster::start(&["--record-inputs", "--set", "snapshot-entries=20"]);
     for at in 0..30 {
-        // On a busy machine a leader may lose patience, and with it a write.
-        cluster.wait_for("a write to be acknowledged", || {
-            cluster.put(1 + at % NODES, &format!("key/{at}"), "1").then_some(())
-        });
+        cluster.write(1 + at % NODES, &format!("key/{at}"), "1");
     }
     let leader = cluster.leader_other_than(0);
     cluster.kill_node(leader);
     let successor = cluster.leader_other_than(leader);
-    cluster.wait_for("a write to be acknowledged", || {
-        cluster.put(successor, "after", "2").then_some(())
-    });
+    cluster.write(successor, "after", "2");
     cluster.start_node(leader);
     cluster.wait_until_equal();
     for node in 1..=NODES {

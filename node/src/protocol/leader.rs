@@ -42,7 +42,8 @@ pub(super) struct Leader {
     pub(super) acknowledged: u64,
     /// How far followers were last told that the log is committed.
     pub(super) told: u64,
-    /// Since when something waits for followers and none has confirmed anything that helps.
+    /// Since when something waits for followers and none has confirmed anything that helps; later
+    /// by all the time that this process slept meanwhile.
     pub(super) waits_since: Option<Now>,
     /// Whether semi-synchronous replication has given up waiting.
     pub(super) goes_alone: bool,
@@ -226,16 +227,23 @@ impl Core {
         if leader.demote_at.is_some_and(|at| self.now >= at) {
             return self.become_follower("gives way to a later claimant");
         }
+        let slept = self.now.saturating_sub(leader.heartbeat_at);
+        let overslept = slept > 2 * self.settings.heartbeat;
+        if overslept {
+            // What followers confirmed while this process slept may wait in its sockets: that was
+            // no time in which they were silent.
+            let asleep = |since: Now| self.now.saturating_sub(since.max(leader.heartbeat_at));
+            leader.waits_since = leader.waits_since.map(|since| since + asleep(since));
+        }
         self.tick_semi_sync();
         self.tick_leases();
         let Role::Leader(leader) = &mut self.role else { return };
         if self.now < leader.heartbeat_at {
             return;
         }
-        let overslept = self.now - leader.heartbeat_at > 2 * self.settings.heartbeat;
         if overslept {
-            // This process slept, so what followers answered may wait in its sockets: give them
-            // one more heartbeat to be heard. No answer to a client depends on it.
+            // The same for check-quorum: give followers one more heartbeat to be heard. No answer
+            // to a client depends on it.
             let floor = (self.now + 2 * self.settings.heartbeat)
                 .saturating_sub(self.settings.election_timeout_max());
             for progress in leader.followers.values_mut() {

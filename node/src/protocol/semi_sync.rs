@@ -4,6 +4,10 @@
 //! goes on alone: every write from then on is acknowledged by its own disk, and says so. It waits
 //! again as soon as enough followers hold all that it has acknowledged, because from then on no
 //! acknowledged write is the leader's alone (MySQL manual, "Semisynchronous Replication").
+//!
+//! Time that the leader itself slept does not count (`tick_leader`): followers may have confirmed
+//! meanwhile, unheard. Only its time awake does, so the wait for a silent follower ends also at a
+//! leader that sleeps again and again.
 
 use super::leader::Leader;
 use super::{Core, Now, Report, Role, reached_by};

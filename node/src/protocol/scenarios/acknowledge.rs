@@ -14,6 +14,14 @@ fn acknowledgement(bench: &Bench, id: RequestId) -> Option<Acknowledgement> {
     }
 }
 
+/// Lets n1 hear nothing, and tick in time, for so many heartbeats.
+fn stay_awake(bench: &mut Bench, heartbeats: u32) {
+    for _ in 0..heartbeats {
+        bench.now += bench.cores[&N1].settings.heartbeat;
+        bench.step(N1, Input::Tick);
+    }
+}
+
 #[test]
 fn a_semi_synchronous_leader_says_when_it_went_alone_and_waits_again_when_caught_up_with() {
     let mut bench = Bench::new(3, &["replication=semi-sync", "fallback=after 200ms"]);
@@ -26,8 +34,9 @@ fn a_semi_synchronous_leader_says_when_it_went_alone_and_waits_again_when_caught
     bench.put(N1, 2);
     bench.settle(&[N1]);
     assert!(!bench.is_done(2), "nobody has confirmed");
-    bench.now += Duration::from_millis(200);
-    bench.step(N1, Input::Tick);
+    stay_awake(&mut bench, 3);
+    assert!(!bench.is_done(2), "150 of 200 ms have passed");
+    stay_awake(&mut bench, 1);
     assert_eq!(acknowledgement(&bench, 2), Some(Acknowledgement::AsyncFallback));
     bench.put(N1, 3);
     bench.settle(&[N1]);
@@ -39,6 +48,44 @@ fn a_semi_synchronous_leader_says_when_it_went_alone_and_waits_again_when_caught
     assert!(!bench.is_done(4), "the others have caught up, so it waits again");
     bench.settle(&all);
     assert_eq!(acknowledgement(&bench, 4), Some(Acknowledgement::SemiSync));
+}
+
+#[test]
+fn a_semi_synchronous_leader_that_overslept_hears_its_followers_before_it_goes_alone() {
+    let mut bench = Bench::new(3, &["replication=semi-sync", "fallback=after 200ms"]);
+    let all = [N1, N2, N3];
+    bench.elect(N1, &all);
+    bench.settle(&all);
+    bench.put(N1, 1);
+    let (from, to, message) = bench.take(N1, N2);
+    bench.step(to, Input::Message { from, message });
+    bench.flush(N2);
+    // Both disks have it, and n1 sleeps before it hears so.
+    bench.now += Duration::from_secs(10);
+    bench.step(N1, Input::Tick);
+    bench.flush(N1);
+    assert!(!bench.is_done(1), "n2 has confirmed and was not heard");
+    bench.settle(&all);
+    assert_eq!(acknowledgement(&bench, 1), Some(Acknowledgement::SemiSync));
+}
+
+#[test]
+fn a_semi_synchronous_leader_that_sleeps_again_and_again_does_not_wait_for_ever() {
+    let mut bench = Bench::new(3, &["replication=semi-sync", "fallback=after 200ms"]);
+    let all = [N1, N2, N3];
+    bench.elect(N1, &all);
+    bench.settle(&all);
+    bench.put(N1, 1);
+    bench.settle(&[N1]);
+    let slept = (1..20).find(|_| {
+        bench.now += Duration::from_secs(10);
+        bench.step(N1, Input::Tick);
+        bench.wires.clear();
+        bench.is_done(1)
+    });
+    // Each time it is awake for the heartbeat of 50 ms after which it should have looked.
+    assert_eq!(slept, Some(4));
+    assert_eq!(acknowledgement(&bench, 1), Some(Acknowledgement::AsyncFallback));
 }
 
 #[test]
