@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use splitbrain_reports::record::{Effect, OnLinks};
+use splitbrain_reports::units;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
@@ -133,7 +134,9 @@ impl Action for Forgetting {
         match pairs.values().sum::<u64>() {
             0 => Effect::None("no connection was left half open".to_string()),
             count => Effect::Seen(format!(
-                "{count} connections left half open, {bytes} bytes sent into the silence"
+                "{} left half open, {} sent into the silence",
+                units::counted(count, "connection"),
+                units::counted(bytes, "byte")
             )),
         }
     }

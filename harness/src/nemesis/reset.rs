@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use splitbrain_reports::record::{Effect, OnLinks};
+use splitbrain_reports::units;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
@@ -146,7 +147,7 @@ impl Action for Resetting {
         }
         match pairs.values().sum::<u64>() {
             0 => Effect::None("no connection was reset".to_string()),
-            count => Effect::Seen(format!("{count} connections reset")),
+            count => Effect::Seen(format!("{} reset", units::counted(count, "connection"))),
         }
     }
 }

@@ -37,12 +37,12 @@ const OF_LINKS: [(&str, &str, &str); 7] = [
     ),
     (
         "reset: { node: n1, scope: clients, again: 50ms, at: 100ms, for: 500ms }",
-        "connections reset",
+        " reset",
         "no connection was reset",
     ),
     (
         "half-open: { node: n1, scope: clients, at: 100ms, for: 500ms }",
-        "1 connections left half open, ",
+        "1 connection left half open, ",
         "no connection was left half open",
     ),
     (
