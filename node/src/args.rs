@@ -184,10 +184,12 @@ pub fn run(args: NodeArgs) -> ExitCode {
     match run_to_end(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("stopped: {error:#}");
             if error.is::<disk::Failed>() {
+                let help = "free space or replace the disk, then start the node again";
+                tracing::error!("stopped: {error:#}; help: {help}");
                 return ExitCode::from(EXIT_DISK_FAILED);
             }
+            tracing::error!("stopped: {error:#}");
             ExitCode::FAILURE
         }
     }

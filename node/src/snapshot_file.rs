@@ -108,7 +108,8 @@ impl SnapshotFile {
     }
 
     /// Saves a snapshot, after those before it; if `at_once` it is on disk when this returns. The
-    /// thread ends early only when the disk has failed it; what the system said is in `written`.
+    /// thread ends early only when the disk has failed it; what the system said is told to whoever
+    /// waited for that snapshot, or else in `written`.
     pub(crate) fn save(
         &self,
         number: u64,

@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use splitbrain_reports::record::Effect;
+use splitbrain_reports::units;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
 use super::disk_watch::DiskWatch;
 use super::{Action, Fault, Hands, Instrument, Problem, Selector, Skip, View};
-use crate::target::disk::{DiskOrders, Fails};
+use crate::target::disk::{DiskOrders, DiskReport, Fails};
 
 /// Parameters of a `disk-error`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,13 +95,12 @@ impl Failing {
         Ok(())
     }
 
-    fn failed(&self, hands: &dyn Hands) -> Vec<(NodeId, u64)> {
-        let on = self.on;
-        let counter = move |now: &crate::target::disk::DiskReport| match on {
+    /// How many calls of a node have failed.
+    fn failed(&self, now: &DiskReport) -> u64 {
+        match self.on {
             Fails::Writes => now.failed_writes,
             Fails::Syncs => now.failed_syncs,
-        };
-        self.watch.grown(hands, counter).collect()
+        }
     }
 }
 
@@ -118,8 +118,7 @@ impl Action for Failing {
 
     async fn undo(&mut self, hands: &dyn Hands) -> anyhow::Result<()> {
         self.order(hands, None).await?;
-        let failed = self.failed(hands).into_iter().filter(|(_, calls)| *calls > 0);
-        let told: Vec<NodeId> = failed.map(|(node, _)| node).collect();
+        let told = self.watch.met(hands, |now| self.failed(now));
         self.watch.await_ends(hands, &told).await;
         self.watch.note_ends(hands);
         try_join_all(self.victims.iter().map(|node| hands.revive(*node))).await?;
@@ -127,7 +126,7 @@ impl Action for Failing {
     }
 
     fn effect(&self, hands: &dyn Hands) -> Effect {
-        let failed = self.failed(hands);
+        let failed: Vec<_> = self.watch.grown(hands, |now| self.failed(now)).collect();
         let what = match self.on {
             Fails::Writes => "write",
             Fails::Syncs => "sync",
@@ -136,8 +135,7 @@ impl Action for Failing {
             return Effect::None(format!("no {what} of {node} failed"));
         }
         let told = failed.iter().map(|(node, calls)| {
-            let plural = if *calls == 1 { "" } else { "s" };
-            format!("{calls} {what}{plural} failed and {}", self.watch.fate(*node))
+            format!("{} failed and {}", units::counted(*calls, what), self.watch.fate(*node))
         });
         Effect::Seen(told.collect::<Vec<_>>().join(", "))
     }

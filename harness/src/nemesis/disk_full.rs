@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use splitbrain_reports::record::Effect;
+use splitbrain_reports::units;
 use splitbrain_workloads::operation::NodeId;
 use splitbrain_workloads::seed::Stream;
 
@@ -147,8 +148,8 @@ impl Action for Filling {
             return Effect::None(format!("{node} needed no space meanwhile"));
         }
         let told = refused.iter().map(|(node, calls)| {
-            let plural = if *calls == 1 { "" } else { "s" };
-            format!("{calls} call{plural} found no space and {}", self.watch.fate(*node))
+            let calls = units::counted(*calls, "call");
+            format!("{calls} found no space and {}", self.watch.fate(*node))
         });
         Effect::Seen(told.collect::<Vec<_>>().join(", "))
     }
@@ -161,10 +162,7 @@ impl Filling {
         match (self.layered, self.refuses) {
             (false, _) => self.limited.clone(),
             (true, Refuses::Growth) => Vec::new(),
-            (true, Refuses::Writes) => {
-                let refused = self.watch.grown(hands, |now| now.refused);
-                refused.filter(|(_, calls)| *calls > 0).map(|(node, _)| node).collect()
-            }
+            (true, Refuses::Writes) => self.watch.met(hands, |now| now.refused),
         }
     }
 

@@ -56,6 +56,15 @@ impl DiskWatch {
         })
     }
 
+    /// The nodes of which a counter has grown since: they ran into the fault.
+    pub(super) fn met(
+        &self,
+        hands: &dyn Hands,
+        counter: impl Fn(&DiskReport) -> u64,
+    ) -> Vec<NodeId> {
+        self.grown(hands, counter).filter(|(_, calls)| *calls > 0).map(|(node, _)| node).collect()
+    }
+
     /// Whether a node had ended by itself.
     pub(super) fn ended(&self, node: NodeId) -> bool {
         self.ended.iter().any(|(ended, _)| *ended == node)

@@ -48,7 +48,7 @@ pub const EXIT_DISK_FAILED: u8 = 74;
 /// What a node that ends with [`EXIT_DISK_FAILED`] could not do; its source is what the system
 /// said.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {0}; help: free space or replace the disk, then start the node again")]
+#[error("cannot {0}")]
 pub(crate) struct Failed(pub(crate) &'static str);
 
 /// Where files are changed. Cheap to clone; empty for a disk that is left alone.

@@ -233,8 +233,11 @@ Example   T1 reads x and writes y while T2 reads y and writes x; neither saw the
                 )
             }
             AnomalyKind::G2RealTime => {
-                only_by_time!("Example   T3 runs beside T1, and beside T2, which began when T1 had ended; T2 misses what
-          T3 wrote, and T3 misses what T1 wrote.")
+                only_by_time!(
+                    "\
+Example   T3 runs beside T1, and beside T2, which began when T1 had ended; T2 misses what
+          T3 wrote, and T3 misses what T1 wrote."
+                )
             }
             AnomalyKind::Internal => {
                 "\
